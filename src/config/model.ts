@@ -1,0 +1,498 @@
+/**
+ * The one truth: what every door (nginx.conf, Kong, any-proxy) produces and all of the runtime consumes.
+ *
+ * Plain data only: it is cloned into worker threads and can be printed as JSON. Texts that may hold variables
+ * (`$host`, `${name}`) are kept as written and marked `ValueText`; they are checked when parsed and compiled
+ * once by the runtime when a generation is loaded. All times are milliseconds unless the name ends in `Sec`;
+ * all sizes are bytes.
+ *
+ * Texts are byte strings (one character a byte, see `config/bytes.ts`), as configuration files and requests are bytes;
+ * paths that cannot hold variables are ordinary text.
+ */
+
+/** Where a statement ended: what error messages cite. `file` is an absolute path. */
+export interface Place {
+  file: string;
+  line: number;
+}
+
+/** Text that may contain variables, as written. */
+export type ValueText = string;
+
+/** A regular expression as written (PCRE syntax); `config/pcre.ts` translates it. */
+export interface RegexText {
+  pattern: string;
+  caseless: boolean;
+}
+
+export type LogLevel = 'debug' | 'info' | 'notice' | 'warn' | 'error' | 'crit' | 'alert' | 'emerg';
+
+export interface SyslogTarget {
+  /** `host:port` or a path of a unix socket. */
+  server: string;
+  facility: string;
+  severity: string;
+  tag: string;
+  hostname: boolean;
+}
+
+export type ErrorLogTarget =
+  | { kind: 'file'; path: string; level: LogLevel }
+  | { kind: 'stderr'; level: LogLevel }
+  | { kind: 'syslog'; target: SyslogTarget; level: LogLevel };
+
+export interface Config {
+  /** Prefix directory, absolute, with a trailing slash. */
+  prefix: string;
+  /** The main configuration file, absolute. */
+  file: string;
+  main: MainConfig;
+  http: HttpConfig | null;
+  /** All files that were read, in order, with their contents: what `-T` prints. */
+  sources: { file: string; text: string }[];
+}
+
+export interface MainConfig {
+  daemon: boolean;
+  masterProcess: boolean;
+  /** Number of worker threads, `auto` already resolved. */
+  workerProcesses: number;
+  workerConnections: number;
+  pidFile: string;
+  user: { name: string; group: string | null } | null;
+  errorLog: ErrorLogTarget[];
+  /** 0: wait for ever. */
+  workerShutdownTimeoutMs: number;
+  /** Addresses whose connections are logged at debug level; empty: no filter. */
+  debugConnections: string[];
+}
+
+export interface HttpConfig {
+  /** Explicit groups and the implicit ones of literal `proxy_pass` hosts. */
+  upstreams: UpstreamConfig[];
+  listens: ListenConfig[];
+  servers: ServerConfig[];
+  maps: MapConfig[];
+  logFormats: { name: string; parts: ValueText; escape: 'default' | 'json' | 'none' }[];
+}
+
+// ---------------------------------------------------------------------------------------------- listening
+
+export interface ListenConfig {
+  /** Canonical text, the identity over reloads: `0.0.0.0:80`, `[::]:80`, `unix:/path`. */
+  address: string;
+  kind: 'tcp' | 'unix';
+  /** Address without brackets, or the path. */
+  host: string;
+  port: number;
+  ipv6only: boolean;
+  backlog: number;
+  ssl: boolean;
+  http2: boolean;
+  proxyProtocol: boolean;
+  /** Indexes into `HttpConfig.servers`, in order of configuration. */
+  servers: number[];
+  /** Index into `HttpConfig.servers`. */
+  defaultServer: number;
+  /** TCP keepalive: `null` leaves the system's default. */
+  soKeepalive: { on: boolean; idleMs: number } | null;
+}
+
+export type ServerNameConfig =
+  | { kind: 'exact'; name: string }
+  /** `*.example.com`; `name` is `.example.com`. `.example.com` also yields an exact entry. */
+  | { kind: 'suffix'; name: string }
+  /** `mail.*`; `name` is `mail.`. */
+  | { kind: 'prefix'; name: string }
+  | { kind: 'regex'; regex: RegexText };
+
+export interface ServerConfig {
+  place: Place;
+  names: ServerNameConfig[];
+  /** First name as written: `$server_name`. */
+  serverName: string;
+  clientHeaderBufferSize: number;
+  largeClientHeaderBuffers: { count: number; size: number };
+  clientHeaderTimeoutMs: number;
+  /** 0: unlimited number of header fields is refused by the size limits alone. */
+  maxHeaders: number;
+  ignoreInvalidHeaders: boolean;
+  underscoresInHeaders: boolean;
+  mergeSlashes: boolean;
+  allowHttp09: boolean;
+  ssl: SslServerConfig | null;
+  /** `rewrite`, `set`, `if`, `return` of the server block, run before a location is looked up. */
+  rewrite: RewriteOp[];
+  /** The server's own settings as the location that is used when none matches; its `locations` are the tree. */
+  root: LocationConfig;
+}
+
+export interface SslServerConfig {
+  certificates: { certificateFile: string; keyFile: string; certificate: string; key: string }[];
+  passphrases: string[];
+  protocols: string[];
+  ciphers: string;
+  preferServerCiphers: boolean;
+  ecdhCurve: string;
+  dhparam: string | null;
+  verifyClient: 'off' | 'on' | 'optional' | 'optional_no_ca';
+  verifyDepth: number;
+  clientCertificate: string | null;
+  trustedCertificate: string | null;
+  crl: string | null;
+  sessionTimeoutSec: number;
+  sessionTickets: boolean;
+  sessionCache: 'off' | 'none' | 'builtin' | 'shared';
+  sessionTicketKeys: string[];
+  rejectHandshake: boolean;
+}
+
+// ---------------------------------------------------------------------------------------------- locations
+
+export type LocationMatch =
+  | { kind: 'server' }
+  | { kind: 'exact'; path: string }
+  /** `noRegex`: written with `^~`. `autoRedirect`: ends in `/` and proxies, so `/x` answers 301 to `/x/`. */
+  | { kind: 'prefix'; path: string; noRegex: boolean; autoRedirect: boolean }
+  | { kind: 'regex'; regex: RegexText }
+  | { kind: 'named'; name: string }
+  | { kind: 'if' }
+  | { kind: 'limit_except'; methods: string[] };
+
+export interface LocationConfig {
+  match: LocationMatch;
+  place: Place;
+  /** The location's name as written (`$document_root`-like uses, `proxy_pass` URI mapping). */
+  name: string;
+  core: CoreConfig;
+  headers: HeadersConfig;
+  log: LogConfig;
+  proxy: ProxyConfig;
+  realip: RealipConfig;
+  /** Run in order in the rewrite phase. */
+  rewrite: RewriteOp[];
+  rewriteLog: boolean;
+  /** What produces the answer. */
+  handler: HandlerConfig;
+  /** Nested locations, in order of configuration. */
+  locations: LocationConfig[];
+  limitExcept: LocationConfig | null;
+}
+
+export type HandlerConfig = { kind: 'static' } | { kind: 'proxy'; pass: ProxyPassConfig } | { kind: 'stub_status' };
+
+export interface CoreConfig {
+  root: ValueText;
+  alias: ValueText | null;
+  /**
+   * How much of the URI's beginning `alias` replaces: the length of the location that has it (a nested location
+   * inherits both). Absent with regular expressions, where `alias` is the whole path, and without `alias`.
+   */
+  aliasLength?: number;
+  index: ValueText[];
+  types: Record<string, string>;
+  defaultType: string;
+  internal: boolean;
+  clientMaxBodySize: number;
+  clientBodyBufferSize: number;
+  clientBodyTimeoutMs: number;
+  clientBodyTempPath: string;
+  clientBodyInFileOnly: 'off' | 'on' | 'clean';
+  keepaliveTimeoutMs: number;
+  /** Seconds announced in `Keep-Alive: timeout=`; 0: none. */
+  keepaliveHeaderSec: number;
+  keepaliveRequests: number;
+  keepaliveTimeMs: number;
+  keepaliveMinTimeoutMs: number;
+  sendTimeoutMs: number;
+  lingeringClose: 'off' | 'on' | 'always';
+  lingeringTimeMs: number;
+  lingeringTimeoutMs: number;
+  resetTimedoutConnection: boolean;
+  /** Bytes a second; 0: none. */
+  limitRate: ValueText;
+  limitRateAfter: ValueText;
+  satisfy: 'all' | 'any';
+  errorPages: ErrorPage[];
+  serverTokens: 'on' | 'off' | 'build';
+  serverNameInRedirect: boolean;
+  portInRedirect: boolean;
+  absoluteRedirect: boolean;
+  recursiveErrorPages: boolean;
+  chunkedTransferEncoding: boolean;
+  etag: boolean;
+  ifModifiedSince: 'off' | 'exact' | 'before';
+  maxRanges: number;
+  logNotFound: boolean;
+  logSubrequest: boolean;
+  msiePadding: boolean;
+  tcpNodelay: boolean;
+  tryFiles: { paths: ValueText[]; fallback: ValueText; status: number } | null;
+  resolver: ResolverConfig | null;
+  resolverTimeoutMs: number;
+  errorLog: ErrorLogTarget[] | null;
+}
+
+export interface ErrorPage {
+  statuses: number[];
+  /** -1: keep the original status; 0: take the status of the page (`=`); else that status. */
+  overwrite: number;
+  uri: ValueText;
+}
+
+export interface HeadersConfig {
+  addHeaders: { name: string; value: ValueText; always: boolean }[];
+  addTrailers: { name: string; value: ValueText; always: boolean }[];
+  expires: ValueText | null;
+}
+
+export interface LogConfig {
+  /** Empty: `access_log off`. */
+  access: AccessLogTarget[];
+}
+
+export interface AccessLogTarget {
+  target: { kind: 'file'; path: ValueText } | { kind: 'syslog'; target: SyslogTarget };
+  /** Name of a log format. */
+  format: string;
+  /** Log only when this value is neither empty nor `0`. */
+  condition: ValueText | null;
+  bufferSize: number;
+  flushMs: number;
+  gzipLevel: number;
+}
+
+export interface RealipConfig {
+  /** CIDRs, or `unix:`. */
+  from: string[];
+  /** Lower-case header name, `proxy_protocol`, or null for the default `X-Real-IP`. */
+  header: string;
+  recursive: boolean;
+}
+
+export interface ResolverConfig {
+  /** Name servers, `ip:port`. */
+  addresses: { host: string; port: number }[];
+  /** Overrides the records' own time to live; null: use theirs. */
+  validMs: number | null;
+  ipv4: boolean;
+  ipv6: boolean;
+  statusZone: string | null;
+}
+
+// ---------------------------------------------------------------------------------------------- rewrite and map
+
+export type IfCondition =
+  | { kind: 'truthy'; variable: string }
+  | { kind: 'equal'; variable: string; negate: boolean; value: ValueText }
+  | { kind: 'regex'; variable: string; negate: boolean; regex: RegexText }
+  | { kind: 'file'; test: 'f' | 'd' | 'e' | 'x'; negate: boolean; path: ValueText };
+
+export type RewriteOp =
+  | { op: 'set'; variable: string; value: ValueText }
+  | { op: 'return'; status: number; text: ValueText | null }
+  | {
+      op: 'rewrite';
+      regex: RegexText;
+      replacement: ValueText;
+      flag: 'none' | 'last' | 'break' | 'redirect' | 'permanent';
+    }
+  | { op: 'break' }
+  /** `location`: the settings that hold once the condition was true. */
+  | { op: 'if'; condition: IfCondition; ops: RewriteOp[]; location: LocationConfig };
+
+export interface MapConfig {
+  source: ValueText;
+  /** Variable name without `$`. */
+  variable: string;
+  hostnames: boolean;
+  volatile: boolean;
+  default: ValueText;
+  /** Exact keys, lower-case, to values. */
+  exact: [key: string, value: ValueText][];
+  /** Wildcard host names (only with `hostnames`). */
+  wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
+  regexes: { regex: RegexText; value: ValueText }[];
+}
+
+// ---------------------------------------------------------------------------------------------- proxy
+
+export interface ProxyPassConfig {
+  scheme: 'http' | 'https';
+  /** Index into `HttpConfig.upstreams`; null when the target holds variables. */
+  upstream: number | null;
+  /** The whole target as written, when it holds variables. */
+  variableTarget: ValueText | null;
+  /** Host and port as written: `$proxy_host`; for `unix:` sockets `localhost`. */
+  hostHeader: string;
+  /** `$proxy_port`. */
+  port: string;
+  /** URI part; null: the request's own URI goes on unchanged. */
+  uri: string | null;
+}
+
+export interface NextUpstream {
+  error: boolean;
+  timeout: boolean;
+  invalidHeader: boolean;
+  nonIdempotent: boolean;
+  /** Listed statuses out of 403 404 429 500 502 503 504. */
+  statuses: number[];
+}
+
+export interface ProxySslConfig {
+  verify: boolean;
+  verifyDepth: number;
+  trustedCertificate: string | null;
+  crl: string | null;
+  name: ValueText | null;
+  serverName: boolean;
+  certificate: ValueText | null;
+  certificateKey: ValueText | null;
+  /** Contents read at load time when the two above hold no variables. */
+  certificatePem: string | null;
+  certificateKeyPem: string | null;
+  passphrases: string[];
+  protocols: string[];
+  ciphers: string;
+  sessionReuse: boolean;
+}
+
+export interface ProxyConfig {
+  httpVersion: '1.0' | '1.1' | '2';
+  method: ValueText | null;
+  setHeaders: { name: string; value: ValueText }[];
+  setBody: ValueText | null;
+  passRequestHeaders: boolean;
+  passRequestBody: boolean;
+  /** Trailers of the upstream's answer go to the client; absent: they do not. */
+  passTrailers?: boolean;
+  hideHeaders: string[];
+  passHeaders: string[];
+  ignoreHeaders: string[];
+  connectTimeoutMs: number;
+  sendTimeoutMs: number;
+  readTimeoutMs: number;
+  buffering: boolean;
+  requestBuffering: boolean;
+  bufferSize: number;
+  buffers: { count: number; size: number };
+  busyBuffersSize: number;
+  maxTempFileSize: number;
+  tempFileWriteSize: number;
+  nextUpstream: NextUpstream;
+  nextUpstreamTries: number;
+  nextUpstreamTimeoutMs: number;
+  interceptErrors: boolean;
+  ignoreClientAbort: boolean;
+  forceRanges: boolean;
+  limitRate: ValueText;
+  bind: { address: ValueText | null; transparent: boolean } | null;
+  socketKeepalive: boolean;
+  /** `default`: rewrite `Location` from the proxy_pass URL to the location's; rules run in order. */
+  redirects: ProxyRedirect[];
+  cookieDomains: ProxyCookieRewrite[];
+  cookiePaths: ProxyCookieRewrite[];
+  cookieFlags: { cookie: ValueText | RegexText; flags: ValueText[] }[];
+  ssl: ProxySslConfig;
+}
+
+export type ProxyRedirect =
+  | { kind: 'default' }
+  | { kind: 'prefix'; from: ValueText; to: ValueText }
+  | { kind: 'regex'; regex: RegexText; to: ValueText };
+
+export type ProxyCookieRewrite =
+  | { kind: 'text'; from: ValueText; to: ValueText }
+  | { kind: 'regex'; regex: RegexText; to: ValueText };
+
+// ---------------------------------------------------------------------------------------------- upstream
+
+export type BalancerConfig =
+  | { kind: 'round_robin' }
+  | { kind: 'hash'; key: ValueText; consistent: boolean }
+  | { kind: 'ip_hash' }
+  | { kind: 'least_conn' }
+  | { kind: 'least_time'; mode: LeastTimeMode; inflight: boolean }
+  /** `two`: null draws one; else the method that chooses between two draws. */
+  | { kind: 'random'; two: null | { kind: 'least_conn' } | { kind: 'least_time'; mode: LeastTimeMode } };
+
+export type LeastTimeMode = 'header' | 'connect' | 'first_byte' | 'last_byte';
+
+export type StickyConfig =
+  | {
+      mode: 'cookie';
+      name: string;
+      /** Seconds; `max` for the far future; null: a session cookie. */
+      expires: number | 'max' | null;
+      domain: ValueText | null;
+      httpOnly: boolean;
+      secure: boolean;
+      sameSite: ValueText | null;
+      path: string | null;
+    }
+  /** Variable names without `$`, in order; the first that is not empty counts. */
+  | { mode: 'route'; variables: string[] }
+  | {
+      mode: 'learn';
+      create: string[];
+      lookup: string[];
+      zone: { name: string; size: number };
+      timeoutMs: number;
+      header: boolean;
+    };
+
+export interface UpstreamConfig {
+  name: string;
+  place: Place;
+  /** Made from a literal `proxy_pass` host: no keepalive, not visible to other directives. */
+  implicit: boolean;
+  /** Default port of implicit groups, `$proxy_port`. */
+  port: number;
+  balancer: BalancerConfig;
+  sticky: StickyConfig | null;
+  zone: { name: string; size: number } | null;
+  servers: UpstreamServerConfig[];
+  keepalive: { connections: number; local: boolean; requests: number; timeMs: number; timeoutMs: number };
+  resolver: ResolverConfig | null;
+  resolverTimeoutMs: number;
+  queue: { size: number; timeoutMs: number } | null;
+  ntlm: boolean;
+  stateFile: string | null;
+}
+
+/** One `server` line. A name that resolved to several addresses when loaded has several `addresses`. */
+export interface UpstreamServerConfig {
+  place: Place;
+  /** As written, without default port: what consistent hashing sees and `$upstream_last_server_name` shows. */
+  server: string;
+  /** Host name or address without port. */
+  host: string;
+  /** 80 when not written; 0 with `service`. */
+  port: number;
+  /** Empty for servers that are resolved at run time. */
+  addresses: PeerAddress[];
+  weight: number;
+  /** 0: no limit. */
+  maxConns: number;
+  /** 0: failures are not counted. */
+  maxFails: number;
+  failTimeoutSec: number;
+  slowStartMs: number;
+  backup: boolean;
+  down: boolean;
+  drain: boolean;
+  /** Null: the MD5 of the address. */
+  route: string | null;
+  resolve: boolean;
+  service: string | null;
+}
+
+/** A concrete socket address. `text` is what logs and `$upstream_addr` show: `127.0.0.1:80`, `[::1]:80`, `unix:/path`. */
+export interface PeerAddress {
+  text: string;
+  family: 4 | 6 | 'unix';
+  /** Address without brackets, or the path. */
+  host: string;
+  port: number;
+}

@@ -1,0 +1,134 @@
+/**
+ * From what the blocks of `http` said to `HttpConfig`: inheritance and assembly. Names are resolved by now.
+ */
+import type { HandlerConfig, HttpConfig, LocationConfig, ServerConfig } from '../model.ts';
+import { listenConfig } from './listens.ts';
+import type { ListenSocket } from './listens.ts';
+import { mergePart } from './module.ts';
+import type { Build, ModuleDef } from './module.ts';
+import type { Cycle } from './cycle.ts';
+import { effectiveHandler } from './nodes.ts';
+import type { LocationNode, RawHandler, ServerNode } from './nodes.ts';
+import { coreSlot } from './modules/http-core-loc.ts';
+import { httpSlot } from './modules/http-core.ts';
+import { serverRawSlot } from './modules/http-core-srv.ts';
+import { finishOps } from './modules/rewrite.ts';
+import { finishResolver } from './resolver.ts';
+import type { Scope, Slots } from './scope.ts';
+import { upstreamConfig, upstreamsSlot } from './upstreams.ts';
+import type { RawUpstream } from './upstreams.ts';
+
+/** Merged raw objects of one location, by module. */
+type Merged = Map<ModuleDef, object>;
+
+export class HttpBuilder implements Build {
+  readonly cycle: Cycle;
+  readonly http: Scope;
+  private readonly modules: readonly ModuleDef[];
+  /** Explicit groups first, then the implicit ones. */
+  readonly upstreams: readonly RawUpstream[];
+  private readonly indexes: ReadonlyMap<RawUpstream, number>;
+
+  constructor(cycle: Cycle, http: Scope, modules: readonly ModuleDef[]) {
+    this.cycle = cycle;
+    this.http = http;
+    this.modules = modules;
+    const { list } = http.main.get(upstreamsSlot);
+    this.upstreams = [...list.filter((raw) => raw.explicit), ...list.filter((raw) => !raw.explicit)];
+    this.indexes = new Map(this.upstreams.map((raw, i) => [raw, i]));
+  }
+
+  upstreamIndex(upstream: RawUpstream): number {
+    return this.indexes.get(upstream) as number;
+  }
+
+  /** @throws {ConfigError} for settings that do not fit together */
+  build(sockets: readonly ListenSocket[]): HttpConfig {
+    const { servers } = this.http.main.get(httpSlot);
+    const top = this.mergeSlots(null, this.http.loc, servers[0]?.root);
+    const topServer: Merged = new Map();
+    const config = {
+      upstreams: this.buildUpstreams(),
+      servers: servers.map((server) => this.buildServer(server, top, topServer)),
+      maps: [],
+      logFormats: [],
+    };
+    const http2 = (server: ServerNode): boolean =>
+      server.slots.get(serverRawSlot).http2 ?? this.http.srv.get(serverRawSlot).http2 ?? false;
+    const listens = sockets.map((socket) =>
+      listenConfig(socket, socket.servers.some(http2), (server) => servers.indexOf(server)),
+    );
+    return Object.assign(config, { listens }, ...this.modules.map((module) => module.http?.(this))) as HttpConfig;
+  }
+
+  private buildUpstreams(): HttpConfig['upstreams'] {
+    const core = this.http.loc.get(coreSlot);
+    return this.upstreams.map((raw) =>
+      upstreamConfig(
+        raw,
+        finishResolver(raw.resolver ?? core.resolver),
+        raw.resolverTimeoutMs ?? core.resolverTimeoutMs ?? 30_000,
+        (name) => this.cycle.zones.get(name)?.size ?? 0,
+      ),
+    );
+  }
+
+  private buildServer(server: ServerNode, top: Merged, topServer: Merged): ServerConfig {
+    const config: Partial<ServerConfig> = {};
+    for (const module of this.modules) {
+      const part = module.server;
+      if (part === undefined) continue;
+      let parent = topServer.get(module);
+      if (parent === undefined) {
+        parent = mergePart(part, null, this.http.srv.get(part.slot), server, this);
+        topServer.set(module, parent);
+      }
+      const merged = mergePart(part, parent, server.slots.get(part.slot), server, this);
+      Object.assign(config, part.result(merged, server, this));
+    }
+    const { root } = server;
+    const merged = this.mergeSlots(top, root.slots, root);
+    config.root = this.buildLocation(root, merged);
+    config.rewrite = config.root.rewrite;
+    config.root.rewrite = [];
+    return config as ServerConfig;
+  }
+
+  private mergeSlots(parent: Merged | null, slots: Slots, node: LocationNode | undefined): Merged {
+    const merged: Merged = new Map();
+    for (const module of this.modules) {
+      const part = module.location;
+      if (part === undefined) continue;
+      const above = parent?.get(module) ?? null;
+      merged.set(module, mergePart(part, above, slots.get(part.slot), node as LocationNode, this));
+    }
+    return merged;
+  }
+
+  private buildLocation(node: LocationNode, merged: Merged): LocationConfig {
+    const child = (inner: LocationNode): LocationConfig =>
+      this.buildLocation(inner, this.mergeSlots(merged, inner.slots, inner));
+    const config: Partial<LocationConfig> = {
+      match: node.match,
+      place: node.place,
+      name: node.name,
+      handler: this.handler(effectiveHandler(node)),
+    };
+    for (const module of this.modules) {
+      const part = module.location;
+      if (part === undefined) continue;
+      Object.assign(config, part.result(merged.get(module) as object, node, this));
+    }
+    config.rewrite = finishOps(node.rewrite, child);
+    config.locations = node.locations.map(child);
+    config.limitExcept = node.limitExcept === null ? null : child(node.limitExcept);
+    return config as LocationConfig;
+  }
+
+  private handler(raw: RawHandler | null): HandlerConfig {
+    if (raw === null) return { kind: 'static' };
+    if (raw.kind !== 'proxy') return raw;
+    const { upstream, ...pass } = raw.pass;
+    return { kind: 'proxy', pass: { ...pass, upstream: upstream === null ? null : this.upstreamIndex(upstream) } };
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What a single statement cannot see: things that must exist, must not exist twice, must go together.
+ *
+ * nginx checks these when everything is read; the texts and their order are its own.
+ */
+import { ConfigError, at } from '../errors.ts';
+import type { Place } from '../model.ts';
+import type { Cycle } from './cycle.ts';
+import { HostNameSet, parseHostName } from './hostnames.ts';
+import type { ListenSocket } from './listens.ts';
+import { coreSlot } from './modules/http-core-loc.ts';
+import { serverRawSlot } from './modules/http-core-srv.ts';
+import { sslSlot } from './modules/ssl.ts';
+import type { LocationNode, ServerNode } from './nodes.ts';
+import type { Scope } from './scope.ts';
+import type { RawUpstream } from './upstreams.ts';
+
+const fault = (text: string, place: Place, suffix = at(place)): ConfigError => new ConfigError(text, place, suffix);
+
+/** Two locations of one block with the same path, or the same name. @throws {ConfigError} of the later one */
+export function checkLocations(node: LocationNode): void {
+  const seen = new Set<string>();
+  for (const child of node.locations) {
+    const { match } = child;
+    if (match.kind === 'exact' || match.kind === 'prefix') {
+      const key = `${match.kind} ${match.path}`;
+      if (seen.has(key)) throw fault(`duplicate location "${match.path}"`, child.place);
+      seen.add(key);
+    }
+    checkLocations(child);
+  }
+}
+
+/** Servers, zones and resolvers of the groups. @throws {ConfigError} with the place of the block in its text */
+export function checkUpstreams(upstreams: readonly RawUpstream[], http: Scope): void {
+  const httpResolver = http.loc.get(coreSlot).resolver;
+  for (const upstream of upstreams) {
+    const { name, place, servers } = upstream;
+    if (upstream.explicit && servers.some((server) => server.resolve)) {
+      const where = `upstream "${name}"${at(place)}`;
+      if (upstream.zone === null) {
+        throw fault(`resolving names at run time requires ${where} to be in shared memory`, place, '');
+      }
+      if (upstream.resolver === undefined && httpResolver === undefined) {
+        throw fault(`no resolver defined to resolve names at run time in ${where}`, place, '');
+      }
+    }
+    if (servers.length > 0 && servers.every((server) => server.backup)) {
+      throw fault(`no servers in upstream "${name}"`, place);
+    }
+  }
+}
+
+/** A zone's size must be given by one of those who share it. @throws {ConfigError} */
+export function checkZones(cycle: Cycle): void {
+  for (const { name, size } of cycle.zones.values()) {
+    if (size === 0) throw new ConfigError(`zero size shared memory zone "${name}"`, null, '');
+  }
+}
+
+/** TLS needs a certificate on every socket that speaks it. @throws {ConfigError} with the server's place */
+export function checkCertificates(sockets: readonly ListenSocket[], http: Scope): void {
+  const has = (server: ServerNode): boolean =>
+    (server.slots.get(sslSlot).certificates ?? http.srv.get(sslSlot).certificates) !== undefined;
+  const rejects = (server: ServerNode): boolean =>
+    server.slots.get(sslSlot).rejectHandshake ?? http.srv.get(sslSlot).rejectHandshake ?? false;
+
+  for (const { options, servers, defaultServer } of sockets) {
+    if (!options.ssl || has(defaultServer)) continue;
+    const lacking = rejects(defaultServer) ? servers.find((server) => !has(server) && !rejects(server)) : defaultServer;
+    if (lacking !== undefined) {
+      throw fault('no "ssl_certificate" is defined for the "listen ... ssl" directive', lacking.place);
+    }
+  }
+}
+
+/**
+ * Names of the servers that share a socket. A name given twice is only warned of: the first server keeps it.
+ *
+ * @throws {ConfigError} for a wildcard in the wrong place
+ */
+export function checkServerNames(cycle: Cycle, sockets: readonly ListenSocket[]): void {
+  for (const { address, servers, defaultServer } of sockets) {
+    // With one server nginx never looks at the names, unless that server captures from them.
+    const captures = defaultServer.slots
+      .get(serverRawSlot)
+      .names.some(({ configs }) => configs[0]?.kind === 'regex' && /\((?!\?[:=!>#i-])/.test(configs[0].regex.pattern));
+    if (servers.length < 2 && !captures) continue;
+
+    const known = new HostNameSet();
+    for (const server of servers) {
+      const { names } = server.slots.get(serverRawSlot);
+      for (const { text, configs } of names.length === 0 ? [{ text: '', configs: [] }] : names) {
+        if (configs[0]?.kind === 'regex') continue;
+        const name = parseHostName(text);
+        if (name === null) {
+          throw fault(`invalid server name or wildcard "${text}" on ${address.text}`, server.place, '');
+        }
+        if (!known.add(name)) {
+          cycle.warn(`conflicting server name "${text}" on ${address.text}, ignored`, server.place, 'warn', '');
+        }
+      }
+    }
+  }
+}

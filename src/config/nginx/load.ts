@@ -1,0 +1,105 @@
+/**
+ * The door for nginx.conf: text in, `Config` out.
+ */
+import path from 'node:path';
+import { encodeText } from '../bytes.ts';
+import { ConfigError } from '../errors.ts';
+import type { Diagnostic } from '../errors.ts';
+import type { Config, HttpConfig } from '../model.ts';
+import { HttpBuilder } from './build.ts';
+import { checkCertificates, checkLocations, checkServerNames, checkUpstreams, checkZones } from './check.ts';
+import { Cycle } from './cycle.ts';
+import type { Lookup } from './cycle.ts';
+import { joinListens } from './listens.ts';
+import { finishMain, hasEvents } from './modules/core.ts';
+import { httpScopeSlot, httpSlot } from './modules/http-core.ts';
+import { Conf } from './parser.ts';
+import { MODULES, REGISTRY } from './registry.ts';
+import type { Scope } from './scope.ts';
+import { fillImplicit, upstreamsSlot } from './upstreams.ts';
+import { checkVariables, variableSlot } from './variables.ts';
+
+export interface LoadOptions {
+  /** Prefix directory (`-p`), absolute. */
+  prefix: string;
+  /** Main configuration file (`-c`), absolute or relative to the prefix. */
+  file: string;
+  /** Directives of the command line (`-g`). */
+  globals?: string;
+  /** Error log of the command line (`-e`): the default where the configuration names none; `stderr` or a path. */
+  errorLogOverride?: string;
+  /** What `worker_processes auto` means. */
+  cpuCount: number;
+  /** Addresses of a host name; none or an error: `host not found`. */
+  lookup: Lookup;
+  /** Default: whether the process is root's. Decides on `user` and on the port of servers without `listen`. */
+  superUser?: boolean;
+  /** Instead of the file system: path -> contents as a byte string (`config/bytes.ts`). Throws like node:fs. */
+  readFile?: (file: string) => string;
+  /** Instead of the file system: absolute pattern -> absolute paths, sorted. */
+  glob?: (pattern: string) => string[];
+}
+
+export interface LoadResult {
+  config: Config;
+  warnings: Diagnostic[];
+}
+
+/**
+ * Reads and checks a configuration.
+ *
+ * @throws {ConfigError} of the first mistake, in nginx's words; its `warnings` are those before it
+ */
+export async function loadNginxConfig(options: LoadOptions): Promise<LoadResult> {
+  const prefix = path.resolve(options.prefix) + (path.resolve(options.prefix) === '/' ? '' : '/');
+  const file = path.resolve(prefix, options.file);
+  const superUser = options.superUser ?? process.getuid?.() === 0;
+  const cycle = new Cycle({ ...options, prefix, file, superUser });
+  try {
+    return { config: await load(cycle, options), warnings: cycle.warnings };
+  } catch (error) {
+    if (error instanceof ConfigError) error.warnings = cycle.warnings;
+    throw error;
+  }
+}
+
+async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
+  const conf = new Conf(cycle, REGISTRY);
+  if (options.globals !== undefined && options.globals !== '') conf.parseParameter(encodeText(options.globals));
+  conf.parseFile(encodeText(cycle.options.file));
+
+  const { scope } = cycle.core.get(httpScopeSlot);
+  if (scope !== null) {
+    for (const upstream of scope.main.get(upstreamsSlot).list) {
+      fillImplicit(upstream, (host, port, failure) => cycle.resolveLater(host, port, upstream.place, failure));
+    }
+  }
+  await cycle.resolveNames();
+
+  const http = scope === null ? null : finishHttp(cycle, scope);
+  if (!hasEvents(cycle)) throw new ConfigError('no "events" section in configuration', null, '');
+  checkZones(cycle);
+  return {
+    prefix: cycle.prefix,
+    file: cycle.options.file,
+    main: finishMain(cycle),
+    http,
+    sources: cycle.sources,
+  };
+}
+
+function finishHttp(cycle: Cycle, scope: Scope): HttpConfig {
+  const { servers } = scope.main.get(httpSlot);
+  const sockets = joinListens(cycle, servers);
+  const builder = new HttpBuilder(cycle, scope, MODULES);
+  checkUpstreams(builder.upstreams, scope);
+  const http = builder.build(sockets);
+  for (const { root } of servers) checkLocations(root);
+  checkCertificates(sockets, scope);
+  checkVariables(scope.main.get(variableSlot));
+  checkServerNames(cycle, sockets);
+  return http;
+}
+
+export { ConfigError };
+export type { Diagnostic, Lookup };

@@ -1,0 +1,109 @@
+/** TLS to upstream servers: `proxy_ssl_*`. */
+import { ConfigError, at } from '../../errors.ts';
+import type { ProxySslConfig } from '../../model.ts';
+import { hasVariables } from '../../value.ts';
+import { Args, HTTP_ALL } from '../context.ts';
+import { parameterList, table } from '../directive.ts';
+import type { Directive } from '../directive.ts';
+import type { Build } from '../module.ts';
+import { effectiveHandler } from '../nodes.ts';
+import type { LocationNode } from '../nodes.ts';
+import type { Conf } from '../parser.ts';
+import {
+  DEFAULT_TLS_PROTOCOLS,
+  TLS_PROTOCOLS,
+  checkPair,
+  loadCertificates,
+  loadCrl,
+  readCertificate,
+  readKey,
+  readPasswords,
+  readPlain,
+} from '../tls.ts';
+import { proxySlot } from './proxy-raw.ts';
+import type { ProxyRaw } from './proxy-raw.ts';
+
+const loc = table<ProxyRaw>((cf) => cf.scope.loc.get(proxySlot));
+
+function certificateCache(cf: Conf, raw: ProxyRaw): string | void {
+  if (raw.sslCertificateCache !== undefined) return 'is duplicate';
+  raw.sslCertificateCache = true;
+  parameterList(
+    cf,
+    { 'max=': 'number', 'inactive=': 'time', 'valid=': 'time', off: 'word' },
+    (arg) => `invalid parameter "${arg}"`,
+  );
+  if (!cf.args.includes('off') && !cf.args.some((arg) => arg.startsWith('max='))) {
+    throw cf.error('"proxy_ssl_certificate_cache" must have the "max" parameter');
+  }
+}
+
+export const proxySslDirectives: readonly Directive[] = [
+  loc.flag('proxy_ssl_session_reuse', HTTP_ALL, 'sslSessionReuse'),
+  loc.words('proxy_ssl_protocols', HTTP_ALL, Args.oneOrMore, 'sslProtocols', TLS_PROTOCOLS),
+  loc.text('proxy_ssl_ciphers', HTTP_ALL, 'sslCiphers'),
+  loc.value('proxy_ssl_name', HTTP_ALL, 'sslName'),
+  loc.flag('proxy_ssl_server_name', HTTP_ALL, 'sslServerName'),
+  loc.flag('proxy_ssl_verify', HTTP_ALL, 'sslVerify'),
+  loc.number('proxy_ssl_verify_depth', HTTP_ALL, 'sslVerifyDepth'),
+  loc.text('proxy_ssl_trusted_certificate', HTTP_ALL, 'sslTrustedCertificate'),
+  loc.text('proxy_ssl_crl', HTTP_ALL, 'sslCrl'),
+  loc.value('proxy_ssl_certificate', HTTP_ALL, 'sslCertificate'),
+  loc.value('proxy_ssl_certificate_key', HTTP_ALL, 'sslCertificateKey'),
+  loc.custom('proxy_ssl_certificate_cache', HTTP_ALL, Args.oneToThree, certificateCache),
+  loc.custom('proxy_ssl_password_file', HTTP_ALL, Args.one, (cf, raw): string | void => {
+    if (raw.sslPasswords !== undefined) return 'is duplicate';
+    raw.sslPasswords = readPasswords(cf, cf.args[1] as string);
+  }),
+  loc.custom('proxy_ssl_conf_command', HTTP_ALL, Args.two, (cf, raw) => {
+    raw.sslCommands = [...(raw.sslCommands ?? []), [cf.args[1] as string, cf.args[2] as string]];
+    cf.warn(`the "${cf.args[0]}" directive is not supported yet, ignored`);
+  }),
+];
+
+/** Files are read only where they are used: where a request may go out by TLS. */
+export function finishProxySsl(raw: ProxyRaw, node: LocationNode, { cycle }: Build): ProxySslConfig {
+  const { place } = node;
+  const handler = effectiveHandler(node);
+  const pass = handler?.kind === 'proxy' ? handler.pass : null;
+  const used = pass !== null && (pass.scheme === 'https' || pass.variableTarget !== null);
+  const { sslCertificate: certificate = '', sslCertificateKey: key = '', sslPasswords: passwords = [] } = raw;
+
+  const config: ProxySslConfig = {
+    verify: raw.sslVerify ?? false,
+    verifyDepth: raw.sslVerifyDepth ?? 1,
+    trustedCertificate: null,
+    crl: null,
+    name: raw.sslName ?? null,
+    serverName: raw.sslServerName ?? false,
+    certificate: certificate === '' ? null : certificate,
+    certificateKey: key === '' ? null : key,
+    certificatePem: null,
+    certificateKeyPem: null,
+    passphrases: passwords,
+    protocols: raw.sslProtocols ?? DEFAULT_TLS_PROTOCOLS,
+    ciphers: raw.sslCiphers ?? 'DEFAULT',
+    sessionReuse: raw.sslSessionReuse ?? true,
+  };
+  if (!used) return config;
+
+  const fail = (text: string) => new ConfigError(text, place, at(place));
+  if (certificate !== '') {
+    if (raw.sslCertificateKey === undefined) {
+      throw fail(`no "proxy_ssl_certificate_key" is defined for certificate "${certificate}"`);
+    }
+    if (!hasVariables(certificate) && !hasVariables(key)) {
+      const certificatePem = readCertificate(cycle, certificate, place);
+      const keyPem = readKey(cycle, key, passwords, place);
+      checkPair(certificatePem, keyPem, passwords, place);
+      config.certificatePem = certificatePem.text;
+      config.certificateKeyPem = keyPem.text;
+    }
+  }
+  if (config.verify) {
+    if (!raw.sslTrustedCertificate) throw fail('no proxy_ssl_trusted_certificate for proxy_ssl_verify');
+    config.trustedCertificate = readPlain(cycle, raw.sslTrustedCertificate, loadCertificates, place);
+    config.crl = readPlain(cycle, raw.sslCrl, loadCrl, place);
+  }
+  return config;
+}

@@ -1,0 +1,45 @@
+/** All modules. To add one: a file in `modules/` and a line here. */
+import type { Directive, Registry } from './directive.ts';
+import type { ModuleDef } from './module.ts';
+import { accepted } from './modules/accepted.ts';
+import { core } from './modules/core.ts';
+import { headersModule } from './modules/headers.ts';
+import { httpCore } from './modules/http-core.ts';
+import { logModule } from './modules/log.ts';
+import { mapModule } from './modules/map.ts';
+import { proxyModule } from './modules/proxy.ts';
+import { realipModule } from './modules/realip.ts';
+import { rewriteModule } from './modules/rewrite.ts';
+import { sslModule } from './modules/ssl.ts';
+import { stubStatus } from './modules/stub-status.ts';
+import { upstreamModule } from './modules/upstream.ts';
+
+export const MODULES: readonly ModuleDef[] = [
+  core,
+  httpCore,
+  logModule,
+  upstreamModule,
+  mapModule,
+  rewriteModule,
+  proxyModule,
+  headersModule,
+  realipModule,
+  sslModule,
+  stubStatus,
+  accepted,
+];
+
+/** Directives by name. A name may have several entries, for different blocks. */
+export function buildRegistry(modules: readonly ModuleDef[]): Registry {
+  const registry = new Map<string, Directive[]>();
+  for (const { directives } of modules) {
+    for (const directive of directives) {
+      const known = registry.get(directive.name);
+      if (known === undefined) registry.set(directive.name, [directive]);
+      else known.push(directive);
+    }
+  }
+  return registry;
+}
+
+export const REGISTRY: Registry = buildRegistry(MODULES);
