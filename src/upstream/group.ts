@@ -1,0 +1,189 @@
+/**
+ * # upstream/: the heart
+ *
+ * A group of peers, and who gets the next request. This room knows no protocol and touches no socket; clock and random
+ * source are passed in. Peers live in shared memory, so every choice is exact over all worker threads.
+ *
+ * ```ts
+ * // main thread, once a group: the buffer goes to the workers with the configuration
+ * const table = createTable(config, { maxWorkers: 8 });
+ * // on reload: the same buffer when it has room, else a new one with the state copied
+ * const next = reloadTable(table, newConfig);
+ * // when a worker thread has died, for each table, before its successor starts
+ * reclaimWorker(table, workerId);
+ *
+ * // worker: one Group a configured upstream, one Attempt a request (pooled)
+ * const group = new Group(config, table, { workerId, clock, random: Math.random });
+ * group.begin(attempt, { hashKey, clientAddress, stickySid }, nextUpstreamTries);
+ * for (;;) {
+ *   const slot = group.pick(attempt);            // taken: its connections are one more. BUSY: 502
+ *   if (slot === BUSY) break;
+ *   const peer = group.peer(slot);               // address, host, port, sid
+ *   // ... connect, send, read; group.headerReceived(attempt, headerMs) when the header is there
+ *   const disabled = group.done(attempt, outcome); // true: log "upstream server temporarily disabled"
+ *   if (!retry || attempt.triesLeft === 0) break;
+ * }
+ * ```
+ *
+ * | file | idea |
+ * | --- | --- |
+ * | `table/` | the shared memory: layout, lock, slots, lists, reload, name resolution, a worker's death |
+ * | `select/` | picks without scanning: pairing heap, buckets, index; and the layers around an algorithm |
+ * | `balancers/` | one file an algorithm, and a table of them |
+ * | `accounting.ts` | what taking and giving back do to a peer |
+ * | `sticky/` | cookie text, learned sessions |
+ * | `pool.ts` | idle connections |
+ *
+ * Facts: nginx, as described in docs/spec 2.1-2.14.
+ */
+import type { UpstreamConfig } from '../config/model.ts';
+import { reached, releasePeer, takePeer } from './accounting.ts';
+import { Attempt, type AttemptKeys, type Outcome } from './attempt.ts';
+import { type Balancer } from './balancers/balancer.ts';
+import { makeBalancer } from './balancers/table.ts';
+import { choose } from './select/choose.ts';
+import { type GroupEnv, Selection } from './selection.ts';
+import { type PeerSnapshot, takeSnapshot } from './snapshot.ts';
+import { BACKUP, H, PRIMARY, Table } from './table/layout.ts';
+import { GroupLock, rowOf } from './table/lock.ts';
+import type { PeerInfo } from './table/text.ts';
+
+export { Attempt, type AttemptKeys, type Outcome } from './attempt.ts';
+export type { Clock } from './clock.ts';
+export type { GroupEnv } from './selection.ts';
+export type { PeerSnapshot, PeerState } from './snapshot.ts';
+export { createTable, type TableOptions } from './table/create.ts';
+export { reclaimWorker } from './table/reclaim.ts';
+export { reloadTable } from './table/reload.ts';
+export { replaceResolved, type ResolvedRecord, type ResolveResult } from './table/resolve.ts';
+export { addServer, type NewServer, removeServer, type ServerPatch, updateServer } from './table/servers.ts';
+export type { PeerInfo } from './table/text.ts';
+
+/** No live upstreams: nobody can be chosen. The request ends with 502, and is not tried again. */
+export const BUSY = -1;
+
+const NO_ADDRESS = new Uint8Array(0);
+
+/** A thread's handle on a group. */
+export class Group {
+  readonly name: string;
+  readonly config: UpstreamConfig;
+
+  private readonly table: Table;
+  private readonly lock: GroupLock;
+  private readonly selection: Selection;
+  private readonly balancer: Balancer;
+  private readonly row: number;
+
+  constructor(config: UpstreamConfig, table: SharedArrayBuffer, env: GroupEnv) {
+    this.name = config.name;
+    this.config = config;
+    this.table = new Table(table);
+    this.row = rowOf(this.table, env.workerId);
+    this.lock = new GroupLock(this.table, this.row);
+    this.selection = new Selection(config, this.table, env);
+    this.balancer = makeBalancer(config.balancer);
+    Atomics.store(this.table.alive, this.row, 1);
+  }
+
+  /** Changes with every change of who is in the group, of order and weights. */
+  get version(): number {
+    return Atomics.load(this.table.head, H.version);
+  }
+
+  /**
+   * Begins a request's journey.
+   * @param maxTries `proxy_next_upstream_tries`; 0: as many as there are peers that are not down.
+   */
+  begin(a: Attempt, keys: AttemptKeys, maxTries: number): void {
+    a.reset();
+    a.hashKey = keys.hashKey ?? '';
+    a.clientAddress = keys.clientAddress ?? NO_ADDRESS;
+    a.stickySid = keys.stickySid ?? '';
+    const { head } = this.table;
+    const tries = head[H.tries + PRIMARY]! + head[H.tries + BACKUP]!;
+    a.triesLeft = maxTries > 0 && tries > maxTries ? maxTries : tries;
+    a.version = head[H.version]!;
+  }
+
+  /** Chooses a peer and takes it. @returns its slot, or BUSY. */
+  pick(a: Attempt): number {
+    this.balancer.prepare?.(this.selection, this.lock);
+    this.lock.enter();
+    try {
+      const s = this.selection;
+      s.tellTime();
+      if (a.version !== s.version) this.follow(a);
+      const slot = choose(s, this.balancer, a);
+      if (slot < 0) return BUSY;
+      takePeer(s, a, slot, this.row, this.balancer.inflight);
+      return slot;
+    } finally {
+      this.lock.leave();
+    }
+  }
+
+  /** The membership has changed since the request began: slots with a new owner were not tried (nginx#1656). */
+  private follow(a: Attempt): void {
+    const { born, head } = this.table;
+    for (let slot = a.nextTried(0); slot >= 0; slot = a.nextTried(slot + 1)) {
+      if (born[slot]! > a.version) a.unmarkTried(slot);
+    }
+    a.version = head[H.version]!;
+  }
+
+  /** A response header has arrived, or the first byte of a stream: `ms` after the selection. */
+  headerReceived(a: Attempt, ms: number): void {
+    if (a.inflight) this.reached(a, 'header', ms);
+  }
+
+  /** A stream's connection is there, `ms` after the selection. */
+  connected(a: Attempt, ms: number): void {
+    if (a.inflight) this.reached(a, 'connect', ms);
+  }
+
+  private reached(a: Attempt, event: 'header' | 'connect', ms: number): void {
+    const { balancer } = this.config;
+    if (balancer.kind !== 'least_time') return;
+    const mode = balancer.mode === 'first_byte' ? 'header' : balancer.mode;
+    this.lock.enter();
+    try {
+      this.selection.tellTime();
+      reached(this.selection, a, this.row, mode, event, ms);
+    } finally {
+      this.lock.leave();
+    }
+  }
+
+  /**
+   * Gives the peer back. Nothing happens when the attempt holds none.
+   * @returns true when the peer is "temporarily disabled" by this failure.
+   */
+  done(a: Attempt, outcome: Outcome): boolean {
+    if (a.slot < 0) return false;
+    this.lock.enter();
+    try {
+      this.selection.tellTime();
+      return releasePeer(this.selection, a, this.row, outcome, this.config.balancer);
+    } finally {
+      this.lock.leave();
+      a.slot = -1;
+    }
+  }
+
+  /** Who a slot is. The caller holds it by an attempt, or has just learned of it. */
+  peer(slot: number): PeerInfo {
+    return this.selection.info(slot);
+  }
+
+  /** State of all peers, primaries first. */
+  snapshot(): PeerSnapshot[] {
+    this.lock.enter();
+    try {
+      this.selection.tellTime();
+      return takeSnapshot(this.selection);
+    } finally {
+      this.lock.leave();
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** The state of a group for APIs and metrics. */
+import type { Selection } from './selection.ts';
+import { currentOf } from './select/index.ts';
+import { BACKUP, CHECKING, DOWN, DRAINING, PRIMARY, UNHEALTHY } from './table/layout.ts';
+import { blocked } from './table/rules.ts';
+import type { PeerInfo } from './table/text.ts';
+
+export type PeerState = 'up' | 'draining' | 'down' | 'unavail' | 'checking' | 'unhealthy';
+
+/** Times in milliseconds of the group's clock; averages 0 when there is no sample. */
+export interface PeerSnapshot extends PeerInfo {
+  /** Index of the server line, -1: added at run time. */
+  serverIndex: number;
+  backup: boolean;
+  resolved: boolean;
+  state: PeerState;
+  weight: number;
+  effectiveWeight: number;
+  currentWeight: number;
+  maxConns: number;
+  maxFails: number;
+  failTimeoutSec: number;
+  slowStartMs: number;
+  /** Requests in flight. */
+  conns: number;
+  /** Failures that count against it now. */
+  fails: number;
+  requests: number;
+  failsTotal: number;
+  /** Times that it became unavailable by its failures. */
+  unavail: number;
+  /** Answers by class: 1xx, 2xx, 3xx, 4xx, 5xx. */
+  responses: [number, number, number, number, number];
+  sent: number;
+  received: number;
+  selectedMs: number;
+  connectMs: number;
+  headerMs: number;
+  responseMs: number;
+}
+
+/** Copies the state of all live peers, primaries first. Call with the lock held. */
+export function takeSnapshot(s: Selection): PeerSnapshot[] {
+  const peers: PeerSnapshot[] = [];
+  for (const list of [PRIMARY, BACKUP]) {
+    for (let i = 0; i < s.count(list); i++) peers.push(peerSnapshot(s, s.at(list, i), list));
+  }
+  return peers;
+}
+
+function stateOf(s: Selection, slot: number): PeerState {
+  const down = s.t.down[slot]!;
+  if ((down & DOWN) !== 0) return 'down';
+  if ((down & UNHEALTHY) !== 0) return 'unhealthy';
+  if ((down & CHECKING) !== 0) return 'checking';
+  if ((down & DRAINING) !== 0) return 'draining';
+  return !s.single && blocked(s.t, slot, s.now) ? 'unavail' : 'up';
+}
+
+function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
+  const { t } = s;
+  const answers = t.responses.subarray(slot * 5, slot * 5 + 5);
+  return {
+    ...s.info(slot),
+    serverIndex: t.server[slot]!,
+    backup: list === BACKUP,
+    resolved: t.resolved[slot] === 1,
+    state: stateOf(s, slot),
+    weight: t.weight[slot]!,
+    effectiveWeight: t.effective[slot]!,
+    currentWeight: currentOf(t, slot),
+    maxConns: t.maxConns[slot]!,
+    maxFails: t.maxFails[slot]!,
+    failTimeoutSec: t.failTimeout[slot]!,
+    slowStartMs: t.slowStart[slot]!,
+    conns: t.conns[slot]!,
+    fails: t.fails[slot]!,
+    requests: t.requests[slot]!,
+    failsTotal: t.failsTotal[slot]!,
+    unavail: t.unavail[slot]!,
+    responses: [answers[0]!, answers[1]!, answers[2]!, answers[3]!, answers[4]!],
+    sent: t.sent[slot]!,
+    received: t.received[slot]!,
+    selectedMs: t.selected[slot]!,
+    connectMs: t.connectTime[slot]!,
+    headerMs: t.headerTime[slot]!,
+    responseMs: t.responseTime[slot]!,
+  };
+}

@@ -1,0 +1,296 @@
+/**
+ * A group's shared memory: every number that balancing reads or writes, as typed arrays over one SharedArrayBuffer,
+ * so that a pick is exact over all worker threads. `Table` is a thread's view of it and holds no state of its own.
+ *
+ * A slot is the stable identity of a peer: it keeps its number while the ordered lists around it change, and is handed
+ * out again only after the peer was removed and its last request has ended. `generation` tells two owners apart.
+ */
+
+const MAGIC = 0x48645231; // 'HdR1'
+
+/** Words of the header (`Table.head`). */
+export const H = {
+  magic: 0,
+  capacity: 1,
+  rows: 2,
+  /** 0: free, else the owner's row + 1. */
+  lock: 3,
+  waiters: 4,
+  /** Counts acquisitions: tells a stuck owner from a busy lock. */
+  lockSeq: 5,
+  /** Changes with every change of membership, order, weight or sid. */
+  version: 6,
+  /** Live peers per list: primary, backup. */
+  count: 7,
+  /** Peers per list that are not down: what a request may try at most. */
+  tries: 9,
+  /** What the selection index is built for: see `select/index.ts`. */
+  indexKind: 11,
+  /** The index cannot be trusted: rebuild it before use. */
+  indexStale: 12,
+  /** Ring of free slots: oldest first, so that a number is not reused soon. */
+  freeHead: 13,
+  freeCount: 14,
+  wakeCount: 15,
+  bucketFree: 16,
+  /** Weight classes per list. */
+  classes: 17,
+  /** Heads of the lists of peers whose weight is in recovery. */
+  loose: 19,
+  /** Generation last given to a slot. */
+  generation: 21,
+  words: 32,
+} as const;
+
+/** Words of the floating-point header (`Table.headF`). */
+export const F = { totalWeight: 0, now: 2, words: 8 } as const;
+
+export const PRIMARY = 0;
+export const BACKUP = 1;
+
+/** `Table.state` of a slot. A zombie was removed while requests were still running on it. */
+export const FREE = 0;
+export const LIVE = 1;
+export const ZOMBIE = 2;
+
+/** `Table.down` bits. nginx uses 1 and 8; 2 and 4 are for health checks, 256 keeps zombies out of every choice. */
+export const DOWN = 1;
+export const UNHEALTHY = 2;
+export const CHECKING = 4;
+export const DRAINING = 8;
+export const REMOVED = 256;
+
+/** `Table.family` of unix sockets; 4 and 6 stand for themselves. */
+export const FAMILY_UNIX = 1;
+
+/** Bytes of the string area of a slot: four lengths, then address, host, server and sid. */
+export const TEXT_STRIDE = 576;
+
+const MEASURE = new SharedArrayBuffer(0);
+
+/** Hands out typed arrays one after another; over an empty buffer it only measures. */
+class Carver {
+  buffer: SharedArrayBuffer;
+  size = 0;
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+  }
+  float64(n: number): Float64Array<SharedArrayBuffer> {
+    const at = this.take(n * 8);
+    return at < 0 ? new Float64Array(MEASURE) : new Float64Array(this.buffer, at, n);
+  }
+  int32(n: number): Int32Array<SharedArrayBuffer> {
+    const at = this.take(n * 4);
+    return at < 0 ? new Int32Array(MEASURE) : new Int32Array(this.buffer, at, n);
+  }
+  bytes(n: number): Buffer {
+    const at = this.take(n);
+    return at < 0 ? Buffer.alloc(0) : Buffer.from(this.buffer, at, n);
+  }
+  private take(bytes: number): number {
+    const at = this.size;
+    this.size = at + ((bytes + 7) & ~7);
+    return this.buffer === MEASURE ? -1 : at;
+  }
+}
+
+/** A thread's typed arrays over a group's shared memory. Everything but `head[H.lock]` is guarded by the lock. */
+export class Table {
+  readonly buffer: SharedArrayBuffer;
+  readonly capacity: number;
+  /** Rows of the per-worker planes: row 0 is the main thread, row n + 1 is worker n. */
+  readonly rows: number;
+  readonly size: number;
+
+  readonly head: Int32Array;
+  readonly headF: Float64Array;
+
+  // identity
+  readonly state: Int32Array;
+  readonly generation: Int32Array;
+  /** `version` at which the slot got its present owner. */
+  readonly born: Int32Array;
+  readonly list: Int32Array;
+  /** Place in the ordered list: what ties are broken by. */
+  readonly pos: Int32Array;
+  /** Index of the server line; -1: added at run time. */
+  readonly server: Int32Array;
+  readonly family: Int32Array;
+  readonly port: Int32Array;
+  /** 1: came out of name resolution. */
+  readonly resolved: Int32Array;
+  readonly priority: Int32Array;
+  /** Hash of the name that it was resolved from. */
+  readonly origin: Int32Array;
+
+  // parameters
+  readonly weight: Int32Array;
+  readonly maxConns: Int32Array;
+  readonly maxFails: Int32Array;
+  /** Whole seconds. */
+  readonly failTimeout: Float64Array;
+  readonly down: Int32Array;
+  /** Milliseconds; reserved until slow start is written. */
+  readonly slowStart: Int32Array;
+  readonly slowStartAt: Float64Array;
+
+  // state
+  readonly effective: Int32Array;
+  /** Current weight; less the class clock while the peer is in a bucket (see `select/index.ts`). */
+  readonly current: Float64Array;
+  readonly conns: Int32Array;
+  readonly fails: Int32Array;
+  /** Whole seconds. */
+  readonly checked: Float64Array;
+  readonly accessed: Float64Array;
+
+  // times, milliseconds; averages are 0 when there is no sample
+  readonly connectTime: Float64Array;
+  readonly headerTime: Float64Array;
+  readonly responseTime: Float64Array;
+  readonly inflightTime: Float64Array;
+  readonly inflightLast: Float64Array;
+  readonly inflightChanged: Float64Array;
+  readonly inflightReqs: Int32Array;
+
+  // counters
+  readonly requests: Float64Array;
+  readonly failsTotal: Float64Array;
+  readonly unavail: Float64Array;
+  readonly sent: Float64Array;
+  readonly received: Float64Array;
+  readonly selected: Float64Array;
+  /** Answers by class, five to a slot: 1xx to 5xx. */
+  readonly responses: Float64Array;
+
+  // lists
+  /** Slots in order: primaries from 0, backups from `capacity`. */
+  readonly order: Int32Array;
+  readonly free: Int32Array;
+
+  // selection index
+  readonly where: Int32Array;
+  readonly child: Int32Array;
+  readonly next: Int32Array;
+  readonly prev: Int32Array;
+  readonly classOf: Int32Array;
+  readonly classWeight: Int32Array;
+  readonly classFirst: Int32Array;
+  readonly bucketRoot: Int32Array;
+  readonly bucketCount: Int32Array;
+  readonly bucketLoad: Int32Array;
+  readonly bucketClass: Int32Array;
+  readonly bucketNext: Int32Array;
+  readonly bucketPrev: Int32Array;
+  readonly bucketClock: Float64Array;
+  readonly wakeHeap: Int32Array;
+  readonly wakeAt: Int32Array;
+  readonly wakeTime: Float64Array;
+
+  // per worker
+  readonly alive: Int32Array;
+  /** Requests in flight by worker: `[row * capacity + slot]`. `conns` is their sum. */
+  readonly connsBy: Int32Array;
+  readonly inflightBy: Int32Array;
+
+  readonly text: Buffer;
+
+  constructor(buffer: SharedArrayBuffer, capacity?: number, rows?: number) {
+    if (capacity === undefined || rows === undefined) {
+      const words = new Int32Array(buffer);
+      if (words[H.magic] !== MAGIC) throw new TypeError('not a peer table');
+      capacity = words[H.capacity]!;
+      rows = words[H.rows]!;
+    }
+    this.buffer = buffer;
+    this.capacity = capacity;
+    this.rows = rows;
+    const n = capacity;
+    const c = new Carver(buffer);
+    this.head = c.int32(H.words);
+    this.headF = c.float64(F.words);
+    this.state = c.int32(n);
+    this.generation = c.int32(n);
+    this.born = c.int32(n);
+    this.list = c.int32(n);
+    this.pos = c.int32(n);
+    this.server = c.int32(n);
+    this.family = c.int32(n);
+    this.port = c.int32(n);
+    this.resolved = c.int32(n);
+    this.priority = c.int32(n);
+    this.origin = c.int32(n);
+    this.weight = c.int32(n);
+    this.maxConns = c.int32(n);
+    this.maxFails = c.int32(n);
+    this.failTimeout = c.float64(n);
+    this.down = c.int32(n);
+    this.slowStart = c.int32(n);
+    this.slowStartAt = c.float64(n);
+    this.effective = c.int32(n);
+    this.current = c.float64(n);
+    this.conns = c.int32(n);
+    this.fails = c.int32(n);
+    this.checked = c.float64(n);
+    this.accessed = c.float64(n);
+    this.connectTime = c.float64(n);
+    this.headerTime = c.float64(n);
+    this.responseTime = c.float64(n);
+    this.inflightTime = c.float64(n);
+    this.inflightLast = c.float64(n);
+    this.inflightChanged = c.float64(n);
+    this.inflightReqs = c.int32(n);
+    this.requests = c.float64(n);
+    this.failsTotal = c.float64(n);
+    this.unavail = c.float64(n);
+    this.sent = c.float64(n);
+    this.received = c.float64(n);
+    this.selected = c.float64(n);
+    this.responses = c.float64(n * 5);
+    this.order = c.int32(n * 2);
+    this.free = c.int32(n);
+    this.where = c.int32(n);
+    this.child = c.int32(n);
+    this.next = c.int32(n);
+    this.prev = c.int32(n);
+    this.classOf = c.int32(n);
+    this.classWeight = c.int32(n * 2);
+    this.classFirst = c.int32(n * 2);
+    this.bucketRoot = c.int32(n + 1);
+    this.bucketCount = c.int32(n + 1);
+    this.bucketLoad = c.int32(n + 1);
+    this.bucketClass = c.int32(n + 1);
+    this.bucketNext = c.int32(n + 1);
+    this.bucketPrev = c.int32(n + 1);
+    this.bucketClock = c.float64(n + 1);
+    this.wakeHeap = c.int32(n);
+    this.wakeAt = c.int32(n);
+    this.wakeTime = c.float64(n);
+    this.alive = c.int32(rows);
+    this.connsBy = c.int32(rows * n);
+    this.inflightBy = c.int32(rows * n);
+    this.text = c.bytes(n * TEXT_STRIDE);
+    this.size = c.size;
+  }
+}
+
+/**
+ * Makes an empty table.
+ * @param capacity most peers it will ever hold, zombies included.
+ * @param workers most worker threads that will use it.
+ */
+export function allocate(capacity: number, workers: number): Table {
+  const rows = workers + 1;
+  const size = new Table(MEASURE, capacity, rows).size;
+  const t = new Table(new SharedArrayBuffer(size), capacity, rows);
+  t.head[H.magic] = MAGIC;
+  t.head[H.capacity] = capacity;
+  t.head[H.rows] = rows;
+  t.head[H.version] = 1;
+  t.head[H.indexStale] = 1;
+  t.head[H.freeCount] = capacity;
+  for (let i = 0; i < capacity; i++) t.free[i] = i;
+  t.where.fill(-1);
+  t.wakeAt.fill(-1);
+  return t;
+}

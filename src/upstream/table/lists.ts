@@ -1,0 +1,61 @@
+/** Changing who is in a group, and in which order. Used by the main thread. */
+import { plain, SelectionIndex, type IndexKind } from '../select/index.ts';
+import { BACKUP, F, H, PRIMARY, type Table } from './layout.ts';
+import { GroupLock, rowOf } from './lock.ts';
+
+/** The lists of a group while they are edited. */
+export interface Lists {
+  primary: number[];
+  backup: number[];
+}
+
+/** Runs `work` with the lock held by the main thread. */
+export function locked<T>(t: Table, work: () => T): T {
+  const lock = new GroupLock(t, rowOf(t, -1));
+  Atomics.store(t.alive, 0, 1);
+  lock.enter();
+  try {
+    return work();
+  } finally {
+    lock.leave();
+  }
+}
+
+/**
+ * Changes a group under the lock: `work` edits the lists, claims and retires slots, sets weights and down bits. Then all
+ * that follows from it is made: order, totals, version, and the index, so that no request has to. O(n).
+ */
+export function edit<T>(t: Table, work: (lists: Lists) => T): T {
+  return locked(t, () => {
+    const kind = t.head[H.indexKind]!;
+    plain(t);
+    const lists = { primary: readList(t, PRIMARY), backup: readList(t, BACKUP) };
+    const result = work(lists);
+    writeList(t, PRIMARY, lists.primary);
+    writeList(t, BACKUP, lists.backup);
+    t.head[H.version] = t.head[H.version]! + 1;
+    if (kind !== 0) new SelectionIndex(t).rebuild(t.headF[F.now]!, kind as IndexKind);
+    return result;
+  });
+}
+
+/** The slots of a list, in order. */
+export function readList(t: Table, list: number): number[] {
+  const from = list * t.capacity;
+  return Array.from(t.order.subarray(from, from + t.head[H.count + list]!));
+}
+
+function writeList(t: Table, list: number, slots: readonly number[]): void {
+  let weight = 0;
+  let tries = 0;
+  slots.forEach((slot, i) => {
+    t.order[list * t.capacity + i] = slot;
+    t.pos[slot] = i;
+    t.list[slot] = list;
+    weight += t.weight[slot]!;
+    if (t.down[slot] === 0) tries++;
+  });
+  t.head[H.count + list] = slots.length;
+  t.head[H.tries + list] = tries;
+  t.headF[F.totalWeight + list] = weight;
+}

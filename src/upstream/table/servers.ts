@@ -1,0 +1,97 @@
+/** Changing single peers at run time: the APIs' operations. Main thread only. */
+import { CHECKING, DOWN, DRAINING, LIVE, Table, UNHEALTHY } from './layout.ts';
+import { edit } from './lists.ts';
+import { claim, type PeerSpec, retire, setDown, setWeight } from './slots.ts';
+
+/** What `addServer` needs; the rest has the defaults of a `server` line. */
+export interface NewServer extends Partial<Omit<PeerSpec, 'server' | 'address'>> {
+  server: string;
+  address: PeerSpec['address'];
+  backup?: boolean;
+}
+
+export interface ServerPatch {
+  weight?: number;
+  maxConns?: number;
+  maxFails?: number;
+  failTimeoutSec?: number;
+  slowStartMs?: number;
+  down?: boolean;
+  drain?: boolean;
+  /** Set by health checks. */
+  unhealthy?: boolean;
+  checking?: boolean;
+}
+
+/**
+ * Adds a peer at the end of its list.
+ * @returns its slot; -1 when the table is full (take a larger one by `reloadTable`).
+ */
+export function addServer(buffer: SharedArrayBuffer, server: NewServer): number {
+  const t = new Table(buffer);
+  const { backup = false, ...given } = server;
+  const spec: PeerSpec = {
+    serverIndex: -1,
+    route: null,
+    weight: 1,
+    maxConns: 0,
+    maxFails: 1,
+    failTimeoutSec: 10,
+    slowStartMs: 0,
+    down: false,
+    drain: false,
+    origin: 0,
+    resolved: false,
+    priority: 0,
+    ...given,
+  };
+  return edit(t, (lists) => {
+    const slot = claim(t, spec);
+    if (slot >= 0) (backup ? lists.backup : lists.primary).push(slot);
+    return slot;
+  });
+}
+
+/**
+ * Removes a peer; its requests end in peace.
+ * @returns false when the slot holds no live peer of this generation any more.
+ */
+export function removeServer(buffer: SharedArrayBuffer, slot: number, generation: number): boolean {
+  const t = new Table(buffer);
+  return edit(t, (lists) => {
+    if (!holds(t, slot, generation)) return false;
+    lists.primary = lists.primary.filter((other) => other !== slot);
+    lists.backup = lists.backup.filter((other) => other !== slot);
+    retire(t, slot);
+    return true;
+  });
+}
+
+/**
+ * Changes parameters of a peer.
+ * @returns false when the slot holds no live peer of this generation any more.
+ */
+export function updateServer(buffer: SharedArrayBuffer, slot: number, generation: number, patch: ServerPatch): boolean {
+  const t = new Table(buffer);
+  return edit(t, () => {
+    if (!holds(t, slot, generation)) return false;
+    if (patch.weight !== undefined) setWeight(t, slot, patch.weight);
+    if (patch.maxConns !== undefined) t.maxConns[slot] = patch.maxConns;
+    if (patch.maxFails !== undefined) t.maxFails[slot] = patch.maxFails;
+    if (patch.failTimeoutSec !== undefined) t.failTimeout[slot] = patch.failTimeoutSec;
+    if (patch.slowStartMs !== undefined) t.slowStart[slot] = patch.slowStartMs;
+    const bits = t.down[slot]!;
+    setDown(t, slot, patch.down ?? (bits & DOWN) !== 0, patch.drain ?? (bits & DRAINING) !== 0);
+    mark(t, slot, UNHEALTHY, patch.unhealthy);
+    mark(t, slot, CHECKING, patch.checking);
+    return true;
+  });
+}
+
+function mark(t: Table, slot: number, bit: number, on: boolean | undefined): void {
+  if (on !== undefined) t.down[slot] = on ? t.down[slot]! | bit : t.down[slot]! & ~bit;
+}
+
+function holds(t: Table, slot: number, generation: number): boolean {
+  return slot >= 0 && slot < t.capacity && t.state[slot] === LIVE && t.generation[slot] === generation;
+}
