@@ -1,0 +1,16 @@
+/**
+ * The plain start: load, go into the background if the configuration says so, run.
+ */
+import type { ConfigSource } from '../control/load-config.ts';
+import { Master } from '../control/master.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+
+/** The worker's entry beside this file: `.ts` in a checkout, `.js` in the package. */
+function workerEntry(): URL {
+  return new URL(`../worker/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+}
+
+/** @returns the exit code when it did not start; null: it runs, or ends by itself */
+export function serve(source: ConfigSource, log: ErrorLog): Promise<number | null> {
+  return new Master({ source, log, workerEntry: workerEntry() }).start();
+}

@@ -1,0 +1,243 @@
+/**
+ * The main thread's life: load, bind, run, reload, end. It never touches a request.
+ */
+import type { Config } from '../config/model.ts';
+import { reopenFiles } from '../observe/append-file.ts';
+import { describeError } from '../observe/errno.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+import { NGINX_VERSION, headraceVersion } from '../observe/version.ts';
+import { claimAddresses, newAddresses, removeSockets } from './addresses.ts';
+import { saveCompileCache } from './compile-cache.ts';
+import { daemonChannel, daemonize } from './daemon.ts';
+import { type Generation, Generations, needsResolving } from './generations.ts';
+import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
+import { openLogFiles } from './log-files.ts';
+import { PidFile } from './pid-file.ts';
+import { Privileges } from './privileges.ts';
+import type { Resolving } from './resolving.ts';
+import { type Command, onSignals } from './signals.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** A fast stop gives workers this long to write their logs and close. */
+const FAST_MS = 1;
+/** The caches of compiled code are written this long after start, when nobody waits for it. */
+const CACHE_DELAY_MS = 2000;
+
+export interface MasterOptions {
+  source: ConfigSource;
+  /** The early log; it becomes the configuration's own. */
+  log: ErrorLog;
+  /** What a worker thread runs. */
+  workerEntry: URL;
+  load?: LoadConfig;
+}
+
+export class Master {
+  readonly #source: ConfigSource;
+  readonly #log: ErrorLog;
+  readonly #load: LoadConfig;
+  readonly #generations = new Generations();
+  readonly #pool: WorkerPool;
+  readonly #pidFile = new PidFile();
+  readonly #privileges = new Privileges();
+  #resolving: Resolving | null = null;
+
+  #started = false;
+  #ending: 'no' | 'quit' | 'stop' = 'no';
+  /** The end that is under way. */
+  #endBegun: 'no' | 'quit' | 'stop' = 'no';
+  /** Ends waits for addresses when the process is told to stop. */
+  readonly #abort = new AbortController();
+  /** A HUP has come that no reload has begun for. */
+  #reloadWanted = false;
+  #reloading = false;
+  #reopenWanted = false;
+
+  constructor({ source, log, workerEntry, load = loadConfig }: MasterOptions) {
+    this.#source = source;
+    this.#log = log;
+    this.#load = load;
+    this.#pool = new WorkerPool({
+      entry: workerEntry,
+      log,
+      errorLogPath: source.errorLogPath,
+      onDrained: (workerId, id) => this.#generations.drained(workerId, id),
+      onLost: (workerId) => this.#generations.reclaim(workerId),
+      privileged: (work) => this.#privileges.during(work),
+    });
+  }
+
+  /** @returns the exit code when it did not start (or went into the background); null: it runs */
+  async start(): Promise<number | null> {
+    const daemon = daemonChannel();
+    onSignals({ log: this.#log, daemon: daemon !== null }, (command) => this.#command(command));
+    try {
+      const config = await this.#load(this.#source, this.#log);
+      if (config.main.daemon && daemon === null) {
+        return await daemonize(config.main.errorLog.some(({ kind }) => kind === 'stderr'));
+      }
+      const generation = await this.#prepare(config);
+      this.#log.notice(`nginx/${NGINX_VERSION} (Headrace ${headraceVersion()}, Node.js ${process.versions.node})`);
+      this.#log.notice('start worker processes');
+      await this.#commit(generation);
+    } catch (error) {
+      if (!(error instanceof ConfigRefused)) throw error;
+      for (const message of error.messages) this.#log.emerg(message);
+      await this.#pool.quit(FAST_MS);
+      this.#pidFile.remove();
+      return 1;
+    }
+    this.#privileges.leave();
+    this.#log.stopCopies();
+    daemon?.ready();
+    this.#started = true;
+    this.#surviveFaults();
+    setTimeout(saveCompileCache, CACHE_DELAY_MS).unref();
+    this.#next();
+    return null;
+  }
+
+  /**
+   * Everything up to the point of no return: nothing has changed when it throws.
+   *
+   * @throws {ConfigRefused}
+   */
+  async #prepare(config: Config): Promise<Generation> {
+    const current = this.#generations.current;
+    const owner = this.#privileges.owner(config.main.user);
+    const failures = openLogFiles(config, owner);
+    if (failures.length > 0) throw new ConfigRefused(failures);
+
+    const listens = newAddresses(config.http?.listens ?? [], current?.config.http?.listens ?? []);
+    // At start the log says why by then; a reload reports to the running log.
+    if (current === null) this.#log.setTargets(config.main.errorLog);
+    if (!(await claimAddresses(listens, this.#log, this.#abort.signal))) throw new ConfigRefused([]);
+
+    const generation = this.#generations.make(config);
+    const refusal = await this.#pool.prepare(generation.data, workersOf(config));
+    const failure = refusal ?? this.#pidFile.write(config.main.pidFile);
+    if (failure === null) return generation;
+
+    this.#generations.rollBack(generation);
+    await this.#pool.abandon(generation.data);
+    throw new ConfigRefused([failure]);
+  }
+
+  async #commit(generation: Generation): Promise<void> {
+    const { config } = generation;
+    const before = this.#generations.current?.config.http?.listens ?? [];
+    this.#log.setTargets(config.main.errorLog);
+    this.#generations.commit(generation);
+    await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
+    removeSockets(newAddresses(before, config.http?.listens ?? []));
+    this.#privileges.become(config.main.user);
+    await this.#resolve(generation);
+  }
+
+  async #resolve(generation: Generation): Promise<void> {
+    if (this.#resolving === null && !needsResolving(generation)) return;
+    const { Resolving } = await import('./resolving.ts');
+    this.#resolving ??= new Resolving(this.#log);
+    this.#resolving.follow(generation);
+  }
+
+  #command(command: Command): void {
+    switch (command) {
+      case 'reload':
+        this.#reloadWanted = true;
+        break;
+      case 'reopen':
+        this.#reopenWanted = true;
+        break;
+      case 'quit':
+        if (this.#ending !== 'no') return;
+        this.#ending = 'quit';
+        this.#abort.abort();
+        break;
+      case 'stop':
+        // The second one does not ask any more.
+        if (this.#ending === 'stop' || !this.#started) this.#exit();
+        this.#ending = 'stop';
+        this.#abort.abort();
+        break;
+      default:
+    }
+    this.#next();
+  }
+
+  /** Does what signals have asked for, one thing at a time; the end goes first. */
+  #next(): void {
+    if (!this.#started) return;
+    if (this.#ending !== 'no') return void this.#end();
+    if (this.#reopenWanted) {
+      this.#reopenWanted = false;
+      this.#reopen();
+    }
+    if (this.#reloadWanted && !this.#reloading) void this.#reload();
+  }
+
+  async #reload(): Promise<void> {
+    this.#reloadWanted = false;
+    this.#reloading = true;
+    this.#log.notice('reconfiguring');
+    try {
+      await this.#privileges.during(async () => {
+        const generation = await this.#prepare(await this.#load(this.#source, this.#log));
+        if (this.#ending === 'no') await this.#commit(generation);
+      });
+    } catch (error) {
+      // The running configuration goes on, whatever was wrong with the new one.
+      const messages = error instanceof ConfigRefused ? error.messages : [`reload failed: ${describeError(error)}`];
+      for (const message of messages) this.#log.emerg(message);
+    }
+    this.#reloading = false;
+    this.#next();
+  }
+
+  #reopen(): void {
+    this.#log.notice('reopening logs');
+    this.#privileges.enter();
+    const config = this.#generations.current?.config;
+    const failures = reopenFiles();
+    // Workers reopen them as the user: the files must be there and be the user's.
+    if (config !== undefined) openLogFiles(config, this.#privileges.owner(config.main.user));
+    this.#privileges.leave();
+    for (const failure of failures) this.#log.emerg(failure);
+    this.#pool.reopen();
+  }
+
+  /** Workers carry the traffic: a fault here is written down and must not take them along. */
+  #surviveFaults(): void {
+    const survive = (error: unknown): void => this.#log.alert(`main thread: ${describeError(error)}`);
+    process.on('uncaughtException', survive);
+    process.on('unhandledRejection', survive);
+  }
+
+  async #end(): Promise<void> {
+    const ending = this.#ending;
+    if (this.#endBegun === ending) return;
+    this.#endBegun = ending;
+    const graceful = ending === 'quit';
+    if (graceful) this.#log.notice('gracefully shutting down');
+    const config = this.#generations.current?.config;
+    await this.#pool.quit(graceful ? (config?.main.workerShutdownTimeoutMs ?? 0) : FAST_MS);
+    // After a graceful end that a stop has overtaken, it is the stop that ends the process.
+    if (this.#ending === ending) this.#exit();
+  }
+
+  #exit(): never {
+    this.#log.notice('exiting');
+    this.#resolving?.close();
+    this.#privileges.enter();
+    removeSockets(this.#generations.current?.config.http?.listens ?? []);
+    const failure = this.#pidFile.remove();
+    if (failure !== null) this.#log.alert(failure);
+    this.#log.notice('exit');
+    saveCompileCache();
+    process.exit(0);
+  }
+}
+
+function workersOf(config: Config): number {
+  return config.main.masterProcess ? config.main.workerProcesses : 1;
+}

@@ -1,0 +1,96 @@
+/**
+ * Keeps the servers with `resolve` of the running generation resolved and writes the answers into the peer tables.
+ */
+import type { UpstreamConfig } from '../config/model.ts';
+import { Monitor } from '../discovery/monitor.ts';
+import { type ResolverLease, ResolverPool } from '../discovery/resolver-pool.ts';
+import type { ServiceRecord } from '../discovery/types.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+import { replaceResolved } from '../upstream/table/resolve.ts';
+import type { Generation } from './generations.ts';
+
+const clock = { ms: (): number => performance.now() };
+
+export class Resolving {
+  readonly #log: ErrorLog;
+  readonly #monitor: Monitor;
+  readonly #pool: ResolverPool;
+  #stops: (() => void)[] = [];
+  #leases: ResolverLease[] = [];
+  /** Until when answers are good, by group, name and service: they outlive a reload, as the peers do. */
+  #validUntil = new Map<string, number>();
+
+  constructor(log: ErrorLog) {
+    this.#log = log;
+    const write = log.write.bind(log);
+    this.#monitor = new Monitor({ clock, log: write });
+    this.#pool = new ResolverPool({ clock, log: write });
+  }
+
+  /** Watches the names of this generation instead of those of the one before. */
+  follow(generation: Generation): void {
+    const stops = this.#stops;
+    const leases = this.#leases;
+    const known = this.#validUntil;
+    this.#stops = [];
+    this.#leases = [];
+    this.#validUntil = new Map();
+    for (const stop of stops) stop();
+    for (const [i, upstream] of (generation.config.http?.upstreams ?? []).entries()) {
+      const table = generation.data.tables[i];
+      if (table === undefined || !upstream.servers.some(({ resolve }) => resolve)) continue;
+      this.#watchGroup(upstream, table, known);
+    }
+    // Only now: a resolver that both generations use keeps its cache.
+    for (const lease of leases) lease.release();
+  }
+
+  #watchGroup(upstream: UpstreamConfig, table: SharedArrayBuffer, known: ReadonlyMap<string, number>): void {
+    let lease: ResolverLease | null = null;
+    if (upstream.resolver !== null && upstream.resolver.addresses.length > 0) {
+      lease = this.#pool.acquire(upstream.resolver);
+      this.#leases.push(lease);
+    }
+    for (const [index, { resolve, host, service }] of upstream.servers.entries()) {
+      if (!resolve) continue;
+      const key = JSON.stringify([upstream.name, host, service]);
+      const validUntilMs = known.get(key);
+      if (validUntilMs !== undefined) this.#validUntil.set(key, validUntilMs);
+      const stop = this.#monitor.watch(
+        {
+          key: upstream.name,
+          resolver: lease?.resolver ?? null,
+          host,
+          service,
+          timeoutMs: upstream.resolverTimeoutMs,
+          ...(validUntilMs === undefined ? {} : { initialValidUntilMs: validUntilMs }),
+        },
+        (records, validUntil) => {
+          this.#validUntil.set(key, validUntil);
+          this.#take(upstream, table, index, records);
+        },
+      );
+      this.#stops.push(stop);
+    }
+  }
+
+  #take(upstream: UpstreamConfig, table: SharedArrayBuffer, index: number, records: readonly ServiceRecord[]): void {
+    const { exhausted } = replaceResolved(
+      table,
+      upstream,
+      index,
+      records.map(({ address, family, port, priority, weight, target }) => {
+        return { host: address, family, port, priority, weight, target };
+      }),
+    );
+    if (exhausted > 0) this.#log.error(`cannot add new server to upstream "${upstream.name}", memory exhausted`);
+  }
+
+  /** Stops everything. */
+  close(): void {
+    this.#monitor.close();
+    this.#pool.close();
+    this.#stops = [];
+    this.#leases = [];
+  }
+}
