@@ -1,0 +1,148 @@
+/**
+ * Compiles a configuration's http part into what the request path reads. Runs once per worker and generation; whatever
+ * can be decided here is not decided per request.
+ */
+import type { Config, ErrorLogTarget, HttpConfig, ListenConfig, LocationConfig, ServerConfig } from '../config/model.ts';
+import type { Resolver } from '../discovery/resolver.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+import type { GroupEnv } from '../upstream/group.ts';
+import { HttpGeneration, Location, Server } from './runtime.ts';
+import { AccessLogCompiler } from './log/access-log.ts';
+import type { AccessLogs } from '../observe/access-log-writer.ts';
+import { compileHeaders, joinHooks } from './filters/headers.ts';
+import { compileLimitRate } from './filters/limit-rate.ts';
+import { staticHandler } from './handlers/static.ts';
+import { compileTryFiles } from './handlers/static-try.ts';
+import { compileRewrite } from './rewrite/program.ts';
+import { UpstreamGroup } from './proxy/group.ts';
+import { ProxyPlan } from './proxy/plan.ts';
+import { proxy } from './proxy/exchange.ts';
+import { TargetBook } from './proxy/target.ts';
+import { UpstreamTls } from './proxy/tls.ts';
+import { compileErrorPages } from './server/error-pages.ts';
+import { HostTable } from './server/host-table.ts';
+import type { ListenRuntime } from './server/listen.ts';
+import { LocationTree } from './server/location-tree.ts';
+import { compileRealip } from './server/realip.ts';
+import { VariableTable } from './variables/table.ts';
+
+/** What a generation is compiled with. */
+export interface CompileEnv {
+  group: GroupEnv;
+  tables: SharedArrayBuffer[];
+  learnZones: Record<string, SharedArrayBuffer>;
+  /** Error log for these targets; the same one for the same targets. */
+  errorLog(targets: ErrorLogTarget[]): ErrorLog;
+  accessLogs: AccessLogs;
+  resolver(config: NonNullable<LocationConfig['core']['resolver']>): Resolver;
+}
+
+export interface HttpRuntime {
+  generation: HttpGeneration;
+  /** By canonical address. */
+  listens: Map<string, ListenRuntime>;
+  groups: UpstreamGroup[];
+}
+
+export function compileHttp(id: number, config: Config, http: HttpConfig, env: CompileEnv): HttpRuntime {
+  return new Compiler(id, config, http, env).run();
+}
+
+class Compiler {
+  readonly #config: Config;
+  readonly #http: HttpConfig;
+  readonly #env: CompileEnv;
+  readonly #variables: VariableTable;
+  readonly #book: TargetBook;
+  readonly #generation: HttpGeneration;
+  readonly #groups: UpstreamGroup[];
+  readonly #accessLogs: AccessLogCompiler;
+  #serial = 0;
+
+  constructor(id: number, config: Config, http: HttpConfig, env: CompileEnv) {
+    this.#config = config;
+    this.#http = http;
+    this.#env = env;
+    this.#variables = new VariableTable(http, { prefix: config.prefix });
+    this.#book = new TargetBook(env.group, this.#variables);
+    this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
+    this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
+    this.#groups = http.upstreams.map((upstream, i) => this.#group(upstream, i));
+  }
+
+  run(): HttpRuntime {
+    for (const server of this.#http.servers) this.#generation.servers.push(this.#server(server));
+    const listens = new Map<string, ListenRuntime>();
+    for (const listen of this.#http.listens) listens.set(listen.address, this.#listen(listen));
+    return { generation: this.#generation, listens, groups: this.#groups };
+  }
+
+  #group(upstream: HttpConfig['upstreams'][number], index: number): UpstreamGroup {
+    const sticky = upstream.sticky;
+    const zone = sticky?.mode === 'learn' ? (this.#env.learnZones[sticky.zone.name] ?? null) : null;
+    const group = new UpstreamGroup(upstream, this.#env.tables[index]!, this.#env.group, this.#variables, zone);
+    this.#book.add(group);
+    return group;
+  }
+
+  #listen(listen: ListenConfig): ListenRuntime {
+    const servers = listen.servers.map((i) => this.#generation.servers[i]!);
+    const defaultServer = this.#generation.servers[listen.defaultServer]!;
+    return {
+      generation: this.#generation,
+      config: listen,
+      defaultServer,
+      hosts: new HostTable(servers, defaultServer, this.#variables),
+    };
+  }
+
+  #server(config: ServerConfig): Server {
+    const root = this.#location(config.root, config);
+    const server = new Server(config, root);
+    server.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.root.rewriteLog, makeLocation: null });
+    const locations: Location[] = [];
+    for (const child of root.children) {
+      if (child.config.match.kind === 'named') server.named.set(child.config.match.name.replace(/^@/, ''), child);
+      else locations.push(child);
+    }
+    server.locations = new LocationTree(locations, this.#variables);
+    return server;
+  }
+
+  #location(config: LocationConfig, server: ServerConfig): Location {
+    const log = this.#env.errorLog(config.core.errorLog ?? this.#config.main.errorLog);
+    const loc = new Location(config, server, log);
+    const makeLocation = (location: LocationConfig): Location => this.#location(location, server);
+    loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
+    loc.handler = this.#handler(loc);
+    loc.headFilter = joinHooks([compileHeaders(config.headers, this.#variables), compileLimitRate(config.core, this.#variables)]);
+    loc.accessLog = this.#accessLogs.compile(config);
+    const tryFiles = compileTryFiles(config, this.#variables);
+    if (tryFiles !== null) loc.phases.push(tryFiles);
+    loc.realip = compileRealip(config.realip);
+    loc.errorPages = compileErrorPages(config, this.#variables);
+    loc.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);
+    loc.children = config.locations.map((child) => this.#location(child, server));
+    const nested = loc.children.filter((child) => child.config.match.kind !== 'named');
+    if (nested.length > 0 && config.match.kind !== 'server') loc.locations = new LocationTree(nested, this.#variables);
+    if (config.limitExcept !== null) loc.limitExcept = this.#location(config.limitExcept, server);
+    return loc;
+  }
+
+  #handler(loc: Location): Location['handler'] {
+    const { handler } = loc.config;
+    switch (handler.kind) {
+      case 'proxy': {
+        const group = handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!;
+        const secure = handler.pass.scheme === 'https';
+        const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables) : null;
+        const plan = new ProxyPlan(loc.config, handler.pass, group, tls, this.#variables, this.#book, ++this.#serial);
+        return (r) => proxy(r, plan);
+      }
+      case 'stub_status':
+        return staticHandler(loc, this.#variables);
+      default:
+        return staticHandler(loc, this.#variables);
+    }
+  }
+}

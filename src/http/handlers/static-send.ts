@@ -1,0 +1,165 @@
+/** Sends a file, or ranges of it, in pieces: one buffer a request, and no more read than the client takes. */
+import { closeSync, readSync } from 'node:fs';
+import type { Buffer } from 'node:buffer';
+import { READ_SIZE, acquireBuffer, releaseBuffer } from '../../net/transport.ts';
+import type { MultipartSegment } from '../filters/ranges.ts';
+import type { BodyProducer, HttpRequest } from '../request.ts';
+import { HELD } from '../request.ts';
+import { logRequest } from '../request-log.ts';
+import { failedText } from '../../observe/errno.ts';
+
+/** Bytes that one request may send before others have their turn, however fast its client takes them. */
+const TURN_BYTES = 2 * 1024 * 1024;
+
+/** The answer could not be completed. */
+const FAILED = -1;
+
+/**
+ * Sends the head that stands in `r` and the segments of a file as its body.
+ *
+ * @param fd is closed when all was read, or the client is gone
+ * @param path for messages
+ */
+export function sendFile(r: HttpRequest, fd: number, segments: readonly MultipartSegment[], path: string): void {
+  if (r.headerOnly || r.contentLength === 0) {
+    closeSync(fd);
+    r.sendHead(null, 0, 0, true);
+    return;
+  }
+  new FileProducer(r, fd, segments, path).start();
+}
+
+class FileProducer implements BodyProducer {
+  readonly #segments: readonly MultipartSegment[];
+  readonly #path: string;
+  #r: HttpRequest | null;
+  #fd: number;
+  #buf: Buffer | null = acquireBuffer();
+  /** The present segment, and how much of it was read. */
+  #segment = 0;
+  #offset = 0;
+
+  constructor(r: HttpRequest, fd: number, segments: readonly MultipartSegment[], path: string) {
+    this.#r = r;
+    this.#fd = fd;
+    this.#segments = segments;
+    this.#path = path;
+  }
+
+  start(): void {
+    const r = this.#r!;
+    r.producer = this;
+    const n = this.#fill();
+    if (n === FAILED) {
+      // Nothing was sent: the client sees the connection end before the head, as with nginx.
+      this.#abort(r);
+      return;
+    }
+    const last = this.#atEnd();
+    const buf = this.#buf!;
+    if (last) this.#closeFile();
+    const result = r.sendHead(buf, 0, n, last);
+    if (last) this.#done(result);
+    else if (result !== HELD) this.#pump(r, n);
+  }
+
+  /** Sends pieces until the client has enough for now. @param sent bytes of this turn so far */
+  #pump(r: HttpRequest, sent: number): void {
+    while (sent < TURN_BYTES) {
+      const n = this.#fill();
+      if (n === FAILED) {
+        this.#abort(r);
+        return;
+      }
+      const last = this.#atEnd();
+      const buf = this.#buf!;
+      if (last) this.#closeFile();
+      const result = r.sendBody(buf, 0, n, last);
+      if (last) {
+        this.#done(result);
+        return;
+      }
+      // Sending may have met the end of the connection.
+      if (result === HELD || this.#r === null) return;
+      sent += n;
+    }
+    setImmediate(() => {
+      if (this.#r !== null) this.#pump(this.#r, 0);
+    });
+  }
+
+  /** Fills the buffer from the segments. @returns the number of bytes, or `FAILED` */
+  #fill(): number {
+    const buf = this.#buf!;
+    let n = 0;
+    while (n < READ_SIZE && !this.#atEnd()) {
+      const segment = this.#segments[this.#segment]!;
+      if ('start' in segment) {
+        const from = segment.start + this.#offset;
+        const want = Math.min(READ_SIZE - n, segment.end - from);
+        const read = this.#read(buf, n, want, from);
+        if (read <= 0) return FAILED;
+        n += read;
+        this.#offset += read;
+        if (segment.start + this.#offset < segment.end) continue;
+      } else {
+        const copied = segment.copy(buf, n, this.#offset);
+        n += copied;
+        this.#offset += copied;
+        if (this.#offset < segment.length) continue;
+      }
+      this.#segment++;
+      this.#offset = 0;
+    }
+    return n;
+  }
+
+  #read(buf: Buffer, at: number, want: number, from: number): number {
+    try {
+      const n = readSync(this.#fd, buf, at, want, from);
+      if (n === 0) {
+        logRequest(this.#r!, 'alert', `"${this.#path}" was truncated while it was sent`);
+      }
+      return n;
+    } catch (error) {
+      logRequest(this.#r!, 'alert', failedText(`read() "${this.#path}"`, error));
+      return FAILED;
+    }
+  }
+
+  #atEnd(): boolean {
+    return this.#segment >= this.#segments.length;
+  }
+
+  /** All was handed over. The request may be over already, or another's. */
+  #done(result: number): void {
+    const buf = this.#buf;
+    this.#r = null;
+    this.#buf = null;
+    // A buffer that the connection still holds is left to it.
+    if (result !== HELD && buf !== null) releaseBuffer(buf);
+  }
+
+  onDrain(r: HttpRequest): void {
+    if (this.#r !== null) this.#pump(r, 0);
+  }
+
+  onAbort(): void {
+    this.#closeFile();
+    this.#r = null;
+    this.#buf = null;
+  }
+
+  /** The announced length cannot be kept: the client must see that the answer is cut. */
+  #abort(r: HttpRequest): void {
+    this.onAbort();
+    r.producer = null;
+    r.channel.abort(r);
+  }
+
+  #closeFile(): void {
+    if (this.#fd < 0) return;
+    closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}

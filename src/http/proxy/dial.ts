@@ -1,0 +1,114 @@
+/** Opens a connection to a peer for an exchange: plain or over TLS. */
+import type { PeerInfo } from '../../upstream/group.ts';
+import { clock } from '../../net/clock.ts';
+import { dial, Transport } from '../../net/transport.ts';
+import type { TransportOwner } from '../../net/transport.ts';
+import type { HttpRequest } from '../request.ts';
+import { failedText } from '../../observe/errno.ts';
+import { Http1Upstream } from './http1-upstream.ts';
+import type { ProxyPlan } from './plan.ts';
+import type { Target } from './target.ts';
+import { startTls } from './tls.ts';
+
+/**
+ * @param opened called once with the connection, ready for an exchange
+ * @param failed called once instead, with the log's text
+ * @returns a handle that stops the attempt; neither callback is called after `cancel`
+ */
+export function openUpstream(
+  r: HttpRequest,
+  plan: ProxyPlan,
+  target: Target,
+  peer: PeerInfo,
+  opened: (conn: Http1Upstream) => void,
+  failed: (message: string) => void,
+): { cancel(): void } {
+  const path = peer.family === 'unix' ? peer.host : null;
+  const local = plan.bind === null ? '' : plan.bind.get(r);
+  const localAddress = local === '' || local === 'off' || path !== null ? null : local;
+  if (plan.tls !== null) return openTls(r, plan, target, { host: peer.host, port: peer.port, path, localAddress }, peer, opened, failed);
+
+  const conn = new Http1Upstream();
+  let settled = false;
+  const early: TransportOwner = {
+    onData() {},
+    onEnd() {},
+    onDrain() {},
+    onClose(error) {
+      if (settled) return;
+      settled = true;
+      failed(`${failedText('connect()', error ?? new Error('connection closed'))} while connecting to upstream`);
+    },
+  };
+  const options = { host: peer.host, port: peer.port, path, localAddress, keepAlive: plan.config.socketKeepalive };
+  const transport = dial(options, early, () => {
+    if (settled) return;
+    settled = true;
+    transport.owner = conn;
+    opened(conn);
+  });
+  conn.transport = transport;
+  return {
+    cancel() {
+      if (settled) return;
+      settled = true;
+      transport.destroy();
+    },
+  };
+}
+
+function openTls(
+  r: HttpRequest,
+  plan: ProxyPlan,
+  target: Target,
+  address: { host: string; port: number; path: string | null; localAddress: string | null },
+  peer: PeerInfo,
+  opened: (conn: Http1Upstream) => void,
+  failed: (message: string) => void,
+): { cancel(): void } {
+  const tls = plan.tls!;
+  const name = tls.nameOf(r, target.proxyHost);
+  const socket = startTls(tls, name, `${peer.address} ${name}`, address);
+  const conn = new Http1Upstream();
+  let settled = false;
+  let connected = false;
+  let problem: Error | null = null;
+  socket.once('connect', () => {
+    connected = true;
+  });
+  socket.once('secureConnect', () => {
+    if (settled) return;
+    settled = true;
+    clock.update();
+    const transport = new Transport(socket, null);
+    conn.transport = transport;
+    transport.owner = conn;
+    opened(conn);
+  });
+  socket.once('error', (error) => {
+    problem = error;
+  });
+  socket.once('close', () => {
+    if (settled) return;
+    settled = true;
+    clock.update();
+    failed(tlsMessage(problem, connected, name));
+  });
+  return {
+    cancel() {
+      if (settled) return;
+      settled = true;
+      socket.destroy();
+    },
+  };
+}
+
+/** nginx's wording of what can go wrong in a handshake. */
+function tlsMessage(error: Error | null, connected: boolean, name: string): string {
+  if (error === null) return 'peer closed connection in SSL handshake while SSL handshaking to upstream';
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (!connected && code.startsWith('E') && !code.startsWith('ERR_')) return `${failedText('connect()', error)} while connecting to upstream`;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `upstream SSL certificate does not match "${name}" while SSL handshaking to upstream`;
+  if (/CERT|SELF_SIGNED|VERIFY|CRL|UNABLE_TO/.test(code)) return `upstream SSL certificate verify error: (${code}:${error.message}) while SSL handshaking to upstream`;
+  return `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking to upstream`;
+}

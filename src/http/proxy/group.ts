@@ -1,0 +1,67 @@
+/** A group as a worker's http side sees it: the peers, its idle connections, what binds a request to a peer. */
+import type { UpstreamConfig } from '../../config/model.ts';
+import { Group } from '../../upstream/group.ts';
+import type { GroupEnv } from '../../upstream/group.ts';
+import { IdlePool } from '../../upstream/pool.ts';
+import { clock } from '../../net/clock.ts';
+import { Timer } from '../../net/timers.ts';
+import type { Value } from '../variables/value.ts';
+import type { VariableTable } from '../variables/table.ts';
+import type { Http1Upstream } from './http1-upstream.ts';
+import type { Sticky } from './sticky.ts';
+import { compileSticky } from './sticky.ts';
+
+export class UpstreamGroup {
+  readonly config: UpstreamConfig;
+  readonly peers: Group;
+  /** Null: no connection is kept. */
+  readonly idle: IdlePool<Http1Upstream> | null;
+  readonly hashKey: Value | null;
+  /** The method looks at the client's address. */
+  readonly byAddress: boolean;
+  readonly sticky: Sticky | null;
+  /** Nothing but the peers decides: no key is to be made per request. */
+  readonly keyless: boolean;
+
+  readonly #sweeper = new Timer(() => this.#sweep());
+
+  constructor(
+    config: UpstreamConfig,
+    table: SharedArrayBuffer,
+    env: GroupEnv,
+    variables: VariableTable,
+    learnZone: SharedArrayBuffer | null,
+  ) {
+    this.config = config;
+    this.peers = new Group(config, table, env);
+    this.idle =
+      config.implicit || config.keepalive.connections === 0
+        ? null
+        : new IdlePool<Http1Upstream>({
+            connections: config.keepalive.connections,
+            timeoutMs: config.keepalive.timeoutMs,
+          });
+    this.hashKey = config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : null;
+    this.byAddress = config.balancer.kind === 'ip_hash';
+    this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
+    this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null;
+  }
+
+  /** Puts a connection into the pool; it is watched there and closed after keepalive_timeout. */
+  keep(conn: Http1Upstream, address: string, variant: string): void {
+    const idle = this.idle!;
+    conn.onIdleClose = this.#dropIdle;
+    idle.put(conn, address, variant, clock.now);
+    if (!this.#sweeper.armed) this.#sweeper.arm(this.config.keepalive.timeoutMs);
+  }
+
+  readonly #dropIdle = (conn: Http1Upstream): void => {
+    this.idle!.remove(conn);
+  };
+
+  #sweep(): void {
+    const idle = this.idle!;
+    idle.sweep(clock.now);
+    if (idle.size > 0) this.#sweeper.arm(Math.max(1, idle.nextSweep - clock.now));
+  }
+}

@@ -1,0 +1,64 @@
+/** Which fields are not passed on: tables made when a configuration is loaded, asked once per field. */
+import { H, hashName, KNOWN_COUNT } from '../wire/known.ts';
+import type { HideTable } from '../request.ts';
+
+/** Table of the given names (any case). */
+export function hideTable(names: Iterable<string>): HideTable {
+  const table: HideTable = { ids: new Uint8Array(KNOWN_COUNT), others: null };
+  for (const name of names) hideName(table, name.toLowerCase());
+  return table;
+}
+
+/** A copy with more names, for what only one message asks. */
+export function extended(table: HideTable, names: readonly string[]): HideTable {
+  const copy: HideTable = { ids: table.ids.slice(), others: table.others === null ? null : new Map(table.others) };
+  for (const name of names) hideName(copy, name);
+  return copy;
+}
+
+function hideName(table: HideTable, lower: string): void {
+  const id = (H as Readonly<Record<string, number>>)[lower];
+  if (id !== undefined) table.ids[id] = 1;
+  else (table.others ??= new Map()).set(hashName(lower), lower);
+}
+
+/**
+ * Fields of a client's request that are never copied: those of the connection (RFC 9110 section 7.6.1), and those that
+ * the proxy writes itself.
+ */
+export const REQUEST_HIDDEN: readonly string[] = [
+  'Host',
+  'Connection',
+  'Proxy-Connection',
+  'Content-Length',
+  'Transfer-Encoding',
+  'TE',
+  'Keep-Alive',
+  'Expect',
+  'Upgrade',
+  'HTTP2-Settings',
+  'Trailer',
+];
+
+/** Fields of a server's answer that are never copied; framing and connection are ours. */
+export const RESPONSE_FRAMING: readonly string[] = [
+  'Connection',
+  'Keep-Alive',
+  'Proxy-Connection',
+  'Content-Length',
+  'Transfer-Encoding',
+  'Upgrade',
+  'Trailer',
+];
+
+/** Hidden unless proxy_pass_header names them (nginx, ngx_http_proxy_module). */
+export const RESPONSE_HIDDEN: readonly string[] = [
+  'Date',
+  'Server',
+  'X-Pad',
+  'X-Accel-Expires',
+  'X-Accel-Redirect',
+  'X-Accel-Limit-Rate',
+  'X-Accel-Buffering',
+  'X-Accel-Charset',
+];

@@ -1,0 +1,107 @@
+/** Composes the head of the request that goes to a server. Pure: appends to an `Output`. */
+import type { Output } from '../../net/output.ts';
+import type { HideTable, HttpRequest } from '../request.ts';
+import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
+import { H } from '../wire/known.ts';
+import { escapePath } from '../wire/uri.ts';
+import { composeChunked, composeContentLength } from '../wire/writer.ts';
+import type { RequestHead } from '../wire/request-head.ts';
+import { extended } from './hide.ts';
+import type { ProxyPlan } from './plan.ts';
+
+/** No body and no Content-Length. */
+export const NO_BODY = -2;
+/** The body goes chunked. */
+export const CHUNKED_BODY = -1;
+
+/**
+ * Appends request line, fields and the empty line.
+ * @param uri what `targetOf` gave; null: the client's own target
+ * @param bodyLength bytes, `CHUNKED_BODY` or `NO_BODY`
+ */
+export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, uri: string | null, bodyLength: number): void {
+  const head = r.head;
+  if (plan.method !== null) o.text(plan.method.get(r));
+  else if (r.internalMethod !== null) o.text(r.internalMethod);
+  else o.bytes(head.buf, head.methodStart, head.methodEnd);
+  o.byte(32);
+  if (uri !== null) o.text(uri);
+  else if (head.targetEnd > head.targetStart) {
+    if (head.pathEnd === head.targetStart) o.byte(0x2f);
+    o.bytes(head.buf, head.targetStart, head.targetEnd);
+  } else o.byte(0x2f);
+  o.bytes(plan.versionLine, 0, plan.versionLine.length);
+
+  for (const segment of plan.segments) {
+    if (segment.bytes !== null) o.bytes(segment.bytes, 0, segment.bytes.length);
+    else {
+      const value = segment.value.get(r);
+      if (value === '') continue;
+      o.bytes(segment.name, 0, segment.name.length);
+      o.text(safe(value));
+      o.crlf();
+    }
+  }
+  if (bodyLength >= 0) composeContentLength(o, bodyLength);
+  else if (bodyLength === CHUNKED_BODY) composeChunked(o);
+  if (plan.config.passRequestHeaders) composeClientFields(o, head, plan.requestHide);
+  o.crlf();
+}
+
+/** The client's fields, less those that `hide` names and those that its Connection field nominates. */
+function composeClientFields(o: Output, head: RequestHead, table: HideTable): void {
+  let hide = table;
+  if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0) hide = extended(hide, nominatedFields(head));
+  const plain = head.eol === 1 && head.skipped === 0;
+  let runStart = -1;
+  let runEnd = 0;
+  for (let i = 0; i < head.count; i++) {
+    const id = head.id(i);
+    const hidden = id !== 0 ? hide.ids[id] !== 0 : hide.others !== null && isOther(head, i, hide.others);
+    if (hidden) {
+      if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
+      runStart = -1;
+      continue;
+    }
+    if (plain) {
+      if (runStart < 0) runStart = head.nameStart(i);
+      runEnd = i + 1 < head.count ? head.nameStart(i + 1) : head.pos - 2;
+      continue;
+    }
+    o.bytes(head.buf, head.nameStart(i), head.nameEnd(i));
+    o.byte(58);
+    o.byte(32);
+    o.bytes(head.buf, head.valueStart(i), head.valueEnd(i));
+    o.crlf();
+  }
+  if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
+}
+
+function isOther(head: RequestHead, i: number, others: Map<number, string>): boolean {
+  const name = others.get(head.hash(i));
+  return name !== undefined && head.find(name, i - 1) === i;
+}
+
+// eslint-disable-next-line no-control-regex -- these bytes would end the line
+const UNSAFE = /[\r\n\0]/g;
+
+/** A computed value must stay one line, whatever a variable brought. */
+function safe(value: string): string {
+  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) < 32) return value.replace(UNSAFE, ' ');
+  return value;
+}
+
+/**
+ * The target as nginx maps it (ngx_http_proxy_create_request): the client's own when proxy_pass has no URI part and
+ * nothing rewrote the path; else the URI part with the rest of the path behind it, escaped again.
+ * @param uriPart URI part of proxy_pass, or of its evaluated target; null: none
+ * @returns null: the client's own target goes on as it was sent
+ */
+export function targetOf(r: HttpRequest, plan: ProxyPlan, uriPart: string | null): string | null {
+  if (plan.target !== null && uriPart !== null) return uriPart;
+  if (uriPart === null && r.validUnparsed) return null;
+  const rest = uriPart === null ? r.uri : r.uri.slice(Math.min(plan.replaced, r.uri.length));
+  const mustEscape = r.internal || !r.validUnparsed || r.head.complex || rest.includes(' ');
+  const path = (uriPart ?? '') + (mustEscape ? escapePath(rest) : rest);
+  return r.args === '' ? path : `${path}?${r.args}`;
+}

@@ -1,0 +1,98 @@
+/** An upgraded connection (WebSocket): bytes pass both ways until both sides have ended or nothing moves for too long. */
+import { Timer } from '../../net/timers.ts';
+import { output } from '../../net/output.ts';
+import type { ClientTunnel, HttpRequest } from '../request.ts';
+import { HELD, SENT } from '../request.ts';
+import { logRequest } from '../request-log.ts';
+import type { Http1Upstream } from './http1-upstream.ts';
+import type { ProxyPlan } from './plan.ts';
+
+/** What a tunnel needs of the client's connection. */
+interface TunnelChannel {
+  tunnelWrite(buf: Buffer, start: number, end: number): number;
+  tunnelEnd(): void;
+  tunnelClosed(): void;
+}
+
+export class Tunnel implements ClientTunnel {
+  readonly #r: HttpRequest;
+  readonly #conn: Http1Upstream;
+  readonly #plan: ProxyPlan;
+  readonly #over: () => void;
+  readonly #client: TunnelChannel;
+  readonly #timer = new Timer(() => this.#timedOut());
+  #clientEnded = false;
+  #upstreamEnded = false;
+  #done = false;
+
+  constructor(r: HttpRequest, conn: Http1Upstream, plan: ProxyPlan, over: () => void) {
+    this.#r = r;
+    this.#conn = conn;
+    this.#plan = plan;
+    this.#over = over;
+    this.#client = r.channel as unknown as TunnelChannel;
+    this.#timer.arm(plan.config.readTimeoutMs);
+  }
+
+  /** From the client: copied, because its read buffer is shared. */
+  onClientData(buf: Buffer, start: number, end: number): number {
+    this.#touch();
+    return this.#pass(buf, start, end, (b, s, e) => this.#conn.transport.write(b, s, e));
+  }
+
+  onUpstreamData(buf: Buffer, start: number, end: number): void {
+    this.#touch();
+    const result = this.#pass(buf, start, end, (b, s, e) => this.#client.tunnelWrite(b, s, e));
+    if (result === HELD) this.#conn.transport.pause();
+  }
+
+  #pass(buf: Buffer, start: number, end: number, write: (buf: Buffer, start: number, end: number) => number): number {
+    output.length = 0;
+    output.bytes(buf, start, end);
+    const bytes = output.buf;
+    const result = write(bytes, 0, output.length);
+    if (result === HELD && output.buf === bytes) output.replace();
+    return result === HELD ? HELD : SENT;
+  }
+
+  onClientDrain(): void {
+    this.#conn.transport.resume();
+  }
+
+  onUpstreamDrain(): void {
+    this.#r.channel.resumeReading(this.#r);
+  }
+
+  onClientEnd(): void {
+    this.#clientEnded = true;
+    this.#conn.transport.end();
+    if (this.#upstreamEnded) this.#finish();
+  }
+
+  onUpstreamEnd(): void {
+    this.#upstreamEnded = true;
+    this.#client.tunnelEnd();
+    if (this.#clientEnded || this.#conn.transport.closed) this.#finish();
+  }
+
+  onClientClose(): void {
+    this.#finish();
+  }
+
+  #touch(): void {
+    this.#timer.arm(this.#plan.config.readTimeoutMs);
+  }
+
+  #timedOut(): void {
+    logRequest(this.#r, 'error', 'upstream timed out (110: Connection timed out) while proxying upgraded connection');
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#timer.cancel();
+    this.#over();
+    this.#client.tunnelClosed();
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * One request of a client and the answer to it, whatever protocol carries them.
+ *
+ * Connections pool these: `reset` brings one back to its first state. Bytes of the head stay in the connection's buffer
+ * for as long as the request lives, and texts are made of them only when somebody asks.
+ *
+ * Life: the connection parses a head and calls `engine.start(r)`; phases run; a handler answers by `sendHead`,
+ * `sendBody`, or by `finalize(status)`; when the answer's last byte went to the connection and the request's body was
+ * consumed, the connection calls `engine.finished(r)` (access log, clean-up).
+ */
+import type { ResponseHead } from './wire/response-head.ts';
+import type { HeaderBlock } from './wire/header-block.ts';
+import type { RequestHead } from './wire/request-head.ts';
+import { METHOD_HEAD } from './wire/request-head.ts';
+import type { HttpGeneration, Location, Server } from './runtime.ts';
+import type { RequestBody } from './server/body.ts';
+import { FieldList } from './fields.ts';
+import { clock } from '../net/clock.ts';
+
+/** All bytes were taken; the buffer may be reused at once. */
+export const SENT = 0;
+/** The connection keeps the buffer until it calls `onDrain`; send nothing more before. */
+export const HELD = 1;
+
+/** What a request needs of the connection or stream that carries it. */
+export interface ClientChannel {
+  /** Serial number of the connection (`$connection`). */
+  readonly serial: number;
+  /** Requests so far on this connection, this one included (`$connection_requests`). */
+  readonly requestCount: number;
+  /** `clock.now` when the connection was accepted. */
+  readonly acceptedAt: number;
+  readonly peer: ClientAddress;
+  readonly tls: TlsInfo | null;
+  readonly listenAddress: string;
+  localAddress(): string;
+  localPort(): number;
+  /** TCP round trip and the like are not to be had from Node: 0. */
+
+  /**
+   * Sends the head in `r` and, in the same write, the body bytes `buf[start, end)` (may be none). `last`: the body ends
+   * with them.
+   * @returns `SENT` or `HELD`
+   */
+  sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /** Sends body bytes; `last` ends the message. `buf` may be null to end it. */
+  sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /** An interim answer (100, 103). */
+  sendInformational(r: HttpRequest, status: number, fields: FieldList | null): void;
+  /** Ends the connection without completing the answer: the client must see that it is cut. */
+  abort(r: HttpRequest): void;
+  /** Closes silently (`return 444`). */
+  closeSilently(r: HttpRequest): void;
+  /** Starts or stops reading from the client (request body). */
+  resumeReading(r: HttpRequest): void;
+  /** Takes the raw connection over (Upgrade): from now on bytes go to `tunnel`. */
+  takeOver(r: HttpRequest, tunnel: ClientTunnel): void;
+}
+
+/** The other side of an upgraded connection. */
+export interface ClientTunnel {
+  /** Bytes of the client; valid during the call unless it returns `HELD` (then until `resumeReading`). */
+  onClientData(buf: Buffer, start: number, end: number): number;
+  onClientEnd(): void;
+  onClientDrain(): void;
+  onClientClose(): void;
+}
+
+export interface ClientAddress {
+  /** Text without brackets; `unix:` for unix sockets. */
+  text: string;
+  port: number;
+  /** 4 or 16 bytes; empty for unix sockets. */
+  bytes: Uint8Array;
+}
+
+export interface TlsInfo {
+  protocol: string;
+  cipher: string;
+  serverName: string;
+  sessionReused: boolean;
+  sessionId: string;
+  alpn: string;
+  curve: string;
+  /** `NONE`, `SUCCESS`, `FAILED:reason`. */
+  clientVerify: string;
+  clientCertificate: { pem: string; subject: string; issuer: string; serial: string; fingerprint: string; notBefore: string; notAfter: string } | null;
+}
+
+/** Whoever produces the answer's body and must be told when the client takes more, or is gone. */
+export interface BodyProducer {
+  /** The client takes bytes again after `HELD`. */
+  onDrain(r: HttpRequest): void;
+  /** The client is gone: stop, nothing can be sent any more. */
+  onAbort(r: HttpRequest): void;
+}
+
+/** A filter between the producer and the client (limit_rate, ranges, compression). */
+export interface BodyFilter {
+  sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /** Called when the client is gone or the request is over: free timers and memory. */
+  close(): void;
+}
+
+export class HttpRequest {
+  readonly channel: ClientChannel;
+  /** Null: this is not a subrequest. */
+  parent: HttpRequest | null = null;
+
+  gen!: HttpGeneration;
+  server!: Server;
+  loc!: Location;
+
+  // -------------------------------------------------------------------------------- the request
+  head!: RequestHead;
+  /** `METHOD_…`; `methodName` for its text. Internal redirects to error pages turn it to GET. */
+  method = 0;
+  /** 9, 10, 11, 20. */
+  version = 11;
+  /** Normal form of the path, decoded, one character a byte (`$uri`). */
+  uri = '';
+  /** Query without `?` (`$args`). */
+  args = '';
+  /** The request-target may be passed upstream as it was sent: no rewrite or redirect has changed `uri`. */
+  validUnparsed = true;
+  /** Host without port, lower case; empty: none was sent (`$host` falls back to the server's name). */
+  host = '';
+  /** Length of the body as announced; -1: chunked; 0: none. */
+  bodyLength = 0;
+  body!: RequestBody;
+  /** The address after realip. */
+  client!: ClientAddress;
+  startedAt = 0;
+  /** `clock.wall` at the start. */
+  startedWall = 0;
+  bytesReceived = 0;
+
+  // -------------------------------------------------------------------------------- phases
+  internal = false;
+  uriChanges = 11;
+  uriChanged = false;
+  /** Next entry of `loc.phases`. */
+  phase = 0;
+  /** Values of `set` and captured variables, by index in the generation's table; allocated when first written. */
+  vars: (string | null)[] | null = null;
+  /** `$1`…: captures of the last successful match; index 0 is the whole. */
+  captures: readonly (string | undefined)[] | null = null;
+  /** Cookie text that stickiness wants to set; written with the answer's head. */
+  setCookie: string | null = null;
+  /** An error page is being made: its own errors get the built-in page (recursive_error_pages off). */
+  inErrorPage = false;
+  /** Status of the error that led to an error page: the page is sent with it; 0: with its own. */
+  errorStatus = 0;
+  /** A cut or refused request: log it, send nothing more. */
+  aborted = false;
+
+  // -------------------------------------------------------------------------------- the answer
+  status = 0;
+  /** Reason phrase of the server's own status line, null: the usual one. */
+  reason: string | null = null;
+  /** Length of the body to come; -1: unknown (chunked or until close). */
+  contentLength = -1;
+  contentType: string | null = null;
+  /** Fields of the upstream's answer that pass through, less those that `hide` names. */
+  block: ResponseHead | null = null;
+  /** Identifiers and names of `block` fields that are not passed on. */
+  hide: HideTable | null = null;
+  /** Fields made here. */
+  readonly fields: FieldList = new FieldList();
+  trailers: HeaderBlock | null = null;
+  headSent = false;
+  /** The answer's last byte was handed over. */
+  ended = false;
+  keepAlive = true;
+  /** Body bytes and all bytes sent (`$body_bytes_sent`, `$bytes_sent`). */
+  bodyBytesSent = 0;
+  bytesSent = 0;
+  producer: BodyProducer | null = null;
+  filter: BodyFilter | null = null;
+  /** Target of a proxy_pass with variables (`$proxy_host`, `$proxy_port`); null: the location's own. */
+  proxyTarget: { host: string; port: string } | null = null;
+  /** Attempts at upstream servers; null: none (`$upstream_…`). */
+  upstream: UpstreamTrace | null = null;
+  /** Rate set by `$limit_rate` or X-Accel-Limit-Rate; -1: as configured. */
+  limitRate = -1;
+
+  constructor(channel: ClientChannel) {
+    this.channel = channel;
+  }
+
+  reset(): void {
+    this.parent = null;
+    this.method = 0;
+    this.validUnparsed = true;
+    this.bodyLength = 0;
+    this.bytesReceived = 0;
+    this.internal = false;
+    this.uriChanges = 11;
+    this.uriChanged = false;
+    this.phase = 0;
+    this.vars = null;
+    this.captures = null;
+    this.setCookie = null;
+    this.inErrorPage = false;
+    this.errorStatus = 0;
+    this.aborted = false;
+    this.headSent = false;
+    this.ended = false;
+    this.keepAlive = true;
+    this.bodyBytesSent = 0;
+    this.bytesSent = 0;
+    this.upstream = null;
+    this.proxyTarget = null;
+    this.limitRate = -1;
+    this.internalMethod = null;
+    this.clearAnswer();
+  }
+
+  /** Forgets what was prepared of an answer (before an error page takes its place). */
+  clearAnswer(): void {
+    this.status = 0;
+    this.reason = null;
+    this.contentLength = -1;
+    this.contentType = null;
+    this.block = null;
+    this.hide = null;
+    this.trailers = null;
+    this.producer = null;
+    if (this.fields.count !== 0) this.fields.clear();
+    if (this.filter !== null) {
+      this.filter.close();
+      this.filter = null;
+    }
+  }
+
+  get methodName(): string {
+    return this.internalMethod ?? this.head.methodText();
+  }
+
+  /** `GET` after a redirect to an error page; null: the client's own. */
+  internalMethod: string | null = null;
+
+  /** First value of a request field by known name, or null. */
+  header(id: number): string | null {
+    return this.head.get(id);
+  }
+
+  /** No body goes to the client: HEAD, 1xx, 204, 304. */
+  get headerOnly(): boolean {
+    return this.method === METHOD_HEAD || this.status === 204 || this.status === 304 || this.status < 200;
+  }
+
+  /** Seconds since the request's first byte, as of the clock's last update. */
+  elapsedMs(): number {
+    return clock.now - this.startedAt;
+  }
+
+  /** Sends the answer's head through the filters; see `ClientChannel.sendHead`. */
+  sendHead(buf: Buffer | null, start: number, end: number, last: boolean): number {
+    const loc = this.loc;
+    if (this.errorStatus !== 0) {
+      this.status = this.errorStatus;
+      this.reason = null;
+    }
+    if (loc.headFilter !== null) loc.headFilter(this);
+    if (this.filter !== null) return this.filter.sendHead(this, buf, start, end, last);
+    return this.channel.sendHead(this, buf, start, end, last);
+  }
+
+  sendBody(buf: Buffer | null, start: number, end: number, last: boolean): number {
+    if (this.filter !== null) return this.filter.sendBody(this, buf, start, end, last);
+    return this.channel.sendBody(this, buf, start, end, last);
+  }
+
+  /** Answers with a whole body that is at hand. */
+  respond(status: number, contentType: string | null, body: Buffer | null): void {
+    this.status = status;
+    this.contentType = contentType;
+    this.contentLength = body === null ? 0 : body.length;
+    this.sendHead(body, 0, body === null ? 0 : body.length, true);
+  }
+}
+
+/** Which fields of an upstream's block are not passed on: by identifier, and by hash and name for the others. */
+export interface HideTable {
+  /** Indexed by known identifier: 1 hides. */
+  ids: Uint8Array;
+  /** Lower-case names that are not known, by their hash; null: none. */
+  others: Map<number, string> | null;
+}
+
+/** What is kept of each attempt, for `$upstream_…` and the error log. */
+export interface UpstreamTrace {
+  attempts: UpstreamAttempt[];
+  /** The last answer's head, for `$upstream_http_…`. */
+  head: ResponseHead | null;
+  trailers: HeaderBlock | null;
+  /** Milliseconds waited in the group's queue; -1: none. */
+  queueMs: number;
+  lastServerName: string;
+  /** The request is over and was logged. */
+  release(): void;
+}
+
+export interface UpstreamAttempt {
+  /** Address, or the group's name when no server could be chosen. */
+  address: string;
+  /** 0: none. */
+  status: number;
+  /** Milliseconds; -1: not reached. */
+  connectMs: number;
+  headerMs: number;
+  responseMs: number;
+  responseLength: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** This attempt began a new request of the same client (after an internal redirect): joined with ` : `. */
+  redirected: boolean;
+}

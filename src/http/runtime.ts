@@ -1,0 +1,108 @@
+/**
+ * The compiled form of a configuration's http part, per worker and generation: what the request path reads. Everything
+ * that can be decided when a configuration is loaded is decided here, by `compile.ts`.
+ */
+import type { CoreConfig, HttpConfig, LocationConfig, ServerConfig } from '../config/model.ts';
+import type { HttpRequest } from './request.ts';
+import type { Value } from './variables/value.ts';
+import type { VariableTable } from './variables/table.ts';
+import type { RewriteProgram } from './rewrite/program.ts';
+import type { AccessLog } from './log/access-log.ts';
+import type { LocationTree } from './server/location-tree.ts';
+import type { Resolver } from '../discovery/resolver.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+
+/** A phase of a location, before its content. */
+export type Phase = (r: HttpRequest) => number;
+/** Go on with the next phase. */
+export const NEXT = 0;
+/** The phase answers, or goes on later by `engine.resume(r)`. */
+export const TAKEN = 1;
+/** `uri` has changed: look for a location again. */
+export const AGAIN = 2;
+
+/** Produces the answer. */
+export type Handler = (r: HttpRequest) => void;
+
+export class HttpGeneration {
+  readonly id: number;
+  readonly config: HttpConfig;
+  readonly variables: VariableTable;
+  readonly servers: Server[] = [];
+  readonly log: ErrorLog;
+  /** Requests and tunnels under way under this generation. */
+  active = 0;
+  /** Called when a replaced generation has no request left. */
+  onDrained: (() => void) | null = null;
+
+  constructor(id: number, config: HttpConfig, variables: VariableTable, log: ErrorLog) {
+    this.id = id;
+    this.config = config;
+    this.variables = variables;
+    this.log = log;
+  }
+
+  release(): void {
+    if (--this.active === 0 && this.onDrained !== null) this.onDrained();
+  }
+}
+
+export class Server {
+  readonly config: ServerConfig;
+  /** Settings where no location matches. */
+  readonly root: Location;
+  /** Null: the server block has no rewrite directives. */
+  rewrite: RewriteProgram | null = null;
+  locations!: LocationTree;
+  readonly named: Map<string, Location> = new Map();
+
+  constructor(config: ServerConfig, root: Location) {
+    this.config = config;
+    this.root = root;
+  }
+}
+
+export class Location {
+  readonly config: LocationConfig;
+  readonly core: CoreConfig;
+  readonly server: ServerConfig;
+  /** Null: no rewrite directives. */
+  rewrite: RewriteProgram | null = null;
+  /** Access and other checks between rewrite and content; empty for most. */
+  phases: Phase[] = [];
+  handler!: Handler;
+  /** Adds what add_header, expires and the like ask for, and installs body filters; null: nothing to do. */
+  headFilter: ((r: HttpRequest) => void) | null = null;
+  accessLog: AccessLog | null = null;
+  errorPages: CompiledErrorPage[] | null = null;
+  /** Takes the client's address from a field, behind trusted proxies (set_real_ip_from); null: not configured. */
+  realip: ((r: HttpRequest) => void) | null = null;
+  /** For targets with variables; null: none configured. */
+  resolver: Resolver | null = null;
+  /** All locations that stand inside this one. */
+  children: Location[] = [];
+  /** Nested locations; null: none. */
+  locations: LocationTree | null = null;
+  limitExcept: Location | null = null;
+  log: ErrorLog;
+
+  constructor(config: LocationConfig, server: ServerConfig, log: ErrorLog) {
+    this.config = config;
+    this.core = config.core;
+    this.server = server;
+    this.log = log;
+  }
+
+  /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
+  abortOnClientEnd(r: HttpRequest): boolean {
+    return r.upstream !== null && !this.config.proxy.ignoreClientAbort;
+  }
+}
+
+export interface CompiledErrorPage {
+  statuses: number[];
+  overwrite: number;
+  uri: Value;
+  /** `@name`, or null. */
+  named: string | null;
+}

@@ -1,0 +1,261 @@
+/**
+ * The body of a client's request: read in whole (memory, then a temporary file), streamed, or thrown away, as whoever
+ * answers asks. Fed by the connection; knows lengths and limits, not sockets.
+ */
+import { Buffer } from 'node:buffer';
+import { closeSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE } from '../wire/chunked.ts';
+import type { HttpRequest } from '../request.ts';
+import { HELD } from '../request.ts';
+
+/** Takes a streamed body. */
+export interface BodyConsumer {
+  /** @returns `HELD`: read no more until `r.channel.resumeReading(r)`. The bytes are valid during the call only. */
+  onBodyData(r: HttpRequest, buf: Buffer, start: number, end: number): number;
+  onBodyEnd(r: HttpRequest): void;
+}
+
+/** What to do with body bytes. */
+const UNDECIDED = 0;
+const DISCARD = 1;
+const BUFFER = 2;
+const STREAM = 3;
+
+/** `feed` met bytes that are no body: the connection cannot go on. */
+export const FEED_BAD = -1;
+/** The body is larger than `client_max_body_size`. */
+export const FEED_TOO_LARGE = -2;
+/** The temporary file could not be written. */
+export const FEED_FAILED = -3;
+
+export class RequestBody {
+  /** All of it has been read. */
+  complete = true;
+  /** Bytes of content read so far. */
+  received = 0;
+  /** The consumer asked to wait. */
+  held = false;
+  /** Content in memory once buffered: the first `memoryLength` bytes of `memory`; the rest is in the file. */
+  memory: Buffer | null = null;
+  memoryLength = 0;
+  fd = -1;
+  fileLength = 0;
+  filePath = '';
+
+  #r: HttpRequest | null = null;
+  #mode = UNDECIDED;
+  #chunked = false;
+  #remaining = 0;
+  #limit = 0;
+  #decoder: ChunkedDecoder | null = null;
+  #consumer: BodyConsumer | null = null;
+  #ready: ((r: HttpRequest) => void) | null = null;
+
+  /** Begins a request's body. `length` -1: chunked. */
+  begin(r: HttpRequest, length: number): void {
+    this.#r = r;
+    this.complete = length === 0;
+    if (this.complete && this.received === 0 && this.memory === null && this.#mode === UNDECIDED) return;
+    this.received = 0;
+    this.held = false;
+    this.#mode = UNDECIDED;
+    this.#chunked = length < 0;
+    this.#remaining = length;
+    this.#limit = 0;
+    this.memory = null;
+    this.memoryLength = 0;
+    this.fileLength = 0;
+    if (this.#chunked) {
+      this.#decoder ??= new ChunkedDecoder(true);
+      this.#decoder.reset();
+    }
+  }
+
+  /** Nobody has said yet what to do with it: the connection must not read on. */
+  get undecided(): boolean {
+    return this.#mode === UNDECIDED && !this.complete;
+  }
+
+  get discarding(): boolean {
+    return this.#mode === DISCARD;
+  }
+
+  /** Read it in whole, then call `ready` (at once when it is complete). Bytes go on arriving by `feed`. */
+  buffer(ready: (r: HttpRequest) => void): void {
+    const r = this.#r!;
+    if (this.complete) {
+      ready(r);
+      return;
+    }
+    this.#mode = BUFFER;
+    this.#ready = ready;
+    this.#limit = r.loc.core.clientMaxBodySize;
+    r.channel.resumeReading(r);
+  }
+
+  /** Hand bytes on as they arrive. */
+  stream(consumer: BodyConsumer): void {
+    const r = this.#r!;
+    if (this.complete) {
+      consumer.onBodyEnd(r);
+      return;
+    }
+    this.#mode = STREAM;
+    this.#consumer = consumer;
+    this.#limit = r.loc.core.clientMaxBodySize;
+    r.channel.resumeReading(r);
+  }
+
+  discard(): void {
+    if (this.complete) return;
+    this.#mode = DISCARD;
+    this.#limit = 0;
+    this.#consumer = null;
+    this.#ready = null;
+    this.held = false;
+    this.#release();
+  }
+
+  /**
+   * Takes body bytes from `buf[pos, end)`.
+   * @returns where the body's bytes end (`end` unless it is complete or held), or one of `FEED_…`
+   */
+  feed(buf: Buffer, pos: number, end: number): number {
+    if (this.#chunked) {
+      const decoder = this.#decoder!;
+      while (pos < end && !this.held) {
+        const event = decoder.next(buf, pos, end);
+        pos = decoder.pos;
+        if (event === CHUNK_DATA) {
+          if (this.#limit > 0 && this.received + decoder.dataEnd - decoder.dataStart > this.#limit) return FEED_TOO_LARGE;
+          if (!this.#take(buf, decoder.dataStart, decoder.dataEnd)) return FEED_FAILED;
+        } else if (event === CHUNK_END) {
+          this.#finish();
+          return pos;
+        } else if (event === CHUNK_BAD) {
+          return FEED_BAD;
+        } else if (event === CHUNK_MORE) {
+          return pos;
+        }
+      }
+      return pos;
+    }
+    const take = Math.min(this.#remaining, end - pos);
+    this.#remaining -= take;
+    if (!this.#take(buf, pos, pos + take)) return FEED_FAILED;
+    if (this.#remaining === 0) this.#finish();
+    return pos + take;
+  }
+
+  #take(buf: Buffer, start: number, end: number): boolean {
+    this.received += end - start;
+    if (this.#mode === STREAM) {
+      this.held = this.#consumer!.onBodyData(this.#r!, buf, start, end) === HELD;
+    } else if (this.#mode === BUFFER) {
+      return this.#store(buf, start, end);
+    }
+    return true;
+  }
+
+  #finish(): void {
+    this.complete = true;
+    const r = this.#r!;
+    if (this.#mode === STREAM) this.#consumer!.onBodyEnd(r);
+    else if (this.#mode === BUFFER) {
+      const ready = this.#ready!;
+      this.#ready = null;
+      ready(r);
+    }
+  }
+
+  /** Memory up to `client_body_buffer_size`, then a file that has no name any more. */
+  #store(buf: Buffer, start: number, end: number): boolean {
+    const n = end - start;
+    const core = this.#r!.loc.core;
+    if (this.fd < 0) {
+      const known = this.#chunked ? core.clientBodyBufferSize : this.#remaining + this.received;
+      if (this.memory === null && known <= core.clientBodyBufferSize) this.memory = Buffer.allocUnsafe(known);
+      if (this.memory !== null && this.memoryLength + n <= this.memory.length) {
+        buf.copy(this.memory, this.memoryLength, start, end);
+        this.memoryLength += n;
+        return true;
+      }
+      if (!this.#openFile()) return false;
+    }
+    return this.#writeFile(buf, start, end);
+  }
+
+  #openFile(): boolean {
+    const r = this.#r!;
+    const directory = r.loc.core.clientBodyTempPath;
+    this.filePath = join(directory, `${process.pid}-${r.channel.serial}-${r.channel.requestCount}`);
+    try {
+      this.fd = openTemporary(directory, this.filePath);
+    } catch (error) {
+      r.loc.log.write('crit', `open() "${this.filePath}" failed (${(error as Error).message})`);
+      return false;
+    }
+    // What is in memory stays there: it is the first part.
+    return true;
+  }
+
+  #writeFile(buf: Buffer, start: number, end: number): boolean {
+    try {
+      let at = start;
+      while (at < end) {
+        const written = writeSync(this.fd, buf, at, end - at, this.fileLength);
+        at += written;
+        this.fileLength += written;
+      }
+      return true;
+    } catch (error) {
+      this.#r!.loc.log.write('crit', `write() "${this.filePath}" failed (${(error as Error).message})`);
+      return false;
+    }
+  }
+
+  /** Length of the buffered content. */
+  get length(): number {
+    return this.memoryLength + this.fileLength;
+  }
+
+  /** Reads buffered content from `offset` into `into`; returns the number of bytes (0 at the end). */
+  read(offset: number, into: Buffer): number {
+    if (offset < this.memoryLength) return this.memory!.copy(into, 0, offset, Math.min(this.memoryLength, offset + into.length));
+    if (this.fd < 0) return 0;
+    return readSync(this.fd, into, 0, Math.min(into.length, this.length - offset), offset - this.memoryLength);
+  }
+
+  /** Frees file and memory; the request is over. */
+  close(): void {
+    if (this.#mode === UNDECIDED) return;
+    this.#release();
+    this.#consumer = null;
+    this.#ready = null;
+  }
+
+  #release(): void {
+    if (this.fd >= 0) {
+      closeSync(this.fd);
+      this.fd = -1;
+    }
+    this.fileLength = 0;
+    this.memoryLength = 0;
+    this.memory = null;
+  }
+}
+
+/** Opens a file for reading and writing and removes its name, so that nothing is left behind whatever happens. */
+function openTemporary(directory: string, path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, 'w+', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    fd = openSync(path, 'w+', 0o600);
+  }
+  unlinkSync(path);
+  return fd;
+}

@@ -1,0 +1,783 @@
+/**
+ * A client's HTTP/1 connection: reads heads and bodies, one request at a time, writes answers, keeps the connection
+ * alive or closes it so that nothing sent is lost.
+ */
+import { Buffer } from 'node:buffer';
+import type { ClientAddress, ClientTunnel, ClientChannel, TlsInfo } from '../request.ts';
+import { HELD, HttpRequest, SENT } from '../request.ts';
+import type { FieldList } from '../fields.ts';
+import type { HttpListen } from './listen.ts';
+import type { Transport, TransportOwner } from '../../net/transport.ts';
+import { clock } from '../../net/clock.ts';
+import { output } from '../../net/output.ts';
+import { Timer } from '../../net/timers.ts';
+import { BAD, BAD_VERSION, DONE, MORE, TOO_MANY } from '../wire/outcomes.ts';
+import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
+import { H } from '../wire/known.ts';
+import { METHOD_CONNECT, METHOD_TRACE, RequestHead } from '../wire/request-head.ts';
+import { normalPath } from '../wire/uri.ts';
+import {
+  composeBlock,
+  composeChunked,
+  composeConnection,
+  composeContentLength,
+  composeField,
+  composeFields,
+  composeStatusLine,
+} from '../wire/writer.ts';
+import { FEED_TOO_LARGE, FEED_FAILED, RequestBody } from './body.ts';
+import {
+  AMBIGUOUS,
+  CONNECTION_CLOSE,
+  CONNECTION_KEEP_ALIVE,
+  connectionFlags,
+  requestBodyLength,
+  UNKNOWN_CODING,
+} from './framing.ts';
+import * as engine from '../engine.ts';
+import { logRequest } from '../request-log.ts';
+
+/** Waiting for a head, or reading one. */
+const HEAD = 0;
+/** A request is under way and its body is still arriving. */
+const BODY = 1;
+/** A request is under way, its body is complete. */
+const BUSY = 2;
+/** Upgraded: bytes pass through. */
+const TUNNEL = 3;
+/** The answer is out, the connection will close; what still arrives is thrown away. */
+const LINGER = 4;
+const CLOSED = 5;
+
+/** What the timer waits for. */
+const WAIT_HEAD = 0;
+const WAIT_IDLE = 1;
+const WAIT_BODY = 2;
+const WAIT_SEND = 3;
+const WAIT_LINGER = 4;
+
+const INITIAL_HEAD_ROOM = 2048;
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+
+let serial = 0;
+
+export class Http1Connection implements ClientChannel, TransportOwner {
+  readonly serial: number = ++serial;
+  readonly acceptedAt: number = clock.now;
+  readonly peer: ClientAddress;
+  readonly tls: TlsInfo | null;
+  requestCount = 0;
+  /** Neighbours in the list of the worker's connections. */
+  next: Http1Connection | null = null;
+  previous: Http1Connection | null = null;
+
+  readonly #transport: Transport;
+  readonly #listen: HttpListen;
+  readonly #head = new RequestHead();
+  readonly #request: HttpRequest;
+  readonly #timer = new Timer(() => this.#timedOut());
+  #timerKind = WAIT_HEAD;
+  #state = HEAD;
+  #buf: Buffer | null = null;
+  #length = 0;
+  /** Bytes that arrived before anybody wanted them: body before its handler, pipelined requests. */
+  #ahead: Buffer | null = null;
+  /** Inside `#consume`: completion is left to its loop. */
+  #dispatching = false;
+  /** The last write is held by the transport. */
+  #held = false;
+  #chunked = false;
+  #tunnel: ClientTunnel | null = null;
+  #continueSent = false;
+  #lingerUntil = 0;
+  /** Close when the present request is over (the worker is leaving). */
+  #closing = false;
+
+  constructor(transport: Transport, listen: HttpListen, peer: ClientAddress, tls: TlsInfo | null) {
+    this.#transport = transport;
+    this.#listen = listen;
+    this.peer = peer;
+    this.tls = tls;
+    this.#request = new HttpRequest(this);
+    this.#request.body = new RequestBody();
+    transport.owner = this;
+    this.#arm(WAIT_HEAD, listen.defaultServer.config.clientHeaderTimeoutMs);
+    listen.connections.add(this);
+  }
+
+  get listenAddress(): string {
+    return this.#listen.config.address;
+  }
+
+  localAddress(): string {
+    return this.#listen.config.kind === 'unix' ? this.listenAddress : (this.#transport.socket.localAddress ?? '');
+  }
+
+  localPort(): number {
+    return this.#transport.socket.localPort ?? this.#listen.config.port;
+  }
+
+  // ------------------------------------------------------------------------------------ reading
+
+  onData(src: Buffer, start: number, end: number): void {
+    if (this.#ahead !== null) {
+      this.#stash(src, start, end);
+      return;
+    }
+    this.#consume(src, start, end);
+  }
+
+  #consume(src: Buffer, pos: number, end: number): void {
+    this.#dispatching = true;
+    while (pos < end) {
+      if (this.#state === HEAD) {
+        pos = this.#readHead(src, pos, end);
+      } else if (this.#state === BODY) {
+        const body = this.#request.body;
+        if (body.undecided || body.held) {
+          this.#stash(src, pos, end);
+          break;
+        }
+        pos = this.#readBody(src, pos, end);
+      } else if (this.#state === TUNNEL) {
+        this.#request.bytesReceived += end - pos;
+        if (this.#tunnel!.onClientData(src, pos, end) === HELD) this.#transport.pause();
+        break;
+      } else if (this.#state === BUSY) {
+        this.#stash(src, pos, end);
+        break;
+      } else {
+        // LINGER, CLOSED: thrown away.
+        break;
+      }
+      if (this.#isOver()) this.#complete();
+    }
+    this.#dispatching = false;
+    if (this.#isOver()) this.#complete();
+  }
+
+  /** Keeps bytes for later and stops reading: at most what one read brought, plus what is here already. */
+  #stash(src: Buffer, pos: number, end: number): void {
+    const more = src.subarray(pos, end);
+    this.#ahead = this.#ahead === null ? Buffer.from(more) : Buffer.concat([this.#ahead, more]);
+    this.#transport.pause();
+  }
+
+  /** Goes on with bytes that were kept. */
+  #unstash(): void {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    this.#transport.resume();
+    if (ahead !== null) this.#consume(ahead, 0, ahead.length);
+  }
+
+  /** @returns where the head ends in `src`, or `end` when more is needed or it was refused */
+  #readHead(src: Buffer, pos: number, end: number): number {
+    const head = this.#head;
+    if (this.#length === 0) {
+      this.#buf ??= Buffer.allocUnsafeSlow(INITIAL_HEAD_ROOM);
+      const config = this.#listen.defaultServer.config;
+      head.reset(this.#buf, 0);
+      head.token = config.underscoresInHeaders ? TOKEN : TOKEN_WITHOUT_UNDERSCORE;
+      head.skipInvalid = config.ignoreInvalidHeaders;
+      head.maxFields = config.maxHeaders > 0 ? config.maxHeaders : 1000;
+      this.#request.startedAt = clock.now;
+    }
+    for (;;) {
+      const room = this.#buf!.length - this.#length;
+      const take = Math.min(room, end - pos);
+      src.copy(this.#buf!, this.#length, pos, pos + take);
+      const before = this.#length;
+      this.#length += take;
+      const result = head.parse(this.#length);
+      if (result === DONE) {
+        const consumed = head.pos - before;
+        this.#length = head.pos;
+        this.#request.bytesReceived = head.pos - head.requestLineStart;
+        this.#begin();
+        return pos + consumed;
+      }
+      pos += take;
+      if (result !== MORE) {
+        this.#refuseHead(result);
+        return end;
+      }
+      if (this.#length === this.#buf!.length && !this.#growHead()) return end;
+      if (pos >= end) {
+        if (this.#timerKind !== WAIT_HEAD || !this.#timer.armed) {
+          this.#arm(WAIT_HEAD, this.#listen.defaultServer.config.clientHeaderTimeoutMs);
+        }
+        return end;
+      }
+    }
+  }
+
+  /** Makes room for a larger head within `large_client_header_buffers`; refuses the request otherwise. */
+  #growHead(): boolean {
+    const { count, size } = this.#listen.defaultServer.config.largeClientHeaderBuffers;
+    const head = this.#head;
+    const line = this.#length - head.pos;
+    if (line >= size || this.#length >= count * size) {
+      this.#length = 0;
+      this.#beginRefused(
+        head.lineDone ? 494 : 414,
+        head.lineDone ? 'client sent too large request' : 'client sent too long URI while reading client request line',
+      );
+      return false;
+    }
+    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(this.#buf!.length * 2, 1024), count * size));
+    this.#buf!.copy(grown, 0, 0, this.#length);
+    this.#buf = grown;
+    head.rebase(grown, 0);
+    return true;
+  }
+
+  #refuseHead(result: number): void {
+    const head = this.#head;
+    if (result === BAD_VERSION) this.#beginRefused(505, 'client sent invalid version while reading client request line');
+    else if (result === TOO_MANY) this.#beginRefused(494, 'client sent too many header lines');
+    else if (result === BAD && head.lineDone) {
+      this.#beginRefused(400, 'client sent invalid header line while reading client request headers');
+    } else this.#beginRefused(400, 'client sent invalid request while reading client request line');
+  }
+
+  /** A head that cannot be understood: answer and close. */
+  #beginRefused(status: number, why: string): void {
+    const r = this.#request;
+    this.#enter(r);
+    r.head = this.#head;
+    r.method = this.#head.method;
+    r.version = 11;
+    r.uri = '';
+    r.args = '';
+    r.host = '';
+    r.keepAlive = false;
+    r.body.begin(r, 0);
+    this.#state = BUSY;
+    if (!this.#head.lineDone) {
+      let lineEnd = this.#head.requestLineStart;
+      while (lineEnd < this.#length && this.#buf![lineEnd]! >= 0x20) lineEnd++;
+      this.#head.requestLineEnd = lineEnd;
+      this.#head.targetStart = this.#head.targetEnd = this.#head.pathEnd = lineEnd;
+      this.#head.argsStart = -1;
+    }
+    logRequest(r, 'info', why);
+    engine.finalize(r, status);
+  }
+
+  /** Common beginning of a request, good or bad. */
+  #enter(r: HttpRequest): void {
+    this.#timer.cancel();
+    this.requestCount++;
+    r.reset();
+    const listen = this.#listen;
+    r.gen = listen.generation;
+    r.gen.active++;
+    r.server = listen.defaultServer;
+    r.loc = r.server.root;
+    r.client = this.peer;
+    r.startedWall = clock.wall;
+    this.#continueSent = false;
+    this.#chunked = false;
+  }
+
+  #begin(): void {
+    const r = this.#request;
+    const head = this.#head;
+    this.#enter(r);
+    r.head = head;
+    r.method = head.method;
+    r.version = head.version;
+    const flags = head.has(H.connection) ? connectionFlags(head) : 0;
+    r.keepAlive = head.version >= 11 ? (flags & CONNECTION_CLOSE) === 0 : (flags & CONNECTION_KEEP_ALIVE) !== 0;
+    const length = requestBodyLength(head);
+    const wrong = this.#check(r, length);
+    if (wrong !== null) {
+      r.keepAlive = false;
+      r.uri = '';
+      r.args = '';
+      r.body.begin(r, 0);
+      this.#state = BUSY;
+      logRequest(r, 'info', wrong.why);
+      engine.finalize(r, wrong.status);
+      return;
+    }
+    r.bodyLength = length;
+    r.body.begin(r, length);
+    this.#state = length === 0 ? BUSY : BODY;
+    r.args = head.argsStart < 0 ? '' : head.args();
+    if (this.#closing || this.requestCount >= r.loc.core.keepaliveRequests) r.keepAlive = false;
+    engine.start(r);
+  }
+
+  /** Checks of the head that need more than its grammar; sets host, server and path. */
+  #check(r: HttpRequest, length: number): { status: number; why: string } | null {
+    const head = this.#head;
+    if (head.version === 9) return { status: 400, why: 'client sent HTTP/0.9 request' };
+    if (length === AMBIGUOUS) {
+      return { status: 400, why: 'client sent ambiguous body length ("Content-Length", "Transfer-Encoding")' };
+    }
+    if (length === UNKNOWN_CODING) return { status: 501, why: 'client sent unknown "Transfer-Encoding"' };
+    const hostField = head.first(H.host);
+    if (hostField < 0) {
+      if (head.version >= 11) return { status: 400, why: 'client sent HTTP/1.1 request without "Host" header' };
+    } else if (head.next(hostField) >= 0) return { status: 400, why: 'client sent duplicate header line: "Host"' };
+    const hosts = this.#listen.hosts;
+    let server = this.#listen.defaultServer;
+    r.host = '';
+    if (head.hostStart >= 0 || hostField >= 0) {
+      const text = head.hostStart >= 0 ? head.buf.latin1Slice(head.hostStart, head.hostEnd) : head.value(hostField);
+      const host = hosts.validate(text);
+      if (host === null) {
+        return { status: 400, why: head.hostStart >= 0 ? 'client sent invalid host in request line' : 'client sent invalid host header' };
+      }
+      r.host = host;
+      // The authority of the target wins over the field (RFC 9112 section 3.2.2), but the field must be valid too.
+      if (head.hostStart >= 0 && hostField >= 0 && hosts.validate(head.value(hostField)) === null) {
+        return { status: 400, why: 'client sent invalid host header' };
+      }
+      if (hosts.several) server = hosts.find(host, r);
+    }
+    r.server = server;
+    r.loc = server.root;
+    if (this.tls !== null) {
+      const refused = this.#listen.tlsRefusal(r);
+      if (refused !== null) return refused;
+    }
+    if (head.method === METHOD_CONNECT || head.method === METHOD_TRACE) {
+      return { status: 405, why: `client sent ${head.methodText()} method` };
+    }
+    if (head.targetEnd === head.targetStart || head.pathEnd === head.targetStart) r.uri = '/';
+    else if (head.complex) {
+      const path = normalPath(head.buf, head.targetStart, head.pathEnd, server.config.mergeSlashes);
+      if (path === null) return { status: 400, why: 'client sent invalid request while reading client request line' };
+      r.uri = path;
+    } else r.uri = head.buf.latin1Slice(head.targetStart, head.pathEnd);
+    return null;
+  }
+
+  #readBody(src: Buffer, pos: number, end: number): number {
+    const r = this.#request;
+    const next = r.body.feed(src, pos, end);
+    if (next >= 0) {
+      r.bytesReceived += next - pos;
+      if (r.body.complete) {
+        if (this.#state === BODY) this.#state = BUSY;
+        if (this.#timerKind === WAIT_BODY) this.#timer.cancel();
+      } else if (!r.body.held) this.#arm(WAIT_BODY, r.loc.core.clientBodyTimeoutMs);
+      return next;
+    }
+    r.keepAlive = false;
+    r.body.discard();
+    if (next === FEED_TOO_LARGE) this.#bodyFailed(413, 'client intended to send too large chunked body');
+    else if (next === FEED_FAILED) this.#bodyFailed(500, 'request body could not be stored');
+    else this.#bodyFailed(400, 'client sent invalid chunked body');
+    return end;
+  }
+
+  /** The body cannot be read on: tell whoever answers, answer if nothing was sent yet. */
+  #bodyFailed(status: number, why: string): void {
+    const r = this.#request;
+    this.#state = BUSY;
+    r.body.complete = true;
+    if (this.#isOver() || r.ended) return;
+    logRequest(r, 'error', why);
+    const producer = r.producer;
+    r.producer = null;
+    if (producer !== null) producer.onAbort(r);
+    if (r.headSent) this.abort(r);
+    else engine.finalize(r, status);
+  }
+
+  resumeReading(r: HttpRequest): void {
+    if (r.body.held) r.body.held = false;
+    if (this.#state === TUNNEL) {
+      this.#transport.resume();
+      return;
+    }
+    if (!r.body.complete) {
+      if (!this.#continueSent && r.body.received === 0 && this.#ahead === null) this.#maybeContinue(r);
+      if (this.#timerKind !== WAIT_SEND || !this.#timer.armed) this.#arm(WAIT_BODY, r.loc.core.clientBodyTimeoutMs);
+    }
+    if (!this.#dispatching && (this.#ahead !== null || this.#transport.paused)) this.#unstash();
+  }
+
+  /** Expect: 100-continue (RFC 9110 section 10.1.1): somebody wants the body now. */
+  #maybeContinue(r: HttpRequest): void {
+    this.#continueSent = true;
+    if (r.version < 11) return;
+    const i = this.#head.first(H.expect);
+    if (i >= 0 && this.#head.valueIs(i, '100-continue') && !r.headSent) this.#transport.write(CONTINUE, 0, CONTINUE.length);
+  }
+
+  // ------------------------------------------------------------------------------------ writing
+
+  sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
+    const o = output;
+    o.length = 0;
+    r.headSent = true;
+    const headerOnly = r.headerOnly;
+    this.#chunked = false;
+    if (headerOnly) last = true;
+    else if (r.contentLength < 0) {
+      if (r.version >= 11 && r.loc.core.chunkedTransferEncoding) this.#chunked = true;
+      else r.keepAlive = false;
+    }
+    if (this.#closing) r.keepAlive = false;
+    // An unread body is read and thrown away, unless that could take for ever.
+    if (!r.body.complete && r.body.undecided && !this.#continueSent && head100(r)) r.keepAlive = false;
+
+    composeStatusLine(o, r.status, r.reason, r.block);
+    this.#listen.serverLines(r).compose(o, clock.wall, r.block, r.hide);
+    if (r.contentType !== null) composeField(o, 'Content-Type', r.contentType);
+    if (r.status >= 200 && r.status !== 204) {
+      if (r.contentLength >= 0) {
+        if (r.status !== 304 || r.block === null) composeContentLength(o, r.contentLength);
+      } else if (this.#chunked) composeChunked(o);
+    }
+    if (r.status === 101) composeField(o, 'Connection', 'upgrade');
+    else composeConnection(o, r.keepAlive);
+    if (r.keepAlive && r.loc.core.keepaliveHeaderSec > 0) {
+      composeField(o, 'Keep-Alive', `timeout=${r.loc.core.keepaliveHeaderSec}`);
+    }
+    if (r.block !== null) composeBlock(o, r.block, r.hide);
+    if (r.fields.count !== 0) composeFields(o, r.fields);
+    if (r.setCookie !== null) composeField(o, 'Set-Cookie', r.setCookie);
+    o.crlf();
+    const headLength = o.length;
+    if (!headerOnly && buf !== null && end > start) {
+      if (this.#chunked) {
+        o.hex(end - start);
+        o.crlf();
+        o.bytes(buf, start, end);
+        o.crlf();
+      } else o.bytes(buf, start, end);
+    }
+    if (last && this.#chunked) this.#composeLastChunk(r);
+    r.bytesSent += o.length;
+    r.bodyBytesSent += o.length - headLength;
+    return this.#writeOutput(r, last);
+  }
+
+  sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
+    if (r.ended || this.#state === CLOSED) return SENT;
+    if (this.#chunked) {
+      const o = output;
+      o.length = 0;
+      if (buf !== null && end > start) {
+        o.hex(end - start);
+        o.crlf();
+        o.bytes(buf, start, end);
+        o.crlf();
+      }
+      if (last) this.#composeLastChunk(r);
+      r.bytesSent += o.length;
+      r.bodyBytesSent += o.length;
+      return this.#writeOutput(r, last);
+    }
+    if (buf === null || end === start) {
+      if (last) this.#ended(r, this.#held);
+      return this.#held ? HELD : SENT;
+    }
+    r.bytesSent += end - start;
+    r.bodyBytesSent += end - start;
+    const result = this.#transport.write(buf, start, end);
+    if (result === HELD) this.#hold(r);
+    if (last) this.#ended(r, result === HELD);
+    return result;
+  }
+
+  #composeLastChunk(r: HttpRequest): void {
+    const trailers = r.trailers;
+    if (trailers === null) {
+      output.bytes(LAST_CHUNK, 0, LAST_CHUNK.length);
+      return;
+    }
+    output.text('0\r\n');
+    for (let i = 0; i < trailers.count; i++) composeField(output, trailers.name(i), trailers.value(i));
+    output.crlf();
+  }
+
+  #writeOutput(r: HttpRequest, last: boolean): number {
+    const result = output.length === 0 ? (this.#held ? HELD : SENT) : this.#transport.write(output.buf, 0, output.length);
+    if (result === HELD && output.length !== 0) {
+      output.replace();
+      this.#hold(r);
+    }
+    if (last) this.#ended(r, result === HELD);
+    return result;
+  }
+
+  #hold(r: HttpRequest): void {
+    this.#held = true;
+    this.#arm(WAIT_SEND, r.loc.core.sendTimeoutMs);
+  }
+
+  #ended(r: HttpRequest, held: boolean): void {
+    r.ended = true;
+    this.#held = held;
+    if (!this.#dispatching && !held) this.#complete();
+  }
+
+  sendInformational(r: HttpRequest, status: number, fields: FieldList | null): void {
+    if (r.headSent || r.version < 11) return;
+    output.length = 0;
+    composeStatusLine(output, status, null, null);
+    if (fields !== null) composeFields(output, fields);
+    output.crlf();
+    r.bytesSent += output.length;
+    if (this.#transport.write(output.buf, 0, output.length) === HELD) output.replace();
+  }
+
+  onDrain(): void {
+    this.#held = false;
+    if (this.#timerKind === WAIT_SEND) this.#timer.cancel();
+    if (this.#state === TUNNEL) {
+      this.#tunnel!.onClientDrain();
+      return;
+    }
+    const r = this.#request;
+    if (r.ended) {
+      if (!this.#dispatching && this.#state !== LINGER && this.#state !== CLOSED) this.#complete();
+      return;
+    }
+    const producer = r.producer;
+    if (producer !== null) producer.onDrain(r);
+  }
+
+  // ------------------------------------------------------------------------------------ ends
+
+  /** The answer is out, and nothing of it waits to be taken. */
+  #isOver(): boolean {
+    return this.#request.ended && !this.#held && (this.#state === BUSY || this.#state === BODY);
+  }
+
+  /** The answer is out: end the request, then go on with the next one or close. */
+  #complete(): void {
+    const r = this.#request;
+    if (this.#state === BODY) {
+      if (r.keepAlive || !r.body.complete) {
+        if (!r.body.discarding) {
+          r.body.discard();
+          if (!r.keepAlive) {
+            this.#finishRequest(r);
+            this.#linger(r);
+            return;
+          }
+          this.#arm(WAIT_BODY, r.loc.core.lingeringTimeoutMs);
+          if (!this.#dispatching) this.#unstash();
+          else if (this.#transport.paused && this.#ahead === null) this.#transport.resume();
+          return;
+        }
+        if (!r.body.complete) return;
+      }
+    }
+    const keepAlive = r.keepAlive && !this.#closing && !this.#transport.ended;
+    const loc = r.loc;
+    this.#finishRequest(r);
+    if (!keepAlive || loc.core.keepaliveTimeoutMs === 0) {
+      if (loc.core.lingeringClose === 'always' || this.#ahead !== null) this.#linger(r);
+      else this.#shut();
+      return;
+    }
+    if (loc.core.keepaliveTimeMs > 0 && clock.now - this.acceptedAt > loc.core.keepaliveTimeMs) {
+      this.#shut();
+      return;
+    }
+    this.#state = HEAD;
+    this.#length = 0;
+    if (this.#buf!.length > INITIAL_HEAD_ROOM) this.#buf = null;
+    this.#arm(WAIT_IDLE, loc.core.keepaliveTimeoutMs);
+    if (!this.#dispatching && (this.#ahead !== null || this.#transport.paused)) this.#unstash();
+    else if (this.#transport.paused && this.#ahead === null) this.#transport.resume();
+  }
+
+  #finishRequest(r: HttpRequest): void {
+    engine.finished(r);
+    r.body.close();
+    r.clearAnswer();
+    r.gen.release();
+  }
+
+  /** Sends FIN and reads what still comes for a while, so that the client can read our answer before a reset. */
+  #linger(r: HttpRequest): void {
+    const core = r.loc.core;
+    this.#state = LINGER;
+    if (core.lingeringClose === 'off' || this.#transport.ended) {
+      this.#shut();
+      return;
+    }
+    this.#ahead = null;
+    this.#lingerUntil = clock.now + core.lingeringTimeMs;
+    this.#transport.end();
+    this.#transport.resume();
+    this.#arm(WAIT_LINGER, Math.min(core.lingeringTimeoutMs, core.lingeringTimeMs));
+  }
+
+  #shut(): void {
+    this.#state = CLOSED;
+    this.#timer.cancel();
+    this.#transport.close();
+  }
+
+  abort(r: HttpRequest): void {
+    if (this.#state === CLOSED) return;
+    r.aborted = true;
+    r.ended = true;
+    this.#state = CLOSED;
+    this.#timer.cancel();
+    this.#finishRequest(r);
+    this.#transport.close();
+  }
+
+  closeSilently(r: HttpRequest): void {
+    this.abort(r);
+  }
+
+  takeOver(r: HttpRequest, tunnel: ClientTunnel): void {
+    this.#tunnel = tunnel;
+    this.#state = TUNNEL;
+    this.#timer.cancel();
+    this.#transport.streaming = true;
+    r.body.complete = true;
+    if (!this.#dispatching && (this.#ahead !== null || this.#transport.paused)) this.#unstash();
+  }
+
+  /** Bytes from the other side of a tunnel. */
+  tunnelWrite(buf: Buffer, start: number, end: number): number {
+    this.#request.bytesSent += end - start;
+    this.#request.bodyBytesSent += end - start;
+    return this.#transport.write(buf, start, end);
+  }
+
+  tunnelEnd(): void {
+    this.#transport.end();
+  }
+
+  keepRead(buf: Buffer): boolean {
+    return this.#transport.keep(buf);
+  }
+
+  onEnd(): void {
+    if (this.#state === TUNNEL) {
+      this.#tunnel!.onClientEnd();
+      return;
+    }
+    if (this.#state === HEAD) {
+      if (this.#length > 0) this.#listen.log('info', 'client prematurely closed connection', this.peer.text);
+      this.#shut();
+      return;
+    }
+    if (this.#state === LINGER) {
+      this.#shut();
+      return;
+    }
+    if (this.#state === CLOSED) return;
+    const r = this.#request;
+    r.keepAlive = false;
+    if (this.#state === BODY && !r.body.complete) {
+      this.#gone('client prematurely closed connection');
+      return;
+    }
+    if (r.ended || !r.loc.abortOnClientEnd(r)) return;
+    this.#gone('client prematurely closed connection');
+  }
+
+  onClose(error: Error | null): void {
+    this.#timer.cancel();
+    if (this.#state === TUNNEL) {
+      this.#tunnel!.onClientClose();
+    } else if (this.#state === BUSY || this.#state === BODY) {
+      this.#gone(error === null ? 'client closed connection' : `client closed connection (${error.message})`);
+    }
+    this.#state = CLOSED;
+    this.#buf = null;
+    this.#ahead = null;
+    this.#listen.connections.remove(this);
+  }
+
+  /** The client left in the middle of a request. */
+  #gone(why: string): void {
+    const r = this.#request;
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.#timer.cancel();
+    r.aborted = true;
+    logRequest(r, 'info', why);
+    if (!r.headSent) r.status = 499;
+    const producer = r.producer;
+    r.producer = null;
+    if (producer !== null) producer.onAbort(r);
+    this.#finishRequest(r);
+    this.#transport.close();
+  }
+
+  /** @internal For a tunnel that has ended on both sides. */
+  tunnelClosed(): void {
+    if (this.#state !== TUNNEL) return;
+    this.#state = CLOSED;
+    this.#request.ended = true;
+    this.#finishRequest(this.#request);
+    this.#transport.close();
+  }
+
+  #arm(kind: number, ms: number): void {
+    this.#timerKind = kind;
+    this.#timer.arm(ms);
+  }
+
+  #timedOut(): void {
+    const r = this.#request;
+    switch (this.#timerKind) {
+      case WAIT_HEAD:
+        if (this.#length > 0) {
+          // nginx answers 408 to a head that does not come to its end.
+          this.#beginRefused(408, 'client timed out (110: Connection timed out) while reading client request headers');
+        } else this.#shut();
+        return;
+      case WAIT_BODY:
+        if (this.#state !== BODY) return;
+        if (r.ended) {
+          this.#finishRequest(r);
+          this.#shut();
+          return;
+        }
+        r.keepAlive = false;
+        r.body.discard();
+        this.#bodyFailed(408, 'client timed out (110: Connection timed out) while reading client request body');
+        return;
+      case WAIT_SEND:
+        if (this.#state === TUNNEL) return;
+        this.#gone('client timed out (110: Connection timed out) while sending to client');
+        return;
+      case WAIT_LINGER:
+        this.#shut();
+        return;
+      default:
+        if (this.#state === HEAD) this.#shut();
+    }
+  }
+
+  /** The worker leaves: close when idle, else after the present request. */
+  quit(): void {
+    this.#closing = true;
+    if (this.#state === HEAD && this.#length === 0) this.#shut();
+  }
+
+  /** Close whatever is under way. */
+  kill(): void {
+    if (this.#state === BUSY || this.#state === BODY) this.#gone('worker is shutting down');
+    else this.#transport.destroy();
+  }
+
+  /** How long a lingering close may still last, in milliseconds. */
+  get lingerLeft(): number {
+    return this.#lingerUntil - clock.now;
+  }
+}
+
+/** Whether the client waits for `100 Continue` and so may never send its body. */
+function head100(r: HttpRequest): boolean {
+  return r.head.has(H.expect);
+}

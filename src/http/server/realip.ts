@@ -1,0 +1,190 @@
+/**
+ * `set_real_ip_from`: behind trusted proxies the client's address is the one that they pass on
+ * (ngx_http_realip_module). The connection's own address stays in `r.channel.peer`.
+ */
+import { formatIpv6, parseIpv4, parseIpv6 } from '../../config/address.ts';
+import type { RealipConfig } from '../../config/model.ts';
+import type { ClientAddress, HttpRequest } from '../request.ts';
+import { proxyProtocol } from '../variables/environment.ts';
+import { H } from '../wire/known.ts';
+
+// ------------------------------------------------------------------------------------------------ networks
+
+interface Network {
+  bytes: readonly number[];
+  bits: number;
+}
+
+/** Networks in CIDR notation, and whether unix sockets belong to them. */
+export class NetworkList {
+  readonly #v4: Network[] = [];
+  readonly #v6: Network[] = [];
+  readonly #unix: boolean;
+
+  /** @param networks `address/bits`, `address` or `unix:` */
+  constructor(networks: readonly string[]) {
+    this.#unix = networks.includes('unix:');
+    for (const text of networks) {
+      if (text === 'unix:') continue;
+      const slash = text.indexOf('/');
+      const address = slash < 0 ? text : text.slice(0, slash);
+      const v4 = parseIpv4(address);
+      const bytes = v4 ?? parseIpv6(address);
+      if (bytes === null) throw new TypeError(`invalid network "${text}"`);
+      const bits = slash < 0 ? bytes.length * 8 : Number(text.slice(slash + 1));
+      (v4 === null ? this.#v6 : this.#v4).push({ bytes, bits });
+    }
+  }
+
+  /** @param bytes 4 or 16; none: a unix socket */
+  has(bytes: Uint8Array): boolean {
+    if (bytes.length === 0) return this.#unix;
+    // An IPv4 client of an IPv6 socket.
+    if (bytes.length === 16 && isMapped(bytes)) return contains(this.#v4, bytes, 12);
+    return contains(bytes.length === 4 ? this.#v4 : this.#v6, bytes, 0);
+  }
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
+function contains(networks: readonly Network[], bytes: Uint8Array, offset: number): boolean {
+  for (let n = 0; n < networks.length; n++) if (matches(networks[n]!, bytes, offset)) return true;
+  return false;
+}
+
+function matches(network: Network, bytes: Uint8Array, offset: number): boolean {
+  let bits = network.bits;
+  for (let i = 0; bits > 0; i++, bits -= 8) {
+    const difference = network.bytes[i]! ^ bytes[offset + i]!;
+    if (bits >= 8 ? difference !== 0 : difference >> (8 - bits) !== 0) return false;
+  }
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------------ addresses
+
+const PORT = /^[0-9]{1,5}$/;
+
+/** An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]`, `[::1]:80`; null if it is none. */
+export function parseAddress(text: string): ClientAddress | null {
+  let host = text;
+  let port = 0;
+  const colon = text.lastIndexOf(':');
+  if (text.startsWith('[')) {
+    const close = text.indexOf(']');
+    if (close < 0) return null;
+    host = text.slice(1, close);
+    const rest = text.slice(close + 1);
+    if (rest !== '') {
+      port = rest[0] === ':' ? portOf(rest.slice(1)) : -1;
+    }
+  } else if (colon >= 0 && text.indexOf(':') === colon) {
+    host = text.slice(0, colon);
+    port = portOf(text.slice(colon + 1));
+  }
+  if (port < 0) return null;
+  const v4 = parseIpv4(host);
+  if (v4 !== null) return { text: v4.join('.'), port, bytes: Uint8Array.from(v4) };
+  const v6 = parseIpv6(host);
+  return v6 === null ? null : { text: formatIpv6(v6), port, bytes: Uint8Array.from(v6) };
+}
+
+/** -1: not a port. */
+function portOf(text: string): number {
+  const port = PORT.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= 65535 ? port : -1;
+}
+
+const OK = 0;
+/** The present address is not trusted, or what stands in the field is no address: nothing was taken. */
+const DECLINED = 1;
+/** As `DECLINED`, after some addresses were taken. */
+const DONE = 2;
+
+/** Walks a list of addresses from its end. One walk at a time: the result stands in `address`. */
+class Walk {
+  address!: ClientAddress;
+
+  run(list: string, trusted: NetworkList, recursive: boolean): number {
+    let end = list.length;
+    let found = false;
+    do {
+      if (!trusted.has(this.address.bytes)) return found ? DONE : DECLINED;
+      while (end > 1 && (list[end - 1] === ' ' || list[end - 1] === ',')) end--;
+      let start = end;
+      while (start > 0 && list[start - 1] !== ' ' && list[start - 1] !== ',') start--;
+      const next = parseAddress(list.slice(start, end));
+      if (next === null) return found ? DONE : DECLINED;
+      this.address = next;
+      found = true;
+      end = start - 1;
+    } while (recursive && end > 0);
+    return OK;
+  }
+}
+
+const walk = new Walk();
+
+// ------------------------------------------------------------------------------------------------ the phase
+
+/**
+ * Compiles the realip directives of a location.
+ *
+ * @returns a function that replaces `r.client`, once a request; null when there is nothing to trust
+ */
+export function compileRealip(config: RealipConfig): ((r: HttpRequest) => void) | null {
+  if (config.from.length === 0) return null;
+  const trusted = new NetworkList(config.from);
+  const header = (config.header ?? 'x-real-ip').toLowerCase();
+  const { recursive } = config;
+
+  const take = (r: HttpRequest, list: string): void => {
+    walk.address = r.client;
+    if (walk.run(list, trusted, recursive) !== DECLINED) r.client = walk.address;
+  };
+
+  if (header === 'proxy_protocol') {
+    return (r) => {
+      if (r.client !== r.channel.peer) return;
+      const info = proxyProtocol(r.channel);
+      if (info === null) return;
+      take(r, info.sourceAddress);
+      if (r.client !== r.channel.peer) r.client = { ...r.client, port: info.sourcePort };
+    };
+  }
+
+  if (header === 'x-forwarded-for') {
+    const id = H['x-forwarded-for'];
+    return (r) => {
+      if (r.client !== r.channel.peer || !r.head.has(id)) return;
+      // Several fields are one list: the last one is looked at first.
+      const lists: string[] = [];
+      for (let i = r.head.first(id); i >= 0; i = r.head.next(i)) lists.push(r.head.value(i));
+      walk.address = r.client;
+      let result = DECLINED;
+      for (let i = lists.length - 1; i >= 0; i--) {
+        const outcome = walk.run(lists[i]!, trusted, recursive);
+        if (outcome !== DECLINED) result = outcome;
+        if (!recursive || outcome !== OK) break;
+      }
+      if (result !== DECLINED) r.client = walk.address;
+    };
+  }
+
+  const id = (H as Readonly<Record<string, number | undefined>>)[header];
+  if (id !== undefined) {
+    return (r) => {
+      if (r.client !== r.channel.peer) return;
+      const value = r.head.get(id);
+      if (value !== null) take(r, value);
+    };
+  }
+  return (r) => {
+    if (r.client !== r.channel.peer) return;
+    const i = r.head.find(header);
+    if (i >= 0) take(r, r.head.value(i));
+  };
+}

@@ -1,0 +1,51 @@
+/** Regular expressions of a configuration as requests meet them: a match sets `$1`… and the variables of named groups. */
+import { compilePattern } from '../../config/pcre.ts';
+import type { RegexText } from '../../config/model.ts';
+import type { HttpRequest } from '../request.ts';
+
+/** Where named groups are stored. */
+export interface CaptureSlots {
+  /** Index in `r.vars` of a variable, made if new. */
+  indexOf(name: string): number;
+}
+
+export class RequestRegex {
+  /** The pattern as written, for logs. */
+  readonly pattern: string;
+  readonly #regexp: RegExp;
+  /** Groups that count as `$1`…; JavaScript may know helpers behind them. */
+  readonly #captures: number;
+  readonly #names: { group: string; index: number }[];
+
+  /** @throws {TypeError} if the pattern is wrong, which the configuration's check would have told */
+  constructor(regex: RegexText, slots: CaptureSlots) {
+    const compiled = compilePattern(regex);
+    if (!compiled.ok) throw new TypeError(compiled.error);
+    this.pattern = regex.pattern;
+    this.#regexp = new RegExp(compiled.source, compiled.flags);
+    this.#captures = compiled.captures;
+    this.#names = compiled.names.map((group) => ({ group, index: slots.indexOf(group.toLowerCase()) }));
+  }
+
+  /**
+   * Matches `subject`. On success `r.captures` are those of this match (none if the pattern has no groups, as in
+   * nginx); otherwise nothing changes.
+   */
+  exec(r: HttpRequest, subject: string): boolean {
+    if (this.#captures === 0) {
+      if (!this.#regexp.test(subject)) return false;
+      r.captures = null;
+      return true;
+    }
+    const match = this.#regexp.exec(subject);
+    if (match === null) return false;
+    r.captures = match.length > this.#captures + 1 ? match.slice(0, this.#captures + 1) : match;
+    for (const { group, index } of this.#names) (r.vars ??= [])[index] = match.groups![group] ?? '';
+    return true;
+  }
+
+  /** Matches without a request: nothing is stored. */
+  test(subject: string): boolean {
+    return this.#regexp.test(subject);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Coarse timers for connections: one ticker a thread, O(1) to arm, to move and to cancel, no allocation.
+ *
+ * A timer that is armed again for later stays where it is in the wheel and is moved when its slot comes up, so the
+ * usual life of a connection timer (armed again on every read, hardly ever firing) costs a store.
+ */
+import { clock } from './clock.ts';
+
+const TICK_MS = 20;
+const SLOTS = 512;
+const MASK = SLOTS - 1;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** A node of a slot's ring; embed one per thing that can time out. */
+export class Timer {
+  /** Moment of `clock.now` at which it fires; infinite: not armed. */
+  deadline: number = NEVER;
+  /** The tick whose slot holds it; -1: in no slot. */
+  slotTick = -1;
+  next: Timer;
+  prev: Timer;
+  readonly fire: () => void;
+
+  constructor(fire: () => void) {
+    this.next = this;
+    this.prev = this;
+    this.fire = fire;
+  }
+
+  get armed(): boolean {
+    return this.deadline !== NEVER;
+  }
+
+  /** Fires `ms` from the clock's present reading; replaces an earlier setting. */
+  arm(ms: number): void {
+    wheel.arm(this, ms);
+  }
+
+  cancel(): void {
+    this.deadline = NEVER;
+  }
+}
+
+class TimerWheel {
+  #slots: Timer[] = Array.from({ length: SLOTS }, () => new Timer(() => {}));
+  #tick = 0;
+  #linked = 0;
+  #handle: NodeJS.Timeout | null = null;
+  #origin = 0;
+
+  arm(timer: Timer, ms: number): void {
+    const deadline = clock.now + ms;
+    timer.deadline = deadline;
+    if (this.#handle === null) this.#start();
+    const tick = Math.ceil((deadline - this.#origin) / TICK_MS);
+    if (timer.slotTick >= 0) {
+      if (timer.slotTick <= tick) return;
+      this.#unlink(timer);
+    }
+    this.#link(timer, Math.max(tick, this.#tick + 1));
+  }
+
+  #link(timer: Timer, tick: number): void {
+    // Beyond one turn of the wheel: it is looked at once a turn.
+    const at = Math.min(tick, this.#tick + SLOTS - 1);
+    const head = this.#slots[at & MASK]!;
+    timer.slotTick = at;
+    timer.prev = head.prev;
+    timer.next = head;
+    head.prev.next = timer;
+    head.prev = timer;
+    this.#linked++;
+  }
+
+  #unlink(timer: Timer): void {
+    timer.prev.next = timer.next;
+    timer.next.prev = timer.prev;
+    timer.next = timer;
+    timer.prev = timer;
+    timer.slotTick = -1;
+    this.#linked--;
+  }
+
+  #start(): void {
+    this.#origin = clock.now;
+    this.#tick = 0;
+    this.#handle = setInterval(() => this.#run(), TICK_MS);
+    this.#handle.unref();
+  }
+
+  #run(): void {
+    clock.resync();
+    const target = Math.floor((clock.now - this.#origin) / TICK_MS);
+    // After a long stall one full turn sees every slot.
+    if (target - this.#tick > SLOTS) this.#tick = target - SLOTS;
+    while (this.#tick < target) {
+      this.#tick++;
+      this.#expire(this.#slots[this.#tick & MASK]!);
+    }
+    if (this.#linked === 0 && this.#handle !== null) {
+      clearInterval(this.#handle);
+      this.#handle = null;
+    }
+  }
+
+  #expire(head: Timer): void {
+    // Take the whole ring first: firing may arm timers into this slot again.
+    const due: Timer[] = [];
+    for (let t = head.next; t !== head; t = t.next) due.push(t);
+    for (const timer of due) {
+      if (timer.slotTick < 0) continue;
+      this.#unlink(timer);
+      if (timer.deadline === NEVER) continue;
+      if (timer.deadline > clock.now) {
+        this.#link(timer, Math.max(Math.ceil((timer.deadline - this.#origin) / TICK_MS), this.#tick + 1));
+        continue;
+      }
+      timer.deadline = NEVER;
+      timer.fire();
+    }
+  }
+}
+
+const wheel = new TimerWheel();

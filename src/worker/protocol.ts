@@ -1,0 +1,49 @@
+/**
+ * What the main thread and a worker thread say to each other. Plain data over `postMessage`.
+ *
+ * A reload has two phases: `prepare` (compile the configuration, bind new addresses; nothing visible changes),
+ * answered by `prepared` or `refused`; then, once every worker is prepared, `commit` (swap, close addresses that
+ * are gone) or `abandon` (forget it, close what was bound for it). The old generation goes on until its last
+ * request ends: `drained`.
+ */
+import type { Config } from '../config/model.ts';
+
+/** One configuration as it is run: the same for all workers, except that each has its own listening sockets. */
+export interface GenerationData {
+  /** 1, 2, 3 …: counts up with each reload. */
+  id: number;
+  config: Config;
+  /** Shared peer tables, by index into `config.http.upstreams`. */
+  tables: SharedArrayBuffer[];
+  /** Shared sticky-learn session tables by zone name. */
+  learnZones: Record<string, SharedArrayBuffer>;
+}
+
+/** `workerData` of a worker thread. */
+export interface WorkerInit {
+  workerId: number;
+  workerCount: number;
+  /** Where early errors go; the configuration's own targets hold once a generation is prepared. */
+  errorLogPath: string;
+}
+
+export type ToWorker =
+  | { type: 'prepare'; generation: GenerationData }
+  | { type: 'commit'; id: number }
+  | { type: 'abandon'; id: number }
+  /** Reopen log files (USR1). */
+  | { type: 'reopen' }
+  /** Stop accepting, finish what is under way, then say `finished`. `timeoutMs` 0: no limit (worker_shutdown_timeout). */
+  | { type: 'quit'; timeoutMs: number };
+
+export type FromWorker =
+  /** The thread has started and listens for messages. */
+  | { type: 'online' }
+  | { type: 'prepared'; id: number }
+  /** `message` is complete: `bind() to 0.0.0.0:80 failed (98: Address already in use)`. */
+  | { type: 'refused'; id: number; message: string }
+  | { type: 'committed'; id: number }
+  /** Generation `id` was replaced and its last request has ended. */
+  | { type: 'drained'; id: number }
+  /** All connections are closed after `quit`. */
+  | { type: 'finished' };
