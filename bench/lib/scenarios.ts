@@ -1,0 +1,41 @@
+/** What is measured: the scenarios, as data. */
+
+/** 1 MiB, the size of the large answers and uploads. */
+export const MIB = 1048576;
+
+/** Length of the small answers. */
+export const SMALL = 65;
+
+export type Scenario = {
+  /** The name in options and results. */
+  readonly name: string;
+  /** The heading in the table and the plot. */
+  readonly title: string;
+  /** What the load asks the backends for. */
+  readonly path: '/small' | '/big' | '/upload';
+  readonly tls: boolean;
+  /** Connections that the load generator holds open. */
+  readonly connections: number;
+  /** True: every request comes on a new connection. */
+  readonly closing: boolean;
+  /** Servers in the group; more than the three backends means many loopback addresses of the same three. */
+  readonly servers: number;
+};
+
+const base = { path: '/small', tls: false, connections: 64, closing: false, servers: 3 } as const;
+
+export const scenarios: readonly Scenario[] = [
+  { ...base, name: 'small', title: '65 bytes, keep-alive' },
+  { ...base, name: 'small-new-connection', title: '65 bytes, a new connection each', closing: true },
+  { ...base, name: 'large', title: '1 MiB answers', path: '/big', connections: 16 },
+  { ...base, name: 'upload', title: '1 MiB uploads', path: '/upload', connections: 16 },
+  { ...base, name: 'tls-small', title: 'TLS, 65 bytes, keep-alive', tls: true },
+  { ...base, name: 'tls-large', title: 'TLS, 1 MiB answers', tls: true, path: '/big', connections: 16 },
+  { ...base, name: 'connections-1000', title: '65 bytes, 1,000 connections', connections: 1000 },
+  { ...base, name: 'servers-10000', title: '65 bytes, a group of 10,000 servers', servers: 10000 },
+];
+
+/** What the load generator has to send, and how much of a body the answer has. */
+export function answerLength(scenario: Scenario): number {
+  return scenario.path === '/big' ? MIB : SMALL;
+}

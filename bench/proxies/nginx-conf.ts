@@ -1,0 +1,63 @@
+/** The one nginx.conf that nginx and Headrace both read. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openFilesLimit } from '../lib/proc.ts';
+import type { Setup } from './types.ts';
+
+/** How many idle connections to the servers are kept. */
+export const KEEPALIVE = 64;
+
+/**
+ * Writes nginx.conf into the directory and returns its path.
+ *
+ * All is the default but what a benchmark must say: one worker, no access log, kept-alive connections to the servers,
+ * and bodies that pass through memory instead of temporary files (whose cost would be the disk's).
+ */
+export function writeNginxConf(setup: Setup): string {
+  const { directory, port, tls, servers } = setup;
+  const secure = tls
+    ? `
+    ssl_certificate ${tls.certificate};
+    ssl_certificate_key ${tls.key};
+    ssl_protocols TLSv1.2 TLSv1.3;`
+    : '';
+  const text = `worker_processes 1;
+daemon off;
+pid ${directory}/proxy.pid;
+error_log stderr error;
+
+events {
+  worker_connections ${Math.min(8192, openFilesLimit() - 64)};
+}
+
+http {
+  access_log off;
+  client_body_temp_path ${directory}/body;
+  proxy_temp_path ${directory}/proxy;
+  fastcgi_temp_path ${directory}/fastcgi;
+  uwsgi_temp_path ${directory}/uwsgi;
+  scgi_temp_path ${directory}/scgi;
+
+  upstream backends {
+${servers.map((server) => `    server ${server};`).join('\n')}
+    keepalive ${KEEPALIVE};
+  }
+
+  server {
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''};${secure}
+    client_max_body_size 16m;
+
+    location / {
+      proxy_pass http://backends;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;
+    }
+  }
+}
+`;
+  const file = join(directory, 'nginx.conf');
+  writeFileSync(file, text);
+  return file;
+}
