@@ -2,7 +2,7 @@
  * The plain start: load, go into the background if the configuration says so, run.
  */
 import type { ConfigSource } from '../control/load-config.ts';
-import { Master } from '../control/master.ts';
+import { startEarly } from '../control/early-workers.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
 /** The worker's entry beside this file: `.ts` in a checkout, `.js` in the package. */
@@ -11,6 +11,10 @@ function workerEntry(): URL {
 }
 
 /** @returns the exit code when it did not start; null: it runs, or ends by itself */
-export function serve(source: ConfigSource, log: ErrorLog): Promise<number | null> {
-  return new Master({ source, log, workerEntry: workerEntry() }).start();
+export async function serve(source: ConfigSource, log: ErrorLog): Promise<number | null> {
+  const entry = workerEntry();
+  const early = startEarly(entry, source);
+  // Only now: the workers load their code while this thread loads its own.
+  const { Master } = await import('../control/master.ts');
+  return new Master({ source, log, workerEntry: entry, early }).start();
 }

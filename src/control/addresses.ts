@@ -91,7 +91,7 @@ export function newAddresses<T extends Listen>(listens: readonly T[], held: read
 }
 
 /**
- * What `-t` looks at: addresses that can never be bound. That another process holds one is no fault of the configuration.
+ * What `-t` looks at: addresses that can never be bound. That another process holds one is no mistake in the file.
  *
  * @returns errors in nginx's words
  */

@@ -69,7 +69,12 @@ export class Generations {
       if (upstream.sticky?.mode === 'learn') {
         const { name } = upstream.sticky.zone;
         const zone = previous?.data.learnZones[name] ?? null;
-        const learned = reloadLearnTable(before === undefined ? null : zone, before?.config ?? null, upstream, maxWorkers);
+        const learned = reloadLearnTable(
+          before === undefined ? null : zone,
+          before?.config ?? null,
+          upstream,
+          maxWorkers,
+        );
         if (learned !== null) learnZones[name] = learned;
       }
       return before === undefined ? createTable(upstream, { maxWorkers }) : reloadTable(before.table, upstream);
@@ -101,7 +106,8 @@ export class Generations {
   commit(generation: Generation): void {
     const previous = this.#current;
     this.#current = generation;
-    if (previous === null) return;
+    // Without http there is nothing to drain, and no worker will say that it is.
+    if (previous === null || previous.config.http === null) return;
     const workers = new Set(Array.from({ length: previous.config.main.workerProcesses }, (_, id) => id));
     this.#draining.set(previous.data.id, { generation: previous, workers });
   }
@@ -119,7 +125,8 @@ export class Generations {
     const all = [...this.#draining.values()].map(({ generation }) => generation.data);
     if (this.#current !== null) all.push(this.#current.data);
     for (const table of new Set(all.flatMap(({ tables }) => tables))) reclaimWorker(table, workerId);
-    for (const zone of new Set(all.flatMap(({ learnZones }) => Object.values(learnZones)))) reclaimLearner(zone, workerId);
+    for (const zone of new Set(all.flatMap(({ learnZones }) => Object.values(learnZones))))
+      reclaimLearner(zone, workerId);
     for (const id of this.#draining.keys()) this.drained(workerId, id);
   }
 }

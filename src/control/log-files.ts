@@ -61,7 +61,7 @@ export function openLogFiles(config: Config, owner: Owner | null = null): string
   return failures;
 }
 
-/** nginx hands log files to the workers' user too, so that they can be reopened. Terminals and devices stay as they are. */
+/** nginx too hands log files to the workers' user, so that they can be reopened. Devices stay as they are. */
 export function giveTo(path: string, owner: Owner): void {
   const stat = statSync(path);
   if (stat.isFile() && stat.uid !== owner.uid) chownSync(path, owner.uid, stat.gid);

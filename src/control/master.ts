@@ -9,6 +9,7 @@ import { NGINX_VERSION, headraceVersion } from '../observe/version.ts';
 import { claimAddresses, newAddresses, removeSockets } from './addresses.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
+import type { EarlyWorkers } from './early-workers.ts';
 import { type Generation, Generations, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
 import { openLogFiles } from './log-files.ts';
@@ -23,12 +24,16 @@ const FAST_MS = 1;
 /** The caches of compiled code are written this long after start, when nobody waits for it. */
 const CACHE_DELAY_MS = 2000;
 
+const NO_WORKERS: EarlyWorkers = { count: 0, threads: [] };
+
 export interface MasterOptions {
   source: ConfigSource;
   /** The early log; it becomes the configuration's own. */
   log: ErrorLog;
   /** What a worker thread runs. */
   workerEntry: URL;
+  /** Worker threads that were started before this module was loaded. */
+  early?: EarlyWorkers;
   load?: LoadConfig;
 }
 
@@ -53,13 +58,14 @@ export class Master {
   #reloading = false;
   #reopenWanted = false;
 
-  constructor({ source, log, workerEntry, load = loadConfig }: MasterOptions) {
+  constructor({ source, log, workerEntry, early = NO_WORKERS, load = loadConfig }: MasterOptions) {
     this.#source = source;
     this.#log = log;
     this.#load = load;
     this.#pool = new WorkerPool({
       entry: workerEntry,
       log,
+      early,
       errorLogPath: source.errorLogPath,
       onDrained: (workerId, id) => this.#generations.drained(workerId, id),
       onLost: (workerId) => this.#generations.reclaim(workerId),

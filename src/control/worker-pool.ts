@@ -4,6 +4,7 @@
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GenerationData } from '../worker/protocol.ts';
+import type { EarlyWorkers } from './early-workers.ts';
 import { type Answer, WorkerThread } from './worker-thread.ts';
 
 /** A worker that dies is replaced at once; one that dies young waits twice as long each time. */
@@ -23,6 +24,8 @@ export interface PoolOptions {
   onDrained: (workerId: number, generation: number) => void;
   /** A worker died: what it held in shared memory has to be given back. */
   onLost: (workerId: number) => void;
+  /** Threads that run already. */
+  early: EarlyWorkers;
   /** Wraps the start of a replacement, which may have to bind ports below 1024. */
   privileged: (work: () => Promise<void>) => Promise<void>;
 }
@@ -48,9 +51,21 @@ export class WorkerPool {
   #current: GenerationData | null = null;
   #count = 0;
   #stopping = false;
+  readonly #early: (WorkerThread | undefined)[];
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#early = options.early.threads.slice();
+  }
+
+  /** A thread that was started early and fits. */
+  #takeEarly(id: number, count: number): WorkerThread | null {
+    const thread = this.#early[id];
+    this.#early[id] = undefined;
+    if (thread === undefined) return null;
+    if (count === this.#options.early.count && thread.alive) return thread;
+    void thread.end();
+    return null;
   }
 
   /** Worker threads that carry traffic. */
@@ -67,6 +82,7 @@ export class WorkerPool {
   async prepare(generation: GenerationData, count: number): Promise<string | null> {
     const ids = Array.from({ length: count }, (_, id) => id);
     const failures = await Promise.all(ids.map((id) => this.#prepareSlot(this.#slot(id), generation, count)));
+    for (const thread of this.#early.splice(0)) void thread?.end();
     return failures.find((failure) => failure !== null) ?? null;
   }
 
@@ -106,16 +122,18 @@ export class WorkerPool {
   }
 
   #spawn(slot: Slot, count: number): WorkerThread {
-    const { entry, errorLogPath, onDrained } = this.#options;
+    const { entry, errorLogPath, log, onDrained } = this.#options;
     const init = { workerId: slot.id, workerCount: count, errorLogPath };
-    slot.thread = new WorkerThread(entry, init, {
-      drained: (thread, generation) => {
-        this.#options.log.notice(`worker process ${thread.number} exited with code 0 (generation ${generation} drained)`);
+    const thread = this.#takeEarly(slot.id, count) ?? new WorkerThread(entry, init);
+    thread.events = {
+      drained: (_, generation) => {
+        log.notice(`worker process ${thread.number} exited with code 0 (generation ${generation} drained)`);
         onDrained(slot.id, generation);
       },
-      exited: (thread, error) => this.#exited(slot, thread, error),
-    });
-    return slot.thread;
+      exited: (_, error) => this.#exited(slot, thread, error),
+    };
+    slot.thread = thread;
+    return thread;
   }
 
   async #clear(slot: Slot): Promise<void> {

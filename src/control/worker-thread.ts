@@ -30,19 +30,23 @@ export class WorkerThread {
   /** The number that logs show: the thread's. */
   readonly number: number;
   readonly #worker: Worker;
-  readonly #events: ThreadEvents;
+  /** Who hears of what it does by itself; nobody at first for one that was started early. */
+  events: ThreadEvents | null;
   readonly #waiters = new Set<Waiter>();
   #error: unknown = null;
+  #isOnline = false;
   #expected = false;
   #exited = false;
   /** The generation that runs; 0: none yet. */
   generation = 0;
 
-  constructor(entry: URL, init: WorkerInit, events: ThreadEvents) {
+  constructor(entry: URL, init: WorkerInit, events: ThreadEvents | null = null) {
     this.workerId = init.workerId;
-    this.#events = events;
+    this.events = events;
+    // Workers take a path for what it is.
+    const errorLogPath = init.errorLogPath === 'stderr' ? '/dev/stderr' : init.errorLogPath;
     this.#worker = new Worker(entry, {
-      workerData: init,
+      workerData: { ...init, errorLogPath } satisfies WorkerInit,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     this.number = this.#worker.threadId;
@@ -57,6 +61,7 @@ export class WorkerThread {
 
   /** The thread runs and listens. */
   online(): Promise<Answer> {
+    if (this.#isOnline && !this.#exited) return Promise.resolve({ outcome: 'ok' });
     return this.#wait('online', null);
   }
 
@@ -125,7 +130,8 @@ export class WorkerThread {
   }
 
   #take(message: FromWorker): void {
-    if (message.type === 'drained') return this.#events.drained(this, message.id);
+    if (message.type === 'drained') return this.events?.drained(this, message.id);
+    if (message.type === 'online') this.#isOnline = true;
     for (const waiter of this.#waiters) {
       const refused = message.type === 'refused' && waiter.type === 'prepared';
       if (waiter.type !== message.type && !refused) continue;
@@ -143,6 +149,6 @@ export class WorkerThread {
     const lost: Answer = { outcome: 'lost', message: this.#lostText() };
     for (const waiter of this.#waiters) waiter.done(lost);
     const error = this.#expected ? null : (this.#error ?? new Error(`unexpected exit with status ${code}`));
-    this.#events.exited(this, error);
+    this.events?.exited(this, error);
   }
 }

@@ -6,7 +6,7 @@ import type { Config, ErrorLogTarget, HttpConfig, ListenConfig, LocationConfig, 
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
-import { HttpGeneration, Location, Server } from './runtime.ts';
+import { HttpGeneration, Location, NEXT, Server } from './runtime.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { compileHeaders, joinHooks } from './filters/headers.ts';
@@ -117,9 +117,11 @@ class Compiler {
     loc.handler = this.#handler(loc);
     loc.headFilter = joinHooks([compileHeaders(config.headers, this.#variables), compileLimitRate(config.core, this.#variables)]);
     loc.accessLog = this.#accessLogs.compile(config);
+    const realip = (loc.realip = compileRealip(config.realip));
+    // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
+    if (realip !== null) loc.phases.push((r) => (realip(r), NEXT));
     const tryFiles = compileTryFiles(config, this.#variables);
     if (tryFiles !== null) loc.phases.push(tryFiles);
-    loc.realip = compileRealip(config.realip);
     loc.errorPages = compileErrorPages(config, this.#variables);
     loc.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);
     loc.children = config.locations.map((child) => this.#location(child, server));

@@ -10,7 +10,7 @@ export class FieldList {
     this.values.length = 0;
   }
 
-  /** Appends a field. Names and values are latin1; a value with CR, LF or NUL is cut there (never a second field). */
+  /** Appends a field. Names and values are latin1; a value with CR, LF, NUL or more than latin1 is cut there (never a second field). */
   add(name: string, value: string): void {
     this.names[this.count] = name;
     this.values[this.count] = cleanValue(value);
@@ -47,7 +47,7 @@ export class FieldList {
 }
 
 // eslint-disable-next-line no-control-regex -- these are the bytes that would start a second field
-const UNSAFE = /[\r\n\0]/;
+const UNSAFE = /[\r\n\0]|[^\x00-\xff]/;
 
 function cleanValue(value: string): string {
   const at = value.search(UNSAFE);

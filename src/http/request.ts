@@ -17,9 +17,9 @@ import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
 
-/** All bytes were taken; the buffer may be reused at once. */
+/** All bytes were taken. */
 export const SENT = 0;
-/** The connection keeps the buffer until it calls `onDrain`; send nothing more before. */
+/** The bytes are accepted, but the client is slow: send nothing more before `onDrain`. Buffers are free either way. */
 export const HELD = 1;
 
 /** What a request needs of the connection or stream that carries it. */
@@ -43,6 +43,8 @@ export interface ClientChannel {
    * @returns `SENT` or `HELD`
    */
   sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /** Sends up to `n` more bytes of a head that went out in part (`r.headRest`), before any of the body. */
+  sendHeadRest(r: HttpRequest, n: number): number;
   /** Sends body bytes; `last` ends the message. `buf` may be null to end it. */
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
   /** An interim answer (100, 103). */
@@ -59,7 +61,7 @@ export interface ClientChannel {
 
 /** The other side of an upgraded connection. */
 export interface ClientTunnel {
-  /** Bytes of the client; valid during the call unless it returns `HELD` (then until `resumeReading`). */
+  /** Bytes of the client, valid during the call. `HELD`: no more before `resumeReading`. */
   onClientData(buf: Buffer, start: number, end: number): number;
   onClientEnd(): void;
   onClientDrain(): void;
@@ -213,6 +215,8 @@ export class HttpRequest {
     this.upstream = null;
     this.proxyTarget = null;
     this.limitRate = -1;
+    this.headBudget = -1;
+    this.headRest = null;
     this.internalMethod = null;
     this.clearAnswer();
   }
@@ -233,6 +237,11 @@ export class HttpRequest {
       this.filter = null;
     }
   }
+
+  /** Bytes of the head that may go out now (limit_rate paces it too); -1: all. */
+  headBudget = -1;
+  /** What is left of a head that was longer than that; null: nothing. */
+  headRest: Buffer | null = null;
 
   get methodName(): string {
     return this.internalMethod ?? this.head.methodText();
@@ -286,8 +295,8 @@ export class HttpRequest {
 export interface HideTable {
   /** Indexed by known identifier: 1 hides. */
   ids: Uint8Array;
-  /** Lower-case names that are not known, by their hash; null: none. */
-  others: Map<number, string> | null;
+  /** Lower-case names that are not known, by their hash (clients can make names collide: all are kept); null: none. */
+  others: Map<number, readonly string[]> | null;
 }
 
 /** What is kept of each attempt, for `$upstream_…` and the error log. */

@@ -1,20 +1,14 @@
 /**
  * The thread's scratch buffer for messages that are composed before they are written: a head and the first bytes of its
- * body go out in one write. When a write is held, the buffer stays with it and a new one takes its place.
+ * body go out in one write. Writing never keeps it.
  */
 import { Buffer } from 'node:buffer';
 
-/** Room for the largest head and a full read behind it. */
-const SIZE = 160 * 1024;
+const SIZE = 128 * 1024;
 
 export class Output {
   buf: Buffer = Buffer.allocUnsafeSlow(SIZE);
   length = 0;
-
-  /** The present buffer was held by a write: go on with another. */
-  replace(): void {
-    this.buf = Buffer.allocUnsafeSlow(SIZE);
-  }
 
   /** Makes room for `n` more bytes. */
   reserve(n: number): void {

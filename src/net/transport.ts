@@ -1,49 +1,47 @@
 /**
- * A byte connection: a thin layer over `net.Socket` (or `tls.TLSSocket`) that gives bytes without allocating per read
- * and tells exactly when a written buffer may be reused.
+ * A byte connection: a thin layer over `net.Socket` (or `tls.TLSSocket`) that neither allocates per read nor ties up
+ * buffers.
  *
- * Plain sockets read into one buffer that all connections of the thread share: bytes are valid only during `onData`.
- * A connection that streams a body switches to private buffers (`streaming = true`), so that bytes can be handed on to
- * the other side without a copy and be kept (`keep()`) while that side is slow. Measured against `'data'` events with a
- * buffer each, this saves about 1.6 of 11.4 microseconds of CPU per proxied request.
+ * All connections of a thread read into one area: bytes are valid only during `onData`. That costs nothing as long as
+ * what they become is written at once, and it is: `write` gives bytes to the kernel directly and copies only what the
+ * kernel does not take. Measured: one area instead of a buffer per `'data'` event saves 1.6 of 11.4 microseconds of
+ * CPU per small proxied request; reading 512 KiB at a time into one area that stays in the cache, instead of 64 KiB
+ * into a buffer per connection, takes 1 MiB answers from 690 to 470 microseconds.
  */
-import type { Socket } from 'node:net';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { Buffer } from 'node:buffer';
+import { writeSync } from 'node:fs';
 import { clock } from './clock.ts';
 
-/** All bytes were given to the kernel: the buffer is free. */
+/** All bytes were given to the kernel. */
 export const SENT = 0;
-/** The buffer belongs to the transport until `onDrain`. */
+/** Some wait for the peer: send nothing more before `onDrain`. The buffer is free in any case. */
 export const HELD = 1;
-
-export const READ_SIZE = 65536;
 
 /** Who owns a transport and is told what happens on it. */
 export interface TransportOwner {
-  /** Bytes arrived; valid during the call, or longer after `transport.keep()` while streaming. */
+  /** Bytes arrived; valid during the call. */
   onData(buf: Buffer, start: number, end: number): void;
   /** The peer will send nothing more. */
   onEnd(): void;
-  /** What was written and held has been taken. */
+  /** What was held has been taken. */
   onDrain(): void;
   /** The connection is gone; nothing follows. `error` is null after an orderly end. */
   onClose(error: Error | null): void;
 }
 
+const SMALL_READ = 64 * 1024;
+const LARGE_READ = 512 * 1024;
+/** Free bytes before and after what was read: whoever passes it on may put a head or chunk framing around it. */
+export const HEADROOM = 4096;
+export const TAILROOM = 64;
+
+/** Where all plain connections of the thread read. */
+export const readArea: Buffer = Buffer.allocUnsafeSlow(HEADROOM + LARGE_READ + TAILROOM);
+const smallView = readArea.subarray(HEADROOM, HEADROOM + SMALL_READ);
+const largeView = readArea.subarray(HEADROOM, HEADROOM + LARGE_READ);
 const EMPTY = Buffer.alloc(0);
-const shared = Buffer.allocUnsafeSlow(READ_SIZE);
-const spare: Buffer[] = [];
-const MAX_SPARE = 64;
-
-/** A private read buffer; give it back with `releaseBuffer`. */
-export function acquireBuffer(): Buffer {
-  return spare.pop() ?? Buffer.allocUnsafeSlow(READ_SIZE);
-}
-
-export function releaseBuffer(buf: Buffer): void {
-  if (buf.length === READ_SIZE && buf !== shared && spare.length < MAX_SPARE) spare.push(buf);
-}
 
 const NOBODY: TransportOwner = {
   onData() {},
@@ -52,7 +50,7 @@ const NOBODY: TransportOwner = {
   onClose() {},
 };
 
-/** Options for the sockets we make: reads go through `next` and `read` of the transport made afterwards. */
+/** Options for the sockets we make: reads go to the transport that is made right after. */
 export interface ReadHook {
   transport: Transport | null;
   readonly onread: { buffer: () => Uint8Array; callback: (n: number, buf: Uint8Array) => boolean };
@@ -60,45 +58,45 @@ export interface ReadHook {
 
 /** The `onread` option for a socket whose transport is made right after it. */
 export function readHook(): ReadHook {
-  let started = false;
   const hook: ReadHook = {
     transport: null,
     onread: {
       // Node asks for the next buffer after each read; "none" keeps the present one.
-      buffer: () => {
-        if (!started) {
-          started = true;
-          return shared;
-        }
-        return hook.transport!.nextBuffer() as Uint8Array;
-      },
-      callback: (n, buf) => hook.transport!.deliver(n, buf as Buffer),
+      buffer: () => (hook.transport === null ? smallView : (hook.transport.nextView() as Uint8Array)),
+      callback: (n) => hook.transport!.deliver(n),
     },
   };
   return hook;
 }
 
+/** What Node keeps behind a socket. */
+interface HandleHolder {
+  _handle: { readonly fd: number } | null;
+}
+
 export class Transport {
   readonly socket: Socket;
   owner: TransportOwner = NOBODY;
-  /** Bytes written so far, accepted by the transport. */
+  /** Bytes accepted by `write` so far. */
   bytesWritten = 0;
   bytesRead = 0;
-  /** Read into private buffers from the next read on. */
-  streaming = false;
   closed = false;
   /** The peer has ended its side. */
   ended = false;
 
   #error: Error | null = null;
-  #private: Buffer | null = null;
-  #kept = false;
+  /** Bytes go to the kernel without Node's stream in between. */
+  readonly #direct: boolean;
   #draining = false;
   #paused = false;
+  /** What the socket reads into, and what it should from the next read on. */
+  #large = false;
+  #wantsLarge = false;
 
   /** `hook`: what `readHook` gave and the socket was made with; null: the socket emits `data` (TLS). */
   constructor(socket: Socket, hook: ReadHook | null) {
     this.socket = socket;
+    this.#direct = hook !== null;
     if (hook !== null) hook.transport = this;
     else {
       socket.on('data', (chunk: Buffer) => {
@@ -118,71 +116,69 @@ export class Transport {
     socket.on('close', () => {
       this.closed = true;
       clock.update();
-      if (this.#private !== null && !this.#kept) releaseBuffer(this.#private);
-      this.#private = null;
       this.owner.onClose(this.#error);
       this.owner = NOBODY;
     });
   }
 
-  /** @internal The buffer for the next read, or undefined to go on with the present one. */
-  nextBuffer(): Buffer | undefined {
-    if (this.streaming) {
-      if (this.#private !== null && !this.#kept) return undefined;
-      this.#kept = false;
-      return (this.#private = acquireBuffer());
-    }
-    if (this.#private === null) return undefined;
-    if (!this.#kept) releaseBuffer(this.#private);
-    this.#kept = false;
-    this.#private = null;
-    return shared;
+  /** @internal The view for the next read, or undefined to go on with the present one. */
+  nextView(): Buffer | undefined {
+    if (this.#wantsLarge === this.#large) return undefined;
+    this.#large = this.#wantsLarge;
+    return this.#large ? largeView : smallView;
   }
 
   /** @internal */
-  deliver(n: number, buf: Buffer): boolean {
+  deliver(n: number): boolean {
     clock.update();
     this.bytesRead += n;
-    this.owner.onData(buf, 0, n);
+    // A peer that fills the view sends much: read more at a time, unless `slowDown` says who takes it is slow.
+    if (n === SMALL_READ) this.#wantsLarge = true;
+    this.owner.onData(readArea, HEADROOM, HEADROOM + n);
     return !this.#paused;
   }
 
-  /** Whether `keep` would let the caller have `buf`. */
-  keepable(buf: Buffer): boolean {
-    return buf !== shared;
+  /** Who takes what is read here is slow: less at a time means less to hold. */
+  slowDown(): void {
+    this.#wantsLarge = false;
   }
 
   /**
-   * Inside `onData`: the caller keeps the buffer and will `releaseBuffer` it.
-   * @returns false when the bytes stand in the shared buffer and must be copied instead
-   */
-  keep(buf: Buffer): boolean {
-    if (buf === shared) return false;
-    if (buf === this.#private) this.#kept = true;
-    return true;
-  }
-
-  /**
-   * Writes `buf[start, end)`.
+   * Writes `buf[start, end)`. What the kernel does not take at once is copied: `buf` is free afterwards.
    * @returns `SENT`, or `HELD`: `owner.onDrain` follows once all is taken
    */
   write(buf: Buffer, start: number, end: number): number {
     if (this.closed) return SENT;
     this.bytesWritten += end - start;
-    this.socket.write(start === 0 && end === buf.length ? buf : buf.subarray(start, end));
+    const socket = this.socket;
+    if (socket.writableLength !== 0) {
+      socket.write(Buffer.from(buf.subarray(start, end)));
+      return this.#settle();
+    }
+    if (!this.#direct) {
+      // TLS encrypts during the call.
+      socket.write(buf.subarray(start, end));
+      return socket.writableLength > LARGE_READ ? this.#settle() : SENT;
+    }
+    const rest = start + this.#writeDirect(buf, start, end);
+    if (rest === end) return SENT;
+    socket.write(Buffer.from(buf.subarray(rest, end)));
     return this.#settle();
   }
 
-  /** Writes several pieces in one system call where possible. */
-  writeMany(pieces: Buffer[]): number {
-    if (this.closed) return SENT;
-    this.socket.cork();
-    for (const piece of pieces) {
-      this.bytesWritten += piece.length;
-      this.socket.write(piece);
+  /**
+   * Gives bytes to the kernel by write(2); nothing else waits to be written. The descriptor is asked for each time: it is
+   * -1 once the socket has closed, so bytes never go to somebody else's.
+   * @returns how many bytes were taken; errors are left to the socket, which meets them next
+   */
+  #writeDirect(buf: Buffer, start: number, end: number): number {
+    const handle = (this.socket as unknown as HandleHolder)._handle;
+    if (handle === null || handle === undefined || handle.fd < 0) return 0;
+    try {
+      return writeSync(handle.fd, buf, start, end - start);
+    } catch {
+      return 0;
     }
-    this.socket.uncork();
-    return this.#settle();
   }
 
   #settle(): number {

@@ -232,7 +232,7 @@ export class AccessLogs {
     for (const { file } of this.#variable.values()) file.flush();
   }
 
-  /** Before log files are reopened (USR1): what was collected belongs into the old ones. `reopenFiles()` does the rest. */
+  /** Before log files are reopened (USR1): what was collected belongs into the old ones. Then `reopenFiles()`. */
   prepareReopen(): void {
     this.flush();
     for (const { file } of this.#variable.values()) file.close();

@@ -44,9 +44,7 @@ export interface ErrorLogOptions {
 }
 
 /** A control character in a message would let a client forge log lines. */
-// eslint-disable-next-line no-control-regex
 const CONTROL = /[\x00-\x1f\x7f]/;
-// eslint-disable-next-line no-control-regex
 const CONTROLS = /[\x00-\x1f\x7f]/g;
 
 function escapeControl(char: string): string {

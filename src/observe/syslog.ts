@@ -14,8 +14,30 @@ import { openUnixDatagram } from './unix-datagram.ts';
 
 /** RFC 3164, 4.1.1, in order of their numbers, with the names that nginx takes. */
 const FACILITIES = [
-  'kern', 'user', 'mail', 'daemon', 'auth', 'intern', 'lpr', 'news', 'uucp', 'clock', 'authpriv', 'ftp', 'ntp',
-  'audit', 'alert', 'cron', 'local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7',
+  'kern',
+  'user',
+  'mail',
+  'daemon',
+  'auth',
+  'intern',
+  'lpr',
+  'news',
+  'uucp',
+  'clock',
+  'authpriv',
+  'ftp',
+  'ntp',
+  'audit',
+  'alert',
+  'cron',
+  'local0',
+  'local1',
+  'local2',
+  'local3',
+  'local4',
+  'local5',
+  'local6',
+  'local7',
 ];
 const SEVERITIES = ['emerg', 'alert', 'crit', 'error', 'warn', 'notice', 'info', 'debug'];
 
@@ -40,7 +62,13 @@ export function priority(facility: string, severity: number): number {
  * @param nowMs time of day
  * @returns `<191>Nov 21 13:35:00 host nginx: text`
  */
-export function formatSyslog(target: SyslogTarget, severity: number, text: string, host: string, nowMs?: number): string {
+export function formatSyslog(
+  target: SyslogTarget,
+  severity: number,
+  text: string,
+  host: string,
+  nowMs?: number,
+): string {
   const head = `<${priority(target.facility, severity)}>${syslogTime(nowMs)} `;
   const line = `${head}${target.hostname ? `${host} ` : ''}${target.tag || 'nginx'}: ${text}`;
   return line.length > MAX_MESSAGE ? line.slice(0, MAX_MESSAGE) : line;

@@ -30,7 +30,7 @@ let libc: LibC | null = null;
 
 function loadLibC(): LibC {
   if (libc !== null) return libc;
-  // @types/node knows no node:ffi in getBuiltinModule's table for older Nodes; absent there, so it is asked for by name.
+  // Undefined where Node has no node:ffi.
   const ffi = process.platform === 'linux' ? process.getBuiltinModule('node:ffi') : undefined;
   if (ffi === undefined) {
     throw new Error('syslog over a unix socket needs Linux and Node 26.9 or newer; use server=ADDRESS:514 instead');

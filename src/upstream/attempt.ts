@@ -12,7 +12,7 @@ const NO_ADDRESS = new Uint8Array(0);
 
 /**
  * One request's journey through a group: what it has tried, what it may try yet, and the state its algorithm carries
- * from one try to the next. Made once per request object, and used again after `Group.begin`; picking allocates nothing.
+ * from one try to the next. Made once per request object, used again after `Group.begin`; picking allocates nothing.
  */
 export class Attempt {
   /** Peer that is held now; -1: none. */

@@ -34,7 +34,7 @@
  * | `sticky/` | cookie text, learned sessions |
  * | `pool.ts` | idle connections |
  *
- * Facts: nginx, as described in docs/spec 2.1-2.14.
+ * Facts: nginx, as described in spec/nginx.md, sections 2.1 to 2.14.
  */
 import type { UpstreamConfig } from '../config/model.ts';
 import { reached, releasePeer, takePeer } from './accounting.ts';

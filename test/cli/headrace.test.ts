@@ -54,9 +54,10 @@ test('-t: good, bad, missing; -q', async (t) => {
   assert.deepEqual(good, {
     code: 0,
     stdout: '',
-    stderr:
-      `nginx: the configuration file ${file} syntax is ok\n` +
+    stderr: [
+      `nginx: the configuration file ${file} syntax is ok\n`,
       `nginx: configuration file ${file} test is successful\n`,
+    ].join(''),
   });
   assert.deepEqual(await headrace(t, ['-p', dir, '-c', 'nginx.conf', '-tq']), { code: 0, stdout: '', stderr: '' });
 

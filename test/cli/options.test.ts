@@ -18,7 +18,10 @@ test('values: glued, separate, after flags', () => {
   assert.equal(parseOptions(['-p', '']).prefix, '');
   assert.deepEqual(parseOptions(['-']), parseOptions([]));
   // Flags imply others.
-  assert.deepEqual([parseOptions(['-T']).test, parseOptions(['-h']).version, parseOptions(['-?']).help], [true, true, true]);
+  assert.deepEqual(
+    [parseOptions(['-T']).test, parseOptions(['-h']).version, parseOptions(['-?']).help],
+    [true, true, true],
+  );
 });
 
 for (const [args, message] of [
@@ -37,7 +40,10 @@ for (const [args, message] of [
   [['-p'], 'option "-p" requires directory name'],
 ] as const) {
   test(`wrong: ${args.join(' ')}`, () => {
-    assert.throws(() => parseOptions(args), (error) => error instanceof UsageError && error.message === message);
+    assert.throws(
+      () => parseOptions(args),
+      (error) => error instanceof UsageError && error.message === message,
+    );
   });
 }
 

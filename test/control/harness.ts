@@ -33,7 +33,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Asks until the answer is true; fails with `what` after a while. */
-export async function until(what: string, ask: () => boolean | Promise<boolean>, patienceMs = PATIENCE_MS): Promise<void> {
+export async function until(
+  what: string,
+  ask: () => boolean | Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
   const end = performance.now() + patienceMs;
   while (!(await ask())) {
     if (performance.now() > end) throw new Error(`waited ${patienceMs} ms: ${what}`);

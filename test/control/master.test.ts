@@ -1,6 +1,6 @@
 /** The process: start, signals, reload, workers' deaths. Real processes, a fake worker. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -17,7 +17,10 @@ test('start: serves, says so, keeps to the pid file, ends by QUIT', async (t) =>
   assert.match(fake.log(), /\[notice\] \d+#0: nginx\/\S+ \(Headrace /);
   // Warnings of the load went to the early log and the terminal, in nginx's two forms.
   assert.match(program.stderr, /^nginx: \[warn\] a warning of the configuration$/m);
-  assert.match(readFileSync(join(fake.dir, 'early.log'), 'utf8'), /^\d{4}\/\d\d\/\d\d [\d:]{8} \[warn\] \d+#0: a warning/);
+  assert.match(
+    readFileSync(join(fake.dir, 'early.log'), 'utf8'),
+    /^\d{4}\/\d\d\/\d\d [\d:]{8} \[warn\] \d+#0: a warning/,
+  );
 
   program.signal('SIGQUIT');
   assert.deepEqual(await program.ended, { code: 0, signal: null });
@@ -207,7 +210,7 @@ test('USR1: logs are reopened, by workers too', async (t) => {
   assert.equal((await program.ended).code, 0);
 });
 
-test('a port in use: five tries, then an end with nginx\'s words', async (t) => {
+test("a port in use: five tries, then an end with nginx's words", async (t) => {
   const port = await freePort();
   const first = new Fake(t, { listen: [port] });
   const one = await first.running(t);
@@ -285,3 +288,35 @@ test('daemon on: the parent ends when the child is ready, or shows why it is not
   await until('end of the daemon', () => !alive(pid));
   assert.equal(existsSync(fake.pidFile), false);
 });
+
+test('user: serves as another user, reloads as root', { skip: process.getuid?.() !== 0 && 'needs root' }, async (t) => {
+  // Only root may have it, as a port below 1024.
+  const [port, next] = [await freePort(), 1000 + (process.pid % 20)];
+  const fake = new Fake(t, { listen: [port], user: 'nobody', workers: 1 });
+  chmodSync(fake.dir, 0o755);
+  const program = await fake.running(t);
+  await until('effective user', () => identity(program.pid) === 'Uid:\t0\t65534\t0\t65534');
+  assert.equal(statSync(fake.logFile).uid, 65534);
+
+  fake.write({ listen: [port, next], log: `${fake.logFile}2` });
+  chmodSync(fake.file, 0o600);
+  program.signal('SIGHUP');
+  await until('port of root', async () => (await get(next)) !== '');
+  await until('nobody again', () => identity(program.pid) === 'Uid:\t0\t65534\t0\t65534');
+
+  await get(next, '/throw');
+  await until('replacement', async () => (await get(next)) !== '');
+  program.signal('SIGQUIT');
+  assert.equal((await program.ended).code, 0);
+  assert.equal(existsSync(fake.pidFile), false);
+
+  fake.write({ user: 'no-such-user' });
+  const second = fake.start(t);
+  assert.equal((await second.ended).code, 1);
+  assert.match(second.stderr, /\[emerg\] getpwnam\("no-such-user"\) failed\n/);
+});
+
+/** Real, effective, saved and file system user of a process: all threads have the same. */
+function identity(pid: number): string {
+  return /^Uid:.*$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0] ?? '';
+}

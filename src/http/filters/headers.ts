@@ -94,6 +94,28 @@ function addField(r: HttpRequest, field: AddedField): void {
   }
 }
 
+/** What an answer's validators will be once `add_header` has run: `If-Range` is compared with those. */
+export interface SentValidators {
+  etag(r: HttpRequest, own: string | null): string | null;
+  /** Seconds since the epoch, -1 for none. */
+  lastModified(r: HttpRequest, own: number): number;
+}
+
+/** Compiles the fields of `add_header` that replace validators; for answers with status 200. */
+export function compileValidators(config: HeadersConfig, table: VariableTable): SentValidators {
+  // The last one counts: each replaces what is there.
+  const added = (name: string): Value | null => {
+    const field = config.addHeaders.findLast((h) => h.name.toLowerCase() === name);
+    return field === undefined ? null : table.compile(field.value);
+  };
+  const etag = added('etag');
+  const modified = added('last-modified');
+  return {
+    etag: (r, own) => (etag === null ? own : etag.get(r) || null),
+    lastModified: (r, own) => (modified === null ? own : parseHttpDate(modified.get(r))),
+  };
+}
+
 // ------------------------------------------------------------------------------------------------ expires
 
 type Expires =

@@ -39,11 +39,19 @@ class LimitRateFilter extends ChainedFilter implements BodyProducer {
   }
 
   override sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
-    const n = Math.min(end - start, Math.max(0, this.#allowed()));
+    const allowed = Math.max(0, this.#allowed());
+    const n = Math.min(end - start, allowed);
     const whole = n === end - start;
     const before = r.bytesSent;
+    r.headBudget = allowed;
     const result = this.nextHead(r, n > 0 ? buf : null, start, start + n, last && whole);
-    return this.#sent(r, result, before, buf, start + n, end, last);
+    r.headBudget = -1;
+    if (r.headRest === null) return this.#sent(r, result, before, buf, start + n, end, last);
+    // Not even the head may go out at once: nothing of the body has.
+    this.#held = result === HELD;
+    this.#keep(r, buf, start, end, last);
+    this.#timer.arm(this.#delay(r, before));
+    return HELD;
   }
 
   override sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
@@ -84,8 +92,7 @@ class LimitRateFilter extends ChainedFilter implements BodyProducer {
   ): number {
     if (start === end && last) return result;
     this.#held = result === HELD;
-    const counted = Math.max(0, r.bytesSent - this.#after) - Math.max(0, before - this.#after);
-    const delay = Math.floor((counted * 1000) / this.#rate);
+    const delay = this.#delay(r, before);
     if (start === end && delay === 0) return result;
     this.#keep(r, start === end ? null : buf, start, end, last);
     if (delay > 0) this.#timer.arm(delay);
@@ -93,10 +100,17 @@ class LimitRateFilter extends ChainedFilter implements BodyProducer {
     return HELD;
   }
 
+  /** Milliseconds that what was written since `before` is worth. */
+  #delay(r: HttpRequest, before: number): number {
+    const counted = Math.max(0, r.bytesSent - this.#after) - Math.max(0, before - this.#after);
+    return Math.floor((counted * 1000) / this.#rate);
+  }
+
+  /** Copies: the bytes may stand in a buffer that the thread reads into again. */
   #keep(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): void {
-    this.#buf = buf;
-    this.#start = start;
-    this.#end = end;
+    this.#buf = buf === null ? null : Buffer.from(buf.subarray(start, end));
+    this.#start = 0;
+    this.#end = end - start;
     this.#last = last;
     if (!this.#waiting) {
       this.#waiting = true;
@@ -125,13 +139,19 @@ class LimitRateFilter extends ChainedFilter implements BodyProducer {
     if (this.#held || !this.#waiting) return;
     const r = this.#r;
     const buf = this.#buf;
-    if (buf === null) {
+    if (buf === null && r.headRest === null && !this.#last) {
       this.#release(r);
       return;
     }
     const allowed = this.#allowed();
     if (allowed <= 0) {
       this.#timer.arm(this.#debt(allowed));
+      return;
+    }
+    if (r.headRest !== null) {
+      const before = r.bytesSent;
+      this.#held = r.channel.sendHeadRest(r, allowed) === HELD;
+      this.#timer.arm(Math.max(1, this.#delay(r, before)));
       return;
     }
     const start = this.#start;
@@ -141,13 +161,13 @@ class LimitRateFilter extends ChainedFilter implements BodyProducer {
     this.#start = start + n;
     if (ends) this.#buf = null;
     const last = ends && this.#last;
+    this.#last = this.#last && !ends;
     // With the last bytes the request may be over when the call returns, and be another's.
     if (last) this.#forget(r);
     const result = this.nextBody(r, buf, start, start + n, last);
     if (last) return;
     this.#held = result === HELD;
-    const counted = Math.max(0, r.bytesSent - this.#after) - Math.max(0, before - this.#after);
-    const delay = Math.floor((counted * 1000) / this.#rate);
+    const delay = this.#delay(r, before);
     if (delay > 0) this.#timer.arm(delay);
     else if (!this.#held) this.#timer.arm(1);
   }
@@ -189,16 +209,16 @@ function sizeOf(value: Value, r: HttpRequest): number {
 /**
  * Compiles `limit_rate` and `limit_rate_after`.
  *
- * @param settable the rate may come from elsewhere: `X-Accel-Limit-Rate` (`set $limit_rate` the table knows)
  * @returns null when no answer of the location is ever paced
  */
-export function compileLimitRate(core: CoreConfig, table: VariableTable, settable = false): HeadHook | null {
+export function compileLimitRate(core: CoreConfig, table: VariableTable): HeadHook | null {
   const rate = table.compile(core.limitRate);
   const after = table.compile(core.limitRateAfter);
-  if (rate.constant !== null && parseSize(rate.constant) === 0 && !settable && !table.setsLimitRate) return null;
+  const own = rate.constant === null || parseSize(rate.constant) !== 0;
+  if (!own && !table.mayPace) return null;
   return (r) => {
     // What is in force shows in $limit_rate.
-    if (r.limitRate < 0) r.limitRate = sizeOf(rate, r);
+    if (own && r.limitRate < 0) r.limitRate = sizeOf(rate, r);
     if (r.limitRate > 0) installLimitRate(r, r.limitRate, sizeOf(after, r));
   };
 }

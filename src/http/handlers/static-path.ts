@@ -12,6 +12,8 @@ import type { Value } from '../variables/value.ts';
 export interface PathCompiler {
   compile(text: ValueText): Value;
   indexOf(name: string): number;
+  /** `break` kept the request in a location that its URI does not belong to. */
+  isRewritten(r: HttpRequest): boolean;
 }
 
 export class LocationPath {
@@ -25,8 +27,10 @@ export class LocationPath {
   readonly #prefix: string;
   /** Where `try_files` notes that the URI it found is to be appended to a whole alias. */
   readonly #appendedIndex: number;
+  readonly #compiler: PathCompiler;
 
   constructor(core: CoreConfig, compiler: PathCompiler, prefix: string) {
+    this.#compiler = compiler;
     this.aliased = core.alias !== null;
     this.whole = this.aliased && core.aliasLength === undefined;
     this.aliasLength = core.aliasLength ?? 0;
@@ -69,7 +73,7 @@ export class LocationPath {
   /** The file of `r.uri`; null, with a message, when there can be none. */
   map(r: HttpRequest): string | null {
     const relative = this.relative(r);
-    if (relative === null) {
+    if (relative === null || (this.aliased && this.#compiler.isRewritten(r))) {
       logRequest(
         r,
         'alert',

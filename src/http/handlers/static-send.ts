@@ -1,12 +1,17 @@
-/** Sends a file, or ranges of it, in pieces: one buffer a request, and no more read than the client takes. */
+/** Sends a file, or ranges of it, in pieces: no more is read than the client takes. */
 import { closeSync, readSync } from 'node:fs';
-import type { Buffer } from 'node:buffer';
-import { READ_SIZE, acquireBuffer, releaseBuffer } from '../../net/transport.ts';
+import { Buffer } from 'node:buffer';
 import type { MultipartSegment } from '../filters/ranges.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import { failedText } from '../../observe/errno.ts';
+
+/** Bytes that are read and sent at once. */
+const PIECE = 128 * 1024;
+
+/** One for all requests of the thread: what is sent is copied where the client is slow. */
+let shared: Buffer | null = null;
 
 /** Bytes that one request may send before others have their turn, however fast its client takes them. */
 const TURN_BYTES = 2 * 1024 * 1024;
@@ -34,7 +39,6 @@ class FileProducer implements BodyProducer {
   readonly #path: string;
   #r: HttpRequest | null;
   #fd: number;
-  #buf: Buffer | null = acquireBuffer();
   /** The present segment, and how much of it was read. */
   #segment = 0;
   #offset = 0;
@@ -56,11 +60,9 @@ class FileProducer implements BodyProducer {
       return;
     }
     const last = this.#atEnd();
-    const buf = this.#buf!;
-    if (last) this.#closeFile();
-    const result = r.sendHead(buf, 0, n, last);
-    if (last) this.#done(result);
-    else if (result !== HELD) this.#pump(r, n);
+    if (last) this.#done();
+    const result = r.sendHead(shared, 0, n, last);
+    if (!last && this.#r !== null && result !== HELD) this.#pump(r, n);
   }
 
   /** Sends pieces until the client has enough for now. @param sent bytes of this turn so far */
@@ -72,15 +74,10 @@ class FileProducer implements BodyProducer {
         return;
       }
       const last = this.#atEnd();
-      const buf = this.#buf!;
-      if (last) this.#closeFile();
-      const result = r.sendBody(buf, 0, n, last);
-      if (last) {
-        this.#done(result);
-        return;
-      }
+      if (last) this.#done();
+      const result = r.sendBody(shared, 0, n, last);
       // Sending may have met the end of the connection.
-      if (result === HELD || this.#r === null) return;
+      if (last || result === HELD || this.#r === null) return;
       sent += n;
     }
     setImmediate(() => {
@@ -90,13 +87,13 @@ class FileProducer implements BodyProducer {
 
   /** Fills the buffer from the segments. @returns the number of bytes, or `FAILED` */
   #fill(): number {
-    const buf = this.#buf!;
+    const buf = (shared ??= Buffer.allocUnsafeSlow(PIECE));
     let n = 0;
-    while (n < READ_SIZE && !this.#atEnd()) {
+    while (n < PIECE && !this.#atEnd()) {
       const segment = this.#segments[this.#segment]!;
       if ('start' in segment) {
         const from = segment.start + this.#offset;
-        const want = Math.min(READ_SIZE - n, segment.end - from);
+        const want = Math.min(PIECE - n, segment.end - from);
         const read = this.#read(buf, n, want, from);
         if (read <= 0) return FAILED;
         n += read;
@@ -131,13 +128,10 @@ class FileProducer implements BodyProducer {
     return this.#segment >= this.#segments.length;
   }
 
-  /** All was handed over. The request may be over already, or another's. */
-  #done(result: number): void {
-    const buf = this.#buf;
+  /** All was read: when it is sent the request may be over, and be another's. */
+  #done(): void {
+    this.#closeFile();
     this.#r = null;
-    this.#buf = null;
-    // A buffer that the connection still holds is left to it.
-    if (result !== HELD && buf !== null) releaseBuffer(buf);
   }
 
   onDrain(r: HttpRequest): void {
@@ -145,9 +139,7 @@ class FileProducer implements BodyProducer {
   }
 
   onAbort(): void {
-    this.#closeFile();
-    this.#r = null;
-    this.#buf = null;
+    this.#done();
   }
 
   /** The announced length cannot be kept: the client must see that the answer is cut. */

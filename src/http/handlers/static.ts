@@ -2,9 +2,11 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { fsPath } from '../../config/bytes.ts';
-import type { CoreConfig } from '../../config/model.ts';
+import type { CoreConfig, LocationConfig } from '../../config/model.ts';
 import { failedText } from '../../observe/errno.ts';
 import { finalize, redirect } from '../engine.ts';
+import { compileValidators } from '../filters/headers.ts';
+import type { SentValidators } from '../filters/headers.ts';
 import { formatHttpDate } from '../filters/http-date.ts';
 import { checkPreconditions } from '../filters/not-modified.ts';
 import { contentRange, multipart, requestedRanges } from '../filters/ranges.ts';
@@ -24,9 +26,11 @@ import { findIndex, FOUND, REFUSED } from './static-index.ts';
 
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
+export type StaticConfig = Pick<LocationConfig, 'core' | 'headers'>;
+
 /** The handler of a location that serves files. `try_files` is a phase of its own: `static-try.ts`. */
-export function staticHandler(location: { readonly core: CoreConfig }, table: VariableTable): Handler {
-  const handler = new StaticHandler(location.core, table);
+export function staticHandler(location: { readonly config: StaticConfig }, table: VariableTable): Handler {
+  const handler = new StaticHandler(location.config, table);
   return (r) => handler.run(r);
 }
 
@@ -35,9 +39,11 @@ class StaticHandler {
   readonly #path: LocationPath;
   readonly #index: Value[];
   readonly #type: (uri: string) => string | null;
+  readonly #sent: SentValidators;
 
-  constructor(core: CoreConfig, table: VariableTable) {
+  constructor({ core, headers }: StaticConfig, table: VariableTable) {
     this.#core = core;
+    this.#sent = compileValidators(headers, table);
     this.#path = table.paths.of(core);
     this.#index = core.index.map((text) => table.compile(text));
     this.#type = compileTypes(core);
@@ -147,7 +153,7 @@ class StaticHandler {
     r.contentLength = size;
     let segments: MultipartSegment[] = [{ start: 0, end: size }];
     if (plain) {
-      const ranges = requestedRanges(r, size, etag, modified, false);
+      const ranges = requestedRanges(r, size, this.#sent.etag(r, etag), this.#sent.lastModified(r, modified), false);
       if (ranges === 'unsatisfiable') {
         closeSync(fd);
         r.fields.remove('last-modified');

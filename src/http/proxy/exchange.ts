@@ -12,7 +12,6 @@ import type { AttemptKeys, Outcome, PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
 import { Timer } from '../../net/timers.ts';
-import { acquireBuffer, releaseBuffer } from '../../net/transport.ts';
 import type { BodyProducer, HttpRequest, UpstreamAttempt, UpstreamTrace } from '../request.ts';
 import { HELD, SENT } from '../request.ts';
 import { logRequest } from '../request-log.ts';
@@ -44,12 +43,8 @@ const TIMEOUT = 1;
 const INVALID = 2;
 const STATUS = 3;
 
-interface Piece {
-  buf: Buffer;
-  start: number;
-  end: number;
-  last: boolean;
-}
+/** Where pieces of buffered bodies are read into on their way. */
+const pieceBuffer = Buffer.allocUnsafeSlow(65536);
 
 const outcome: Outcome = { failed: false, next: false, hadHeader: false, headerMs: 0, responseMs: 0 };
 const keys: AttemptKeys = {};
@@ -92,10 +87,6 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
   #setBody: Buffer | null = null;
   #headDone = false;
   #upstreamDone = false;
-  #clientHeld = false;
-  #heldBuffer: Buffer | null = null;
-  #queue: Piece[] = [];
-  #queued = 0;
   #active = false;
   head: ResponseHead | null = null;
   trailers: HeaderBlock | null = null;
@@ -261,7 +252,6 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     this.#sentSomething = true;
     const result = conn.transport.write(o.buf, 0, o.length);
     if (result === HELD) {
-      o.replace();
       if (this.#streamBody || (this.#setBody === null && this.#bodyOffset < body.length)) return;
     } else if (this.#streamBody) {
       body.stream(this);
@@ -278,21 +268,16 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     const body = this.r.body;
     const conn = this.conn!;
     while (this.#bodyOffset < body.length) {
-      const buf = acquireBuffer();
-      const n = body.read(this.#bodyOffset, buf);
+      const n = body.read(this.#bodyOffset, pieceBuffer);
       if (n <= 0) {
-        releaseBuffer(buf);
         this.#failed(ERROR, 'request body could not be read back');
         return;
       }
       this.#bodyOffset += n;
-      const result = conn.transport.write(buf, 0, n);
-      if (result === HELD) {
+      if (conn.transport.write(pieceBuffer, 0, n) === HELD) {
         this.#arm(SENDING, this.plan.config.sendTimeoutMs);
-        // The buffer stays with the transport; it is not returned to the pool.
         return;
       }
-      releaseBuffer(buf);
     }
     this.#requestSent();
   }
@@ -309,9 +294,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
       o.crlf();
     } else o.bytes(buf, start, end);
     this.#arm(SENDING, this.plan.config.sendTimeoutMs);
-    const result = conn.transport.write(o.buf, 0, o.length);
-    if (result === HELD) o.replace();
-    return result;
+    return conn.transport.write(o.buf, 0, o.length);
   }
 
   onBodyEnd(): void {
@@ -381,7 +364,6 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     }
     r.contentLength = conn.contentLength;
     if (plan.rewritesRedirects) rewriteAnswer(r, plan, this.target, head);
-    if (!plan.config.buffering) conn.transport.streaming = true;
   }
 
   /** proxy_intercept_errors: the location's own page takes the place of the answer. */
@@ -407,42 +389,26 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     else this.#arm(READING, this.plan.config.readTimeoutMs);
 
     if (!r.headSent) {
-      if (!last) conn.transport.streaming = true;
+      // A large piece is sent from where it stands, with our head written over the server's.
+      if (end - start >= 4096) conn.keepHead();
       if (conn.trailers !== null) r.trailers = null;
       const result = r.sendHead(buf, start, end, last);
-      this.#afterSend(result, null, last, conn);
+      this.#afterSend(result, last, conn);
       return;
     }
     if (end === start && !last) return;
-    if (this.#clientHeld) {
-      this.#enqueue(conn, buf, start, end, last);
-      return;
-    }
-    // Bytes in the shared read buffer are sent from a copy: the write may be held.
-    if (end > start && !conn.transport.keepable(buf)) {
-      const o = output;
-      if (o.buf !== buf) {
-        o.length = 0;
-        o.bytes(buf, start, end);
-        const bytes = o.buf;
-        const n = o.length;
-        const result = r.sendBody(bytes, 0, n, last);
-        if (result === HELD && output.buf === bytes) output.replace();
-        this.#afterSend(result, null, last, conn);
-        return;
-      }
-    }
-    const result = r.sendBody(buf, start, end, last);
-    this.#afterSend(result, buf, last, conn);
+    this.#afterSend(r.sendBody(buf, start, end, last), last, conn);
   }
 
-  #afterSend(result: number, buf: Buffer | null, last: boolean, conn: Http1Upstream): void {
+  /** The client does not take more at present: stop reading from the server until it does. */
+  #afterSend(result: number, last: boolean, conn: Http1Upstream): void {
     if (result === SENT) return;
     // Held: the request is not over, `this` is still its exchange.
-    this.#clientHeld = true;
-    if (buf !== null && conn.transport.keep(buf)) this.#heldBuffer = buf;
     if (last) this.#keepHead();
-    else if (this.plan.bufferLimit === 0) conn.transport.pause();
+    else {
+      conn.transport.pause();
+      conn.transport.slowDown();
+    }
   }
 
   /** The connection goes on to other exchanges while ours is not logged yet: keep what the log may ask for. */
@@ -453,46 +419,9 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     this.head = copy;
   }
 
-  /** The client is slow: keep pieces up to the size of proxy_buffers, then stop reading from the server. */
-  #enqueue(conn: Http1Upstream, buf: Buffer, start: number, end: number, last: boolean): void {
-    let piece: Piece;
-    if (end > start && conn.transport.keep(buf)) piece = { buf, start, end, last };
-    else {
-      const copy = Buffer.from(buf.subarray(start, end));
-      piece = { buf: copy, start: 0, end: copy.length, last };
-    }
-    this.#queue.push(piece);
-    this.#queued += end - start;
-    if (last) this.#keepHead();
-    else if (this.#queued >= this.plan.bufferLimit) conn.transport.pause();
-  }
-
-  onDrain(r: HttpRequest): void {
-    if (this.#tunnel !== null) {
-      this.#tunnel.onClientDrain();
-      return;
-    }
-    this.#clientHeld = false;
-    if (this.#heldBuffer !== null) {
-      releaseBuffer(this.#heldBuffer);
-      this.#heldBuffer = null;
-    }
-    while (this.#queue.length > 0) {
-      const piece = this.#queue.shift()!;
-      this.#queued -= piece.end - piece.start;
-      const result = r.sendBody(piece.buf, piece.start, piece.end, piece.last);
-      if (result === HELD) {
-        this.#clientHeld = true;
-        this.#heldBuffer = piece.buf;
-        break;
-      }
-      releaseBuffer(piece.buf);
-      if (piece.last) return;
-    }
-    const conn = this.conn;
-    if (conn !== null && !this.#upstreamDone && this.#queued < Math.max(1, this.plan.bufferLimit) && !(this.#clientHeld && this.plan.bufferLimit === 0)) {
-      conn.transport.resume();
-    }
+  onDrain(): void {
+    if (this.#tunnel !== null) this.#tunnel.onClientDrain();
+    else this.conn?.transport.resume();
   }
 
   /** The answer was read to its end: give the peer back, keep the connection or close it. */
@@ -678,7 +607,6 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     r.hide = extendedWithoutUpgrade(plan);
     r.keepAlive = false;
     conn.upgrade();
-    conn.transport.streaming = true;
     this.#tunnel = new Tunnel(r, conn, plan, () => this.#tunnelOver(conn));
     r.sendHead(null, 0, 0, false);
     this.#keepHead();
@@ -745,16 +673,11 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     if (this.#active && this.conn !== null) this.#giveUp(false);
     this.#active = false;
     this.#timer.cancel();
-    if (this.#heldBuffer !== null) releaseBuffer(this.#heldBuffer);
-    this.#heldBuffer = null;
-    this.#queue.length = 0;
-    this.#queued = 0;
     this.#past = NO_ATTEMPTS;
     this.#address = '';
     this.#redirected = false;
     this.#headDone = false;
     this.#upstreamDone = false;
-    this.#clientHeld = false;
     this.#tunnel = null;
     this.#peer = null;
     this.#setBody = null;

@@ -1,5 +1,6 @@
 /** Which fields are not passed on: tables made when a configuration is loaded, asked once per field. */
 import { H, hashName, KNOWN_COUNT } from '../wire/known.ts';
+import type { KnownName } from '../wire/known.ts';
 import type { HideTable } from '../request.ts';
 
 /** Table of the given names (any case). */
@@ -17,9 +18,15 @@ export function extended(table: HideTable, names: readonly string[]): HideTable 
 }
 
 function hideName(table: HideTable, lower: string): void {
-  const id = (H as Readonly<Record<string, number>>)[lower];
-  if (id !== undefined) table.ids[id] = 1;
-  else (table.others ??= new Map()).set(hashName(lower), lower);
+  if (Object.hasOwn(H, lower)) {
+    table.ids[H[lower as KnownName]] = 1;
+    return;
+  }
+  const others = (table.others ??= new Map());
+  const hash = hashName(lower);
+  // A name that collides must not take the place of another: the client would get a hidden field through.
+  const same = others.get(hash) ?? [];
+  if (!same.includes(lower)) others.set(hash, [...same, lower]);
 }
 
 /**

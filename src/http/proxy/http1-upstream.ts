@@ -93,7 +93,6 @@ export class Http1Upstream implements TransportOwner {
   /** Ends an exchange: the connection is idle, or closed when it cannot be used again. */
   release(): void {
     this.events = null;
-    this.transport.streaming = false;
     if (this.#state !== CLOSED) this.#state = IDLE;
     // A pooled connection is watched: whatever arrives ends it.
     this.transport.resume();
@@ -141,14 +140,12 @@ export class Http1Upstream implements TransportOwner {
 
   #readHead(src: Buffer, pos: number, end: number): void {
     const head = this.head;
-    let buf = src;
     let bodyStart = pos;
     for (;;) {
       let result: number;
       if (this.#length === 0) {
         head.reset(src, pos);
         result = head.parse(end);
-        buf = src;
         if (result === MORE) {
           if (end - pos > this.#limit) {
             this.#fail('invalid', 'upstream sent too big header while reading response header from upstream');
@@ -162,8 +159,7 @@ export class Http1Upstream implements TransportOwner {
       } else {
         const before = this.#length;
         this.#append(src, pos, end);
-        buf = this.#buf!;
-        head.rebase(buf, 0);
+        head.rebase(this.#buf!, 0);
         result = head.parse(this.#length);
         if (result === MORE) {
           if (this.#length > this.#limit) {
@@ -197,12 +193,17 @@ export class Http1Upstream implements TransportOwner {
       return;
     }
     this.#readBody(src, bodyStart, end);
-    // What refers to the head later (logs, variables) must not look into the shared read buffer.
-    if (this.events === events && buf !== this.#buf) {
-      const from = head.headStart;
-      this.#keepBytes(src, from, head.pos);
-      head.rebase(this.#buf!, -from);
-    }
+    // What refers to the head later (logs, variables) must not look into the shared read area.
+    if (this.events === events) this.keepHead();
+  }
+
+  /** Moves the head out of the area that others read into: for whoever asks for it after this read. */
+  keepHead(): void {
+    const { head } = this;
+    if (head.buf === this.#buf) return;
+    const from = head.headStart;
+    this.#keepBytes(head.buf, from, head.pos);
+    head.rebase(this.#buf!, -from);
   }
 
   #keepBytes(src: Buffer, start: number, end: number): void {

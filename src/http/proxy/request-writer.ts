@@ -21,11 +21,13 @@ export const CHUNKED_BODY = -1;
  */
 export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, uri: string | null, bodyLength: number): void {
   const head = r.head;
-  if (plan.method !== null) o.text(plan.method.get(r));
+  const method = plan.method === null ? '' : plan.method.get(r);
+  // proxy_method may hold variables: what is no method must not become another request line.
+  if (METHOD.test(method)) o.text(method);
   else if (r.internalMethod !== null) o.text(r.internalMethod);
   else o.bytes(head.buf, head.methodStart, head.methodEnd);
   o.byte(32);
-  if (uri !== null) o.text(uri);
+  if (uri !== null) o.text(safeTarget(uri));
   else if (head.targetEnd > head.targetStart) {
     if (head.pathEnd === head.targetStart) o.byte(0x2f);
     o.bytes(head.buf, head.targetStart, head.targetEnd);
@@ -57,7 +59,7 @@ function composeClientFields(o: Output, head: RequestHead, table: HideTable): vo
   let runEnd = 0;
   for (let i = 0; i < head.count; i++) {
     const id = head.id(i);
-    const hidden = id !== 0 ? hide.ids[id] !== 0 : hide.others !== null && isOther(head, i, hide.others);
+    const hidden = id !== 0 ? hide.ids[id] !== 0 : hide.others !== null && head.namedAny(i, hide.others.get(head.hash(i)));
     if (hidden) {
       if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
       runStart = -1;
@@ -77,17 +79,36 @@ function composeClientFields(o: Output, head: RequestHead, table: HideTable): vo
   if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
 }
 
-function isOther(head: RequestHead, i: number, others: Map<number, string>): boolean {
-  const name = others.get(head.hash(i));
-  return name !== undefined && head.find(name, i - 1) === i;
+// eslint-disable-next-line no-control-regex -- these bytes would end the line
+const UNSAFE = /[\r\n\0]|[^\x00-\xff]/g;
+
+const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+// eslint-disable-next-line no-control-regex -- these bytes would end the target or the line
+const UNSAFE_TARGET = /[\x00-\x20\x7f]|[^\x00-\xff]/g;
+
+/**
+ * A computed target must stay one word: variables bring decoded bytes (`proxy_pass http://u$uri` and a path with
+ * `%0d%0a`), which nginx puts into the request line as they are.
+ */
+function safeTarget(uri: string): string {
+  for (let i = 0; i < uri.length; i++) {
+    const c = uri.charCodeAt(i);
+    if (c <= 32 || c === 127 || c > 255) return uri.replace(UNSAFE_TARGET, percentEncoded);
+  }
+  return uri;
 }
 
-// eslint-disable-next-line no-control-regex -- these bytes would end the line
-const UNSAFE = /[\r\n\0]/g;
+function percentEncoded(c: string): string {
+  return c.charCodeAt(0) > 255 ? encodeURIComponent(c.isWellFormed() ? c : '?') : `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+}
 
 /** A computed value must stay one line, whatever a variable brought. */
 function safe(value: string): string {
-  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) < 32) return value.replace(UNSAFE, ' ');
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    // Beyond latin1 only the low byte would be written, which may be a line end.
+    if (c < 32 || c > 255) return value.replace(UNSAFE, ' ');
+  }
   return value;
 }
 

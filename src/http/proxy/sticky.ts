@@ -31,7 +31,7 @@ export function compileSticky(
     case 'route':
       return new RouteSticky(sticky.variables.map((name) => variables.lookup(name)));
     case 'learn':
-      return new LearnSticky(sticky, variables, new LearnTable(learnZone!, env));
+      return new LearnSticky(sticky, variables, new LearnTable(learnZone!, env), env.clock);
   }
 }
 
@@ -86,9 +86,15 @@ class LearnSticky implements Sticky {
   readonly #create: Getter[];
   readonly #lookup: Getter[];
   readonly #atHeader: boolean;
+  readonly #timeoutMs: number;
+  readonly #clock: GroupEnv['clock'];
+  /** No session ends before this moment. */
+  #sweepAt = 0;
 
-  constructor(config: LearnConfig, variables: VariableTable, table: LearnTable) {
+  constructor(config: LearnConfig, variables: VariableTable, table: LearnTable, time: GroupEnv['clock']) {
     this.#table = table;
+    this.#timeoutMs = config.timeoutMs;
+    this.#clock = time;
     this.#create = config.create.map((name) => variables.lookup(name));
     this.#lookup = config.lookup.map((name) => variables.lookup(name));
     this.#atHeader = config.header;
@@ -96,7 +102,9 @@ class LearnSticky implements Sticky {
 
   hint(r: HttpRequest): string {
     const id = firstOf(this.#lookup, r);
-    return id === '' ? '' : this.#table.lookup(id);
+    if (id === '') return '';
+    this.#sweep();
+    return this.#table.lookup(id);
   }
 
   chosen(): void {}
@@ -109,8 +117,17 @@ class LearnSticky implements Sticky {
     if (!this.#atHeader) this.#learn(r, peer);
   }
 
+  /** Sessions end when they are looked for, not by a timer: one that nobody asks for takes no room that others need. */
+  #sweep(): void {
+    const now = this.#clock.now();
+    if (now < this.#sweepAt) return;
+    // One that begins after this ends later than `timeoutMs` from now, whichever thread makes it.
+    this.#sweepAt = now + Math.min(this.#table.sweep(this.#timeoutMs), this.#timeoutMs);
+  }
+
   /** A new session comes from the answer; one that the client brought is only kept up. */
   #learn(r: HttpRequest, peer: PeerInfo): void {
+    this.#sweep();
     const created = firstOf(this.#create, r);
     if (created !== '') {
       this.#table.create(created, peer.sid);

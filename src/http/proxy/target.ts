@@ -48,7 +48,7 @@ class FoundTarget implements Target {
 
 /** What targets with variables are looked up in; one per generation and worker. */
 export class TargetBook {
-  /** Named groups, by lower-case name; implicit ones by `host:port`. */
+  /** Groups of the configuration, by lower-case name; implicit ones (a literal proxy_pass) by `host:port`. */
   readonly #named = new Map<string, UpstreamGroup>();
   /** Groups made of addresses that were found at run time, most recently used last. */
   readonly #found = new Map<string, UpstreamGroup>();
@@ -61,11 +61,15 @@ export class TargetBook {
   }
 
   add(group: UpstreamGroup): void {
-    if (!group.config.implicit) this.#named.set(group.config.name.toLowerCase(), group);
+    const { name, implicit, port } = group.config;
+    const key = name.toLowerCase();
+    this.#named.set(implicit ? `${key} ${port}` : key, group);
   }
 
-  named(host: string): UpstreamGroup | null {
-    return this.#named.get(host.toLowerCase()) ?? null;
+  /** @param noPort the target names no port: only such a one can mean an `upstream {}` */
+  named(host: string, port: number, noPort: boolean): UpstreamGroup | null {
+    const key = host.toLowerCase();
+    return (noPort ? this.#named.get(key) : undefined) ?? this.#named.get(`${key} ${port}`) ?? null;
   }
 
   /** A group of just these addresses; the same one as long as they stay the same. */
@@ -95,7 +99,7 @@ function implicitGroup(name: string, addresses: readonly PeerAddress[]): Upstrea
     balancer: { kind: 'round_robin' },
     sticky: null,
     zone: null,
-    // Each address is a server of its own: all weigh 1, one failure puts one aside for ten seconds (spec 2.1).
+    // Each address is a server of its own. nginx makes them anew for every request: no failure is remembered.
     servers: addresses.map((address) => ({
       place,
       server: address.text,
@@ -104,7 +108,7 @@ function implicitGroup(name: string, addresses: readonly PeerAddress[]): Upstrea
       addresses: [address],
       weight: 1,
       maxConns: 0,
-      maxFails: 1,
+      maxFails: 0,
       failTimeoutSec: 10,
       slowStartMs: 0,
       backup: false,
@@ -150,7 +154,7 @@ export function resolveTarget(r: HttpRequest, plan: ProxyPlan, done: (target: Ta
     done(target);
   };
   const book = plan.book;
-  const named = url.kind === 'inet' && url.noPort ? book.named(url.host) : null;
+  const named = url.kind === 'inet' ? book.named(url.host, url.port, url.noPort) : null;
   if (named !== null) {
     finish(named);
     return;

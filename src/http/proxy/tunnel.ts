@@ -1,8 +1,7 @@
 /** An upgraded connection (WebSocket): bytes pass both ways until both sides have ended or nothing moves for too long. */
 import { Timer } from '../../net/timers.ts';
-import { output } from '../../net/output.ts';
 import type { ClientTunnel, HttpRequest } from '../request.ts';
-import { HELD, SENT } from '../request.ts';
+import { HELD } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 import type { ProxyPlan } from './plan.ts';
@@ -34,25 +33,14 @@ export class Tunnel implements ClientTunnel {
     this.#timer.arm(plan.config.readTimeoutMs);
   }
 
-  /** From the client: copied, because its read buffer is shared. */
   onClientData(buf: Buffer, start: number, end: number): number {
     this.#touch();
-    return this.#pass(buf, start, end, (b, s, e) => this.#conn.transport.write(b, s, e));
+    return this.#conn.transport.write(buf, start, end);
   }
 
   onUpstreamData(buf: Buffer, start: number, end: number): void {
     this.#touch();
-    const result = this.#pass(buf, start, end, (b, s, e) => this.#client.tunnelWrite(b, s, e));
-    if (result === HELD) this.#conn.transport.pause();
-  }
-
-  #pass(buf: Buffer, start: number, end: number, write: (buf: Buffer, start: number, end: number) => number): number {
-    output.length = 0;
-    output.bytes(buf, start, end);
-    const bytes = output.buf;
-    const result = write(bytes, 0, output.length);
-    if (result === HELD && output.buf === bytes) output.replace();
-    return result === HELD ? HELD : SENT;
+    if (this.#client.tunnelWrite(buf, start, end) === HELD) this.#conn.transport.pause();
   }
 
   onClientDrain(): void {

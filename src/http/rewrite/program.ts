@@ -108,7 +108,7 @@ function compileStep(op: RewriteOp, context: RewriteContext, ifLocations: Locati
     case 'set':
       return new SetStep(table.setter(op.variable), template(op.value, lookup));
     case 'break':
-      return BREAK;
+      return new BreakStep(table);
     case 'return':
       return new ReturnStep(op.status, op.text === null ? null : table.compile(op.text));
     case 'rewrite':
@@ -141,12 +141,19 @@ class SetStep implements Step {
   }
 }
 
-const BREAK: Step = {
-  run(r) {
+class BreakStep implements Step {
+  readonly #table: VariableTable;
+
+  constructor(table: VariableTable) {
+    this.#table = table;
+  }
+
+  run(r: HttpRequest): number {
+    if (r.uriChanged) this.#table.noteRewritten(r);
     r.uriChanged = false;
     return STOP;
-  },
-};
+  }
+}
 
 class IfStep implements Step {
   readonly #condition: Condition;
@@ -195,6 +202,8 @@ class ReturnStep implements Step {
       redirect(r, status, text === null ? '' : text.get(r));
       return ANSWERED;
     }
+    // The text may tell the status.
+    r.status = status;
     const body = this.#body ?? (text === null ? null : Buffer.from(text.get(r), 'latin1'));
     answerText(r, status, body);
     return ANSWERED;
@@ -235,8 +244,10 @@ class RewriteStep implements Step {
   readonly #last: boolean;
   readonly #break: boolean;
   readonly #log: boolean;
+  readonly #table: VariableTable;
 
   constructor(op: Extract<RewriteOp, { op: 'rewrite' }>, { table, log }: RewriteContext) {
+    this.#table = table;
     this.#regex = new RequestRegex(op.regex, table);
     let { replacement } = op;
     // A `?` at the end drops the client's query.
@@ -299,6 +310,7 @@ class RewriteStep implements Step {
       finalize(r, 500);
       return ANSWERED;
     }
+    if (this.#break) this.#table.noteRewritten(r);
     return this.#last ? STOP : GO;
   }
 }

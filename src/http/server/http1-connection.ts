@@ -7,6 +7,7 @@ import type { ClientAddress, ClientTunnel, ClientChannel, TlsInfo } from '../req
 import { HELD, HttpRequest, SENT } from '../request.ts';
 import type { FieldList } from '../fields.ts';
 import type { HttpListen } from './listen.ts';
+import { readArea } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
@@ -34,6 +35,7 @@ import {
   requestBodyLength,
   UNKNOWN_CODING,
 } from './framing.ts';
+import { fits, framed, frameChunk, frameHead } from './in-place.ts';
 import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 
@@ -446,6 +448,17 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (r.setCookie !== null) composeField(o, 'Set-Cookie', r.setCookie);
     o.crlf();
     const headLength = o.length;
+    if (r.headBudget >= 0 && headLength > r.headBudget) {
+      r.headRest = Buffer.from(o.buf.subarray(r.headBudget, headLength));
+      o.length = r.headBudget;
+      r.bytesSent += o.length;
+      return this.#writeOutput(r, false);
+    }
+    if (!headerOnly && fits(buf, start, end, headLength) && r.block?.buf !== buf && !(last && this.#chunked && r.trailers !== null)) {
+      this.#frame(start, end, last);
+      frameHead(o.buf, headLength);
+      return this.#writeFramed(r, headLength, last);
+    }
     if (!headerOnly && buf !== null && end > start) {
       if (this.#chunked) {
         o.hex(end - start);
@@ -460,9 +473,23 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     return this.#writeOutput(r, last);
   }
 
+  sendHeadRest(r: HttpRequest, n: number): number {
+    const rest = r.headRest;
+    if (rest === null || this.#state === CLOSED) return SENT;
+    r.headRest = n < rest.length ? rest.subarray(n) : null;
+    r.bytesSent += Math.min(n, rest.length);
+    const result = this.#transport.write(rest, 0, Math.min(n, rest.length));
+    if (result === HELD) this.#hold(r);
+    return result;
+  }
+
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
     if (r.ended || this.#state === CLOSED) return SENT;
     if (this.#chunked) {
+      if (fits(buf, start, end, 0) && !(last && r.trailers !== null)) {
+        this.#frame(start, end, last);
+        return this.#writeFramed(r, 0, last);
+      }
       const o = output;
       o.length = 0;
       if (buf !== null && end > start) {
@@ -488,6 +515,25 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     return result;
   }
 
+  #frame(start: number, end: number, last: boolean): void {
+    if (this.#chunked) frameChunk(start, end, last);
+    else {
+      framed.start = start;
+      framed.end = end;
+    }
+  }
+
+  /** Writes what was framed in the read area. */
+  #writeFramed(r: HttpRequest, headLength: number, last: boolean): number {
+    const n = framed.end - framed.start;
+    r.bytesSent += n;
+    r.bodyBytesSent += n - headLength;
+    const result = this.#transport.write(readArea, framed.start, framed.end);
+    if (result === HELD) this.#hold(r);
+    if (last) this.#ended(r, result === HELD);
+    return result;
+  }
+
   #composeLastChunk(r: HttpRequest): void {
     const trailers = r.trailers;
     if (trailers === null) {
@@ -501,10 +547,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
 
   #writeOutput(r: HttpRequest, last: boolean): number {
     const result = output.length === 0 ? (this.#held ? HELD : SENT) : this.#transport.write(output.buf, 0, output.length);
-    if (result === HELD && output.length !== 0) {
-      output.replace();
-      this.#hold(r);
-    }
+    if (result === HELD && output.length !== 0) this.#hold(r);
     if (last) this.#ended(r, result === HELD);
     return result;
   }
@@ -527,7 +570,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (fields !== null) composeFields(output, fields);
     output.crlf();
     r.bytesSent += output.length;
-    if (this.#transport.write(output.buf, 0, output.length) === HELD) output.replace();
+    this.#transport.write(output.buf, 0, output.length);
   }
 
   onDrain(): void {
@@ -639,7 +682,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#tunnel = tunnel;
     this.#state = TUNNEL;
     this.#timer.cancel();
-    this.#transport.streaming = true;
     r.body.complete = true;
     if (!this.#dispatching && (this.#ahead !== null || this.#transport.paused)) this.#unstash();
   }
@@ -653,10 +695,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
 
   tunnelEnd(): void {
     this.#transport.end();
-  }
-
-  keepRead(buf: Buffer): boolean {
-    return this.#transport.keep(buf);
   }
 
   onEnd(): void {

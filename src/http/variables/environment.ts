@@ -1,6 +1,7 @@
 /** What variables tell of the process and of things that the request does not hold. */
 import { hostname } from 'node:os';
 import { NGINX_VERSION } from '../../version.ts';
+import type { FieldList } from '../fields.ts';
 import type { ClientChannel, HttpRequest } from '../request.ts';
 
 /** Counters that `$connections_…` show. */
@@ -51,6 +52,8 @@ export interface RequestExtras {
   proxyTarget?: { host: string; port: string } | null;
   /** The request was sent before the answer to an earlier one: `$pipe`. */
   pipelined?: boolean;
+  /** Trailers made by `add_trailer`, once the body has ended: `$sent_trailer_…`. */
+  trailerFields?: FieldList | null;
 }
 
 export function extras(r: HttpRequest): RequestExtras {

@@ -40,7 +40,7 @@ export function joinedFields(
 function isHidden(block: HeaderBlock, i: number, hide: HideTable): boolean {
   const id = block.id(i);
   if (id !== 0) return hide.ids[id] !== 0;
-  return hide.others !== null && hide.others.get(block.hash(i)) === block.name(i).toLowerCase();
+  return hide.others !== null && block.namedAny(i, hide.others.get(block.hash(i)));
 }
 
 /** As `joinedFields`, for fields made here. */

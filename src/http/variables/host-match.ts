@@ -34,8 +34,8 @@ export class HostMatcher<T> {
     const exact = this.#exact.get(name);
     if (exact !== undefined) return exact;
     if (this.#suffix !== null) {
-      // A wildcard stands for at least one character.
-      for (let dot = name.indexOf('.', 1); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      // nginx's wildcard may stand for nothing: `.example.com` is one of `*.example.com`.
+      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
         const value = this.#suffix.get(name.slice(dot));
         if (value !== undefined) return value;
       }

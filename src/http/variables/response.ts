@@ -1,6 +1,7 @@
 /** Variables of the answer. */
 import type { HttpRequest } from '../request.ts';
 import { H } from '../wire/known.ts';
+import { extras } from './environment.ts';
 import { joinedFields, joinedMade } from './fields.ts';
 import type { Getter } from './value.ts';
 
@@ -32,12 +33,16 @@ function sentTransferEncoding(r: HttpRequest): string | null {
 
 /** Fields of the answer: those made here after those that come from the server. */
 function sentHeader(name: string): Getter {
-  return (r) => {
-    const passed = r.block === null ? null : joinedFields(r.block, name, ', ', r.hide);
-    const made = joinedMade(r.fields, name, ', ');
-    if (passed === null) return made;
-    return made === null ? passed : `${passed}, ${made}`;
-  };
+  return (r) =>
+    joinText(
+      r.block === null ? null : joinedFields(r.block, name, ', ', r.hide),
+      joinedMade(r.fields, name, ', '),
+    );
+}
+
+function joinText(first: string | null, second: string | null): string | null {
+  if (first === null) return second;
+  return second === null ? first : `${first}, ${second}`;
 }
 
 const contentTypeOfBlock = (r: HttpRequest): string | null => r.block?.get(H['content-type']) ?? null;
@@ -58,7 +63,13 @@ export function responseFamily(name: string): Getter | null {
   if (name.startsWith('sent_http_')) return sentHeader(name.slice(10));
   if (name.startsWith('sent_trailer_')) {
     const trailer = name.slice(13);
-    return (r) => (r.trailers === null ? null : joinedFields(r.trailers, trailer, ', '));
+    return (r) => {
+      const made = extras(r).trailerFields ?? null;
+      return joinText(
+        r.trailers === null ? null : joinedFields(r.trailers, trailer, ', '),
+        made === null ? null : joinedMade(made, trailer, ', '),
+      );
+    };
   }
   return null;
 }

@@ -25,13 +25,16 @@ export class VariableTable {
   readonly environment: VariableEnvironment;
   /** Files of locations, also for `$request_filename` and the like. */
   readonly paths: PathTable;
-  /** Some request may get a rate by `set $limit_rate`. */
-  readonly setsLimitRate: boolean;
+  /** Requests may get a rate that their location does not set: by `set $limit_rate` or `X-Accel-Limit-Rate`. */
+  readonly mayPace: boolean;
+  #acceleratedRate = false;
   readonly #builtin: Map<string, Getter>;
   readonly #maps = new Map<string, MapConfig>();
   readonly #setNames = new Set<string>();
   readonly #indexes = new Map<string, number>();
   readonly #getters = new Map<string, Getter>();
+  // No configuration can name this variable.
+  readonly #rewrittenIndex = this.indexOf(' uri rewritten');
 
   constructor(config: Pick<HttpConfig, 'maps' | 'servers'>, environment: Partial<VariableEnvironment> = {}) {
     this.environment = { ...defaultEnvironment(), ...environment };
@@ -54,11 +57,12 @@ export class VariableTable {
       this.#collect(server.rewrite);
       this.#collectLocation(server.root);
     }
-    this.setsLimitRate = this.#setNames.has('limit_rate');
+    this.mayPace = this.#acceleratedRate || this.#setNames.has('limit_rate');
   }
 
   #collectLocation(location: LocationConfig): void {
     this.#collect(location.rewrite);
+    if (location.handler.kind === 'proxy') this.#acceleratedRate = true;
     for (const nested of location.locations) this.#collectLocation(nested);
     if (location.limitExcept !== null) this.#collectLocation(location.limitExcept);
   }
@@ -66,7 +70,10 @@ export class VariableTable {
   #collect(ops: readonly RewriteOp[]): void {
     for (const op of ops) {
       if (op.op === 'set') this.#setNames.add(op.variable.toLowerCase());
-      else if (op.op === 'if') this.#collect(op.ops);
+      else if (op.op === 'if') {
+        if (op.location.handler.kind === 'proxy') this.#acceleratedRate = true;
+        this.#collect(op.ops);
+      }
     }
   }
 
@@ -126,6 +133,22 @@ export class VariableTable {
       logRequest(r, 'warn', `using uninitialized "${name}" variable`);
       return '';
     };
+  }
+
+  /**
+   * Notes that `break` kept a request in a location whose URI it no longer has (nginx's `valid_location`). Stored as the
+   * URI it is about, so that an internal redirect undoes it.
+   */
+  noteRewritten(r: HttpRequest): void {
+    (r.vars ??= [])[this.#rewrittenIndex] = r.uri;
+  }
+
+  /**
+   * Whether the URI was rewritten by `break`: the location's own prefix tells nothing of it any more. `alias` cannot be
+   * used then, and the URI part of `proxy_pass` does not replace anything.
+   */
+  isRewritten(r: HttpRequest): boolean {
+    return r.vars !== null && r.vars[this.#rewrittenIndex] === r.uri;
   }
 
   /** Index in `r.vars` where a variable's value is stored. */

@@ -23,6 +23,8 @@ const DATA_CR = 5;
 const DATA_LF = 6;
 const TRAILER = 7;
 const END = 8;
+/** White space behind the size: an extension or the line's end follows. */
+const SIZE_SPACE = 9;
 
 /** Largest size that is exact as a number. */
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
@@ -98,8 +100,15 @@ export class ChunkedDecoder {
           else if (b === LF && this.#lenient()) state = this.#afterSize();
           else if (b === 0x3b || b === SP || b === HTAB) {
             this.#extension = 0;
-            state = EXTENSION;
+            state = b === 0x3b ? EXTENSION : SIZE_SPACE;
           } else return CHUNK_BAD;
+          break;
+        case SIZE_SPACE:
+          // Another digit must not follow: "1 0" is 1 to some readers and 16 to others.
+          if (b === CR) state = SIZE_LF;
+          else if (b === LF && this.#lenient()) state = this.#afterSize();
+          else if (b === 0x3b) state = EXTENSION;
+          else if ((b !== SP && b !== HTAB) || ++this.#extension > MAX_EXTENSION) return CHUNK_BAD;
           break;
         case EXTENSION:
           if (b === CR) state = SIZE_LF;

@@ -8,7 +8,7 @@ import { COLON, CR, FIELD, HTAB, LF, SP, TOKEN } from './bytes.ts';
 import { hashName, knownId, KNOWN_COUNT, sameName } from './known.ts';
 import { BAD, DONE, MORE, TOO_MANY } from './outcomes.ts';
 
-/** Line endings of a head: all lines must end alike (see `HeaderBlock.eol`). */
+/** Line endings of a head (see `HeaderBlock.eol`). */
 export const EOL_UNKNOWN = 0;
 export const EOL_CRLF = 1;
 export const EOL_LF = 2;
@@ -30,13 +30,15 @@ export class HeaderBlock {
   pos = 0;
   count = 0;
   /**
-   * How lines end. RFC 9112 section 2.2 lets a recipient take a bare LF for a line end, and scripts send such heads.
-   * A head that mixes both is the smuggler's: a peer in front saw a value where we would see a line. It is refused in
-   * requests; in answers it is accepted, and `mixed` tells that the connection must not be reused.
+   * How the first line ended. RFC 9112 section 2.2 lets a recipient take a bare LF for a line end, and scripts send such
+   * heads. A bare LF in a head that began with CRLF is the smuggler's: a peer in front saw a value where we would see a
+   * line. It is refused in requests; in answers it is accepted, and `mixed` tells that the connection must not be reused.
+   * The other way round is harmless: whoever took the first LF for a line's end, as every peer in front must have done,
+   * finds the same lines as we do; scripts that copy a value with its CR into a head of LFs send such heads.
    */
   eol = EOL_UNKNOWN;
   mixed = false;
-  /** Refuse mixed line ends (requests). */
+  /** Refuse a bare LF in a head that began with CRLF (requests). */
   strict: boolean;
   /** `TOKEN`, or the table without underscore. */
   token: Uint8Array = TOKEN;
@@ -48,7 +50,7 @@ export class HeaderBlock {
 
   #index = new Int32Array(STRIDE * 32);
   /** First field of each known name, counted from 1; 0: absent. */
-  #first = new Uint16Array(KNOWN_COUNT);
+  #first = new Uint32Array(KNOWN_COUNT);
 
   constructor(strict: boolean) {
     this.strict = strict;
@@ -77,13 +79,13 @@ export class HeaderBlock {
     }
   }
 
-  /** Takes note of how a line ended (`crlf`); false when a strict block mixes both ways. */
+  /** Takes note of how a line ended (`crlf`); false when it is a bare LF in a strict block that began with CRLF. */
   lineEnd(crlf: boolean): boolean {
     const eol = crlf ? EOL_CRLF : EOL_LF;
     if (this.eol === EOL_UNKNOWN) this.eol = eol;
     else if (this.eol !== eol) {
       this.mixed = true;
-      return !this.strict;
+      return !this.strict || crlf;
     }
     return true;
   }
@@ -246,6 +248,13 @@ export class HeaderBlock {
       if (this.hash(i) === hash && this.#named(i, lower)) return i;
     }
     return -1;
+  }
+
+  /** Whether the name of field `i` is one of these (lower case). */
+  namedAny(i: number, names: readonly string[] | undefined): boolean {
+    if (names === undefined) return false;
+    for (let k = 0; k < names.length; k++) if (this.#named(i, names[k]!)) return true;
+    return false;
   }
 
   #named(i: number, lower: string): boolean {

@@ -89,7 +89,10 @@ export class RequestHead extends HeaderBlock {
     let i = this.pos;
     // RFC 9112 section 2.2: ignore empty lines before a request line.
     while (i < end && (buf[i] === CR || buf[i] === LF)) {
-      if (buf[i] === CR && (i + 1 >= end ? end : buf[i + 1]) !== LF) return i + 1 >= end ? MORE : BAD;
+      if (buf[i] === CR) {
+        if (i + 1 >= end) return MORE;
+        if (buf[i + 1] !== LF) return BAD;
+      }
       i++;
     }
     this.pos = i;
@@ -116,6 +119,7 @@ export class RequestHead extends HeaderBlock {
     let previous = 0;
     let c = 0;
     let pathEnd = -1;
+    let argsEnd = -1;
     while (i < end && (c = TARGET[buf[i]!]!) !== 0) {
       if (c > 1) {
         if (c === TARGET_QUERY) {
@@ -123,8 +127,12 @@ export class RequestHead extends HeaderBlock {
             pathEnd = i;
             this.argsStart = i + 1;
           }
-        } else if (c === TARGET_FRAGMENT) this.complex = true;
-        else if (pathEnd < 0) {
+        } else if (c === TARGET_FRAGMENT) {
+          // Neither of the path nor of the query; it goes on with the target as it was sent.
+          this.complex = true;
+          if (pathEnd < 0) pathEnd = i;
+          else if (argsEnd < 0) argsEnd = i;
+        } else if (pathEnd < 0) {
           if (c === TARGET_PERCENT || (previous === TARGET_SLASH && (c === TARGET_SLASH || c === TARGET_DOT))) this.complex = true;
         }
       }
@@ -132,7 +140,8 @@ export class RequestHead extends HeaderBlock {
       i++;
     }
     if (i >= end) return MORE;
-    this.targetEnd = this.argsEnd = i;
+    this.targetEnd = i;
+    this.argsEnd = argsEnd < 0 ? i : argsEnd;
     this.pathEnd = pathEnd < 0 ? i : pathEnd;
 
     let b = buf[i]!;
@@ -195,7 +204,8 @@ export class RequestHead extends HeaderBlock {
     while (i < end && buf[i] !== 0x2f && buf[i] !== 0x3f && TARGET[buf[i]!] !== 0 && buf[i] !== 0x23) i++;
     if (i >= end) return MORE;
     this.hostEnd = i;
-    if (i === this.hostStart) return BAD;
+    // A fragment right behind the host would become the whole target of the next hop.
+    if (i === this.hostStart || buf[i] === 0x23) return BAD;
     return i;
   }
 

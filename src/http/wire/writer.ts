@@ -92,8 +92,7 @@ function hidden(block: ResponseHead, i: number, hide: HideTable | null): boolean
   const id = block.id(i);
   if (id !== 0) return hide.ids[id] !== 0;
   if (hide.others === null) return false;
-  const name = hide.others.get(block.hash(i));
-  return name !== undefined && block.find(name, i - 1) === i;
+  return block.namedAny(i, hide.others.get(block.hash(i)));
 }
 
 export function composeFields(o: Output, fields: FieldList): void {

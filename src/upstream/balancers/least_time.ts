@@ -11,7 +11,7 @@ import { least } from '../select/tried.ts';
 import type { Selection } from '../selection.ts';
 import { estimate, timesOf } from '../table/estimate.ts';
 import { H } from '../table/layout.ts';
-import { averaged } from '../table/rules.ts';
+import { averaged, blocked } from '../table/rules.ts';
 import { type Balancer, NONE } from './balancer.ts';
 
 const KINDS: Record<LeastTimeMode, IndexKind> = {
@@ -52,17 +52,24 @@ export class LeastTimeBalancer implements Balancer {
     let first = 0;
     let bestScore = 0;
     let many = false;
+    // the one loop over all peers on the request path: no property is looked up twice
+    const { order, down, fails, maxConns, conns, inflightReqs, weight } = t;
+    const { fresh } = a;
+    const { now } = s;
+    const from = list * t.capacity;
     for (let i = 0; i < count; i++) {
-      const slot = s.at(list, i);
+      const slot = order[from + i]!;
       scores[i] = -1;
-      if (!s.usable(a, slot)) continue;
-      if (t.inflightReqs[slot]! > 0) {
+      if (down[slot] !== 0 || (!fresh && a.hasTried(slot))) continue;
+      if (maxConns[slot]! > 0 && conns[slot]! >= maxConns[slot]!) continue;
+      if (fails[slot]! > 0 && blocked(t, slot, now)) continue;
+      if (inflightReqs[slot]! > 0) {
         const elapsed = Math.floor(t.inflightLast[slot]! / t.inflightReqs[slot]!) + s.nowMs - t.inflightChanged[slot]!;
         t.inflightTime[slot] = averaged(t.inflightTime[slot]!, elapsed);
       }
-      const score = estimate(t, slot, s.now, times);
+      const score = estimate(t, slot, now, times);
       scores[i] = score;
-      const less = best === NONE ? -1 : score * t.weight[best]! - bestScore * t.weight[slot]!;
+      const less = best === NONE ? -1 : score * weight[best]! - bestScore * weight[slot]!;
       if (less < 0) {
         best = slot;
         bestScore = score;

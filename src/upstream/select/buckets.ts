@@ -2,7 +2,7 @@
  * Buckets: the eligible peers of one weight class that stand at the same load: a number of
  * connections, an estimated time (all of them, under round robin), as a heap ordered by current weight.
  *
- * In a step of smooth weighted round robin every peer of a bucket gains the same weight, so their order does not change.
+ * In a step of smooth weighted round robin every peer of a bucket gains the same weight, so their order stays as it is.
  * The bucket counts its steps (`bucketClock`) and `Table.current` of a peer inside holds its current weight less
  * clock * weight: a step over any number of peers is one addition, and entering or leaving restores the plain value.
  * Those keys are integers below 2^53, so nothing is lost.

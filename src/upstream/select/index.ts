@@ -2,11 +2,12 @@
  * The selection index: picks without scanning, with exactly the sequence of a scan.
  *
  * Smooth weighted round robin (spec 2.2) steps over all eligible peers; least_conn (2.9) over those that are tied at
- * the least conns / weight. Both are "a step over a set of buckets": each bucket gains in O(1), the roots are compared,
- * the chosen one pays the total. A step costs one comparison per distinct weight and O(log n) for the heap.
+ * the least conns / weight, least_time likewise by estimated time. All are "a step over a set of buckets": each bucket
+ * gains in O(1), the roots are compared, the chosen one pays the total. A step costs one comparison per distinct weight
+ * and O(log n) for the heap.
  *
- * - Who is eligible is kept up by events: a peer at max_conns, down or blocked leaves with its current weight, and comes
- *   back to its place. The blocked come back by time (`wake.ts`).
+ * - Who is eligible is kept up by events: a peer at max_conns, down or blocked leaves with its current weight, and
+ *   comes back to its place. The blocked come back by time (`wake.ts`).
  * - A peer whose effective weight is below its weight gains a different amount at every step: it stays apart (`LOOSE`)
  *   and is stepped one by one until it has recovered, which takes at most `weight` steps.
  * - Peers that a request has tried already are taken out for its step and put back.

@@ -1,10 +1,11 @@
 /**
- * Peers that max_fails has blocked, by the second in which they may be tried again: a binary heap in shared memory.
- * It is nearly always empty, and costs a pick one comparison then.
+ * Peers that time alone will change, by the second in which it does: those that max_fails has blocked, and under
+ * least_time those whose average halves while they are not chosen. A binary heap in shared memory; mostly it is empty,
+ * and costs a pick one comparison then.
  */
 import { H, type Table } from '../table/layout.ts';
 
-/** Sets the second in which a peer comes back; moves it when it is there already. */
+/** Sets the second in which a peer is looked at again; moves it when it is there already. */
 export function schedule(t: Table, slot: number, second: number): void {
   let at = t.wakeAt[slot]!;
   if (at < 0) {

@@ -31,8 +31,11 @@ export function estimate(t: Table, slot: number, now: number, times: Float64Arra
   const average = times[slot]!;
   let time = average === 0 ? 0 : halved(average, halvings(t, slot, now));
   if (t.inflightReqs[slot]! > 0) time = Math.max(time, t.inflightTime[slot]!);
-  time = time > SLOWEST ? SLOWEST : time + GRAIN - (time % GRAIN);
-  return time * (1 + t.conns[slot]!);
+  const load = 1 + t.conns[slot]!;
+  if (time > SLOWEST) return SLOWEST * load;
+  // as an integer: a remainder of doubles costs more than all the rest
+  const ms = time | 0;
+  return (ms + GRAIN - (ms % GRAIN)) * load;
 }
 
 /** The second in which the estimate changes if nothing happens to the peer; 0: it will not. */

@@ -22,8 +22,8 @@ export function locked<T>(t: Table, work: () => T): T {
 }
 
 /**
- * Changes a group under the lock: `work` edits the lists, claims and retires slots, sets weights and down bits. Then all
- * that follows from it is made: order, totals, version, and the index, so that no request has to. O(n).
+ * Changes a group under the lock: `work` edits the lists, claims and retires slots, sets weights and down bits. Then
+ * all that follows from it is made: order, totals, version, and the index, so that no request has to. O(n).
  */
 export function edit<T>(t: Table, work: (lists: Lists) => T): T {
   return locked(t, () => {

@@ -1,5 +1,5 @@
 /**
- * One lock per group: a word that is 0, or the owner's row + 1, so that the lock of a thread that died can be taken over.
+ * One lock per group: a word that is 0, or the owner's row + 1, so that a dead thread's lock can be taken over.
  *
  * Uncontended it costs two compare-and-exchange. Held, it is spun on for a moment (a critical section is well below a
  * microsecond) and then waited for with a timeout. A lock is broken when its owner is known to be dead
