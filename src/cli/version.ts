@@ -1,13 +1,13 @@
 /**
  * What `-v`, `-V` and `-h` print.
  */
-import { NGINX_VERSION, headraceVersion } from '../observe/version.ts';
+import { NGINX_VERSION, VERSION } from '../version.ts';
 import { configureArguments } from './features.ts';
 import { DEFAULT_CONFIG_FILE, DEFAULT_ERROR_LOG } from './paths.ts';
 
 /** `nginx version: nginx/1.31.5 (Headrace 0.1.0)`. The first words are what scripts around nginx look for. */
 export function versionLine(): string {
-  return `nginx version: nginx/${NGINX_VERSION} (Headrace ${headraceVersion()})\n`;
+  return `nginx version: nginx/${NGINX_VERSION} (Headrace ${VERSION})\n`;
 }
 
 /** The lines that `-V` adds to `-v`. */

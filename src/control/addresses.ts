@@ -25,7 +25,7 @@ async function probeTcp({ host, port, ipv6only }: Listen): Promise<unknown> {
   const ipv6Only = host.includes(':') && ipv6only;
   if (typeof BoundSocket === 'function') {
     try {
-      await new BoundSocket({ host, port, ipv6Only }).close();
+      new BoundSocket({ host, port, ipv6Only }).close();
       return null;
     } catch (error) {
       return error;

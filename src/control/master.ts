@@ -5,7 +5,7 @@ import type { Config } from '../config/model.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
-import { NGINX_VERSION, headraceVersion } from '../observe/version.ts';
+import { NGINX_VERSION, VERSION } from '../version.ts';
 import { claimAddresses, newAddresses, removeSockets } from './addresses.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
@@ -83,7 +83,7 @@ export class Master {
         return await daemonize(config.main.errorLog.some(({ kind }) => kind === 'stderr'));
       }
       const generation = await this.#prepare(config);
-      this.#log.notice(`nginx/${NGINX_VERSION} (Headrace ${headraceVersion()}, Node.js ${process.versions.node})`);
+      this.#log.notice(`nginx/${NGINX_VERSION} (Headrace ${VERSION}, Node.js ${process.versions.node})`);
       this.#log.notice('start worker processes');
       await this.#commit(generation);
     } catch (error) {

@@ -73,7 +73,7 @@ export function normalizeName(name: string): string | null {
   if (text.endsWith('.')) {
     text = text.slice(0, -1);
   }
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+  // Control characters are exactly what is looked for
   if (text.length === 0 || text.length > MAX_NAME_BYTES || /[\0-\x20\x7f]/.test(text)) {
     return null;
   }

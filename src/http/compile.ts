@@ -6,10 +6,10 @@ import type { Config, ErrorLogTarget, HttpConfig, ListenConfig, LocationConfig, 
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
-import { HttpGeneration, Location, NEXT, Server } from './runtime.ts';
+import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
-import { compileHeaders, joinHooks } from './filters/headers.ts';
+import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
 import { staticHandler } from './handlers/static.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
@@ -109,13 +109,18 @@ class Compiler {
     return server;
   }
 
-  #location(config: LocationConfig, server: ServerConfig): Location {
+  /** @param named the location that this one stands for: itself, unless it is an `if` or a `limit_except` */
+  #location(config: LocationConfig, server: ServerConfig, named: LocationConfig = config): Location {
     const log = this.#env.errorLog(config.core.errorLog ?? this.#config.main.errorLog);
     const loc = new Location(config, server, log);
-    const makeLocation = (location: LocationConfig): Location => this.#location(location, server);
+    const makeLocation = (location: LocationConfig): Location => this.#location(location, server, named);
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
-    loc.handler = this.#handler(loc);
-    loc.headFilter = joinHooks([compileHeaders(config.headers, this.#variables), compileLimitRate(config.core, this.#variables)]);
+    loc.handler = this.#handler(loc, named);
+    loc.headFilter = joinHooks([
+      compileHeaders(config.headers, this.#variables),
+      trailerHook(compileTrailers(config.headers, this.#variables)),
+      compileLimitRate(config.core, this.#variables),
+    ]);
     loc.accessLog = this.#accessLogs.compile(config);
     const realip = (loc.realip = compileRealip(config.realip));
     // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
@@ -127,18 +132,18 @@ class Compiler {
     loc.children = config.locations.map((child) => this.#location(child, server));
     const nested = loc.children.filter((child) => child.config.match.kind !== 'named');
     if (nested.length > 0 && config.match.kind !== 'server') loc.locations = new LocationTree(nested, this.#variables);
-    if (config.limitExcept !== null) loc.limitExcept = this.#location(config.limitExcept, server);
+    if (config.limitExcept !== null) loc.limitExcept = new LimitExcept(this.#location(config.limitExcept, server, named));
     return loc;
   }
 
-  #handler(loc: Location): Location['handler'] {
+  #handler(loc: Location, named: LocationConfig): Location['handler'] {
     const { handler } = loc.config;
     switch (handler.kind) {
       case 'proxy': {
         const group = handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!;
         const secure = handler.pass.scheme === 'https';
         const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables) : null;
-        const plan = new ProxyPlan(loc.config, handler.pass, group, tls, this.#variables, this.#book, ++this.#serial);
+        const plan = new ProxyPlan(loc.config, named.match, handler.pass, group, tls, this.#variables, this.#book, ++this.#serial);
         return (r) => proxy(r, plan);
       }
       case 'stub_status':

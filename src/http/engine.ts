@@ -28,7 +28,8 @@ function findLocation(r: HttpRequest): void {
   enter(r, found ?? r.server.root);
 }
 
-function enter(r: HttpRequest, loc: Location): void {
+function enter(r: HttpRequest, found: Location): void {
+  const loc = found.limitExcept === null ? found : (found.limitExcept.of(r) ?? found);
   r.loc = loc;
   if (loc.core.internal && !r.internal) {
     finalize(r, 404);
@@ -79,11 +80,10 @@ export function finalize(r: HttpRequest, status: number): void {
   }
   dropUnwantedBody(r, status);
   r.producer = null;
-  const location = r.fields.get('location');
   r.errorStatus = status;
   const page = status >= 300 ? findErrorPage(r, status) : null;
   if (page !== null) followErrorPage(r, page);
-  else answerBuiltin(r, status, location);
+  else answerBuiltin(r, status);
 }
 
 /** Errors after which the rest of the request cannot be told from the next one, or is not worth reading. */
@@ -102,10 +102,21 @@ function dropUnwantedBody(r: HttpRequest, status: number): void {
   }
 }
 
+/**
+ * Forgets the answer but for the fields that were made for it: `Location`, `WWW-Authenticate`, the `Content-Range` of a
+ * 416 and what an earlier handler added hold for the page too. What describes the body that is not sent does not.
+ */
+function clearForError(r: HttpRequest): void {
+  r.clearBody();
+  if (r.fields.count !== 0) for (const name of BODY_FIELDS) r.fields.remove(name);
+}
+
+const BODY_FIELDS = ['etag', 'last-modified', 'accept-ranges', 'content-length'];
+
 /** Goes on with the page that the location has for an error. */
 function followErrorPage(r: HttpRequest, page: CompiledErrorPage): void {
+  clearForError(r);
   if (page.overwrite >= 0) r.errorStatus = page.overwrite;
-  r.clearAnswer();
   if (page.named !== null) {
     namedLocation(r, page.named);
     return;
@@ -123,17 +134,16 @@ function followErrorPage(r: HttpRequest, page: CompiledErrorPage): void {
   // Another host: the client is sent there.
   const to = REDIRECTS.includes(page.overwrite) ? page.overwrite : 302;
   r.fields.set('Location', uri);
-  answerBuiltin(r, to, uri);
+  answerBuiltin(r, to);
 }
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 
-function answerBuiltin(r: HttpRequest, status: number, location: string | null): void {
+function answerBuiltin(r: HttpRequest, status: number): void {
   const page = builtinPage(r, status);
-  r.clearAnswer();
+  clearForError(r);
   r.errorStatus = 0;
   r.status = page.status;
-  if (location !== null && status >= 300 && status < 400) r.fields.add('Location', location);
   r.contentType = page.contentType;
   r.contentLength = page.body.length;
   r.sendHead(page.body, 0, page.body.length, true);
@@ -151,13 +161,14 @@ export function internalRedirect(r: HttpRequest, uri: string, args: string): voi
     logRequest(r, 'error', `rewrite or internal redirection cycle while internally redirecting to "${uri}"`);
     r.internal = true;
     r.loc = r.server.root;
-    answerBuiltin(r, 500, null);
+    answerBuiltin(r, 500);
     return;
   }
   r.uri = uri;
   r.args = args;
   r.internal = true;
   r.validUnparsed = false;
+  r.validLocation = true;
   r.loc = r.server.root;
   if (r.server.rewrite !== null && r.server.rewrite.run(r) === TAKEN) return;
   findLocation(r);
@@ -168,7 +179,7 @@ export function namedLocation(r: HttpRequest, name: string): void {
   const loc = r.server.named.get(name.startsWith('@') ? name.slice(1) : name);
   if (loc === undefined || --r.uriChanges <= 0) {
     logRequest(r, 'error', loc === undefined ? `could not find named location "${name}"` : `rewrite or internal redirection cycle while redirect to named location "${name}"`);
-    answerBuiltin(r, 500, null);
+    answerBuiltin(r, 500);
     return;
   }
   r.internal = true;

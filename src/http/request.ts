@@ -33,6 +33,8 @@ export interface ClientChannel {
   readonly peer: ClientAddress;
   readonly tls: TlsInfo | null;
   readonly listenAddress: string;
+  /** The request was sent before the answer to an earlier one. */
+  readonly pipelined?: boolean;
   localAddress(): string;
   localPort(): number;
   /** TCP round trip and the like are not to be had from Node: 0. */
@@ -126,6 +128,8 @@ export class HttpRequest {
   args = '';
   /** The request-target may be passed upstream as it was sent: no rewrite or redirect has changed `uri`. */
   validUnparsed = true;
+  /** `uri` still begins as the location says: no `rewrite … break` has changed it there (then proxy_pass drops its URI). */
+  validLocation = true;
   /** Host without port, lower case; empty: none was sent (`$host` falls back to the server's name). */
   host = '';
   /** Length of the body as announced; -1: chunked; 0: none. */
@@ -170,7 +174,10 @@ export class HttpRequest {
   hide: HideTable | null = null;
   /** Fields made here. */
   readonly fields: FieldList = new FieldList();
+  /** Trailers of the upstream's answer that pass through, less those that `hide` names. */
   trailers: HeaderBlock | null = null;
+  /** Makes this answer's trailers when its body has ended; null: none are to be made. */
+  trailing: Trailing | null = null;
   headSent = false;
   /** The answer's last byte was handed over. */
   ended = false;
@@ -195,6 +202,7 @@ export class HttpRequest {
     this.parent = null;
     this.method = 0;
     this.validUnparsed = true;
+    this.validLocation = true;
     this.bodyLength = 0;
     this.bytesReceived = 0;
     this.internal = false;
@@ -221,8 +229,14 @@ export class HttpRequest {
     this.clearAnswer();
   }
 
-  /** Forgets what was prepared of an answer (before an error page takes its place). */
+  /** Forgets what was prepared of an answer. */
   clearAnswer(): void {
+    if (this.fields.count !== 0) this.fields.clear();
+    this.clearBody();
+  }
+
+  /** Before an error page takes the place of an answer: as `clearAnswer`, but fields that were made stay. */
+  clearBody(): void {
     this.status = 0;
     this.reason = null;
     this.contentLength = -1;
@@ -230,8 +244,8 @@ export class HttpRequest {
     this.block = null;
     this.hide = null;
     this.trailers = null;
+    this.trailing = null;
     this.producer = null;
-    if (this.fields.count !== 0) this.fields.clear();
     if (this.filter !== null) {
       this.filter.close();
       this.filter = null;
@@ -289,6 +303,13 @@ export class HttpRequest {
     this.contentLength = body === null ? 0 : body.length;
     this.sendHead(body, 0, body === null ? 0 : body.length, true);
   }
+}
+
+/** `add_trailer` of one answer. */
+export interface Trailing {
+  /** Made so far (`$sent_trailer_…`). */
+  readonly fields: FieldList;
+  fill(r: HttpRequest): void;
 }
 
 /** Which fields of an upstream's block are not passed on: by identifier, and by hash and name for the others. */

@@ -83,7 +83,8 @@ export class Location {
   children: Location[] = [];
   /** Nested locations; null: none. */
   locations: LocationTree | null = null;
-  limitExcept: Location | null = null;
+  /** Null: all methods are treated alike. */
+  limitExcept: LimitExcept | null = null;
   log: ErrorLog;
 
   constructor(config: LocationConfig, server: ServerConfig, log: ErrorLog) {
@@ -96,6 +97,24 @@ export class Location {
   /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
   abortOnClientEnd(r: HttpRequest): boolean {
     return r.upstream !== null && !this.config.proxy.ignoreClientAbort;
+  }
+}
+
+/** `limit_except`: the settings for methods that it does not list. */
+export class LimitExcept {
+  readonly #location: Location;
+  readonly #listed: Set<string>;
+
+  constructor(location: Location) {
+    const { match } = location.config;
+    this.#location = location;
+    this.#listed = new Set(match.kind === 'limit_except' ? match.methods.map((method) => method.toUpperCase()) : []);
+    if (this.#listed.has('GET')) this.#listed.add('HEAD');
+  }
+
+  /** Null: the request's method is listed. */
+  of(r: HttpRequest): Location | null {
+    return this.#listed.has(r.methodName) ? null : this.#location;
   }
 }
 

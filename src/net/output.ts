@@ -18,19 +18,17 @@ export class Output {
     this.buf = grown;
   }
 
-  /** Appends bytes. Short runs are copied by hand: a native call costs as much as 60 bytes. */
-  bytes(src: Uint8Array, start: number, end: number): void {
+  /** Appends bytes. A native copy costs as much as 20 bytes copied by hand. */
+  bytes(src: Buffer, start: number, end: number): void {
     const n = end - start;
     if (this.length + n > this.buf.length) this.reserve(n);
-    const dst = this.buf;
-    let at = this.length;
-    if (n <= 96) {
+    if (n > 20) src.copy(this.buf, this.length, start, end);
+    else {
+      const dst = this.buf;
+      let at = this.length;
       for (let i = start; i < end; i++) dst[at++] = src[i]!;
-    } else {
-      dst.set(start === 0 && end === src.length ? src : src.subarray(start, end), at);
-      at += n;
     }
-    this.length = at;
+    this.length += n;
   }
 
   /** Appends latin1 text. */

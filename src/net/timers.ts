@@ -52,11 +52,12 @@ class TimerWheel {
     const deadline = clock.now + ms;
     timer.deadline = deadline;
     if (this.#handle === null) this.#start();
-    const tick = Math.ceil((deadline - this.#origin) / TICK_MS);
     if (timer.slotTick >= 0) {
-      if (timer.slotTick <= tick) return;
+      // Usually it is armed for later than its slot: nothing to do before the slot comes up.
+      if (this.#origin + timer.slotTick * TICK_MS <= deadline) return;
       this.#unlink(timer);
     }
+    const tick = Math.ceil((deadline - this.#origin) / TICK_MS);
     this.#link(timer, Math.max(tick, this.#tick + 1));
   }
 

@@ -88,6 +88,8 @@ export class Transport {
   /** Bytes go to the kernel without Node's stream in between. */
   readonly #direct: boolean;
   #draining = false;
+  /** The socket's descriptor, once it was asked for. */
+  #fd = -1;
   #paused = false;
   /** What the socket reads into, and what it should from the next read on. */
   #large = false;
@@ -167,15 +169,16 @@ export class Transport {
   }
 
   /**
-   * Gives bytes to the kernel by write(2); nothing else waits to be written. The descriptor is asked for each time: it is
-   * -1 once the socket has closed, so bytes never go to somebody else's.
+   * Gives bytes to the kernel by write(2); nothing else waits to be written. A socket closes its descriptor nowhere but
+   * where it is destroyed, so bytes never go to somebody else's.
    * @returns how many bytes were taken; errors are left to the socket, which meets them next
    */
   #writeDirect(buf: Buffer, start: number, end: number): number {
-    const handle = (this.socket as unknown as HandleHolder)._handle;
-    if (handle === null || handle === undefined || handle.fd < 0) return 0;
+    if (this.socket.destroyed) return 0;
+    if (this.#fd < 0) this.#fd = (this.socket as unknown as HandleHolder)._handle?.fd ?? -1;
+    if (this.#fd < 0) return 0;
     try {
-      return writeSync(handle.fd, buf, start, end - start);
+      return writeSync(this.#fd, buf, start, end - start);
     } catch {
       return 0;
     }

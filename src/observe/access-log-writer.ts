@@ -29,6 +29,25 @@ const TURN_SIZE = 64 * 1024;
 const RETRY_MS = 10;
 const REPORT_MS = 60_000;
 
+/** Files with lines of this turn, and what ends it. */
+const turn: AccessLogFile[] = [];
+let turnEnd: NodeJS.Immediate | null = null;
+
+/**
+ * Writes the lines of this turn now: before a connection is closed, so that whoever sees its end finds its request in the
+ * log. Costs nothing when there are none.
+ */
+export function flushTurn(): void {
+  if (turn.length === 0) return;
+  if (turnEnd !== null) clearImmediate(turnEnd);
+  endTurn();
+}
+
+function endTurn(): void {
+  turnEnd = null;
+  for (const file of turn.splice(0)) file.flush();
+}
+
 /** One log file of one thread. Lines are byte strings (each char one byte, latin1), as requests are held. */
 export class AccessLogFile {
   readonly path: string;
@@ -37,7 +56,6 @@ export class AccessLogFile {
   readonly #hooks: AccessLogHooks;
   readonly #gzip: GzipQueue | null;
   #lines = '';
-  #immediate: NodeJS.Immediate | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** Bytes that a slow pipe did not take yet. */
   #waiting: Uint8Array | null = null;
@@ -62,9 +80,12 @@ export class AccessLogFile {
   write(line: string): void {
     const { bufferSize, flushMs } = this.#options;
     if (bufferSize === 0) {
+      if (this.#lines === '') {
+        turn.push(this);
+        turnEnd ??= setImmediate(endTurn);
+      }
       this.#lines += line;
       if (this.#lines.length >= TURN_SIZE) this.flush();
-      else this.#immediate ??= setImmediate(this.#onTurn);
       return;
     }
     // nginx: a line that does not fit any more first sends the buffer off.
@@ -77,10 +98,7 @@ export class AccessLogFile {
     }
   }
 
-  readonly #onTurn = (): void => {
-    this.#immediate = null;
-    this.flush();
-  };
+
 
   readonly #onTimer = (): void => {
     this.#timer = null;
@@ -133,8 +151,6 @@ export class AccessLogFile {
 
   /** Writes all that is left, compressed lines too, before returning. */
   close(): void {
-    if (this.#immediate !== null) clearImmediate(this.#immediate);
-    this.#immediate = null;
     this.flush();
     this.#gzip?.finish();
     if (this.#waiting !== null) this.#file.write(this.#waiting);

@@ -43,6 +43,8 @@ export class IdlePool<C extends Poolable<C>> {
   private newest: IdleEntry<C> | null = null;
   private oldest: IdleEntry<C> | null = null;
   private count = 0;
+  /** Fewest idle connections since the last `trim`. */
+  private low = 0;
 
   constructor(limits: PoolLimits) {
     this.limits = limits;
@@ -58,16 +60,20 @@ export class IdlePool<C extends Poolable<C>> {
     const entry = this.stacks.get(peer)?.get(variant)?.top ?? null;
     if (entry === null) return null;
     this.unlink(entry);
+    if (this.count < this.low) this.low = this.count;
     return entry.connection;
   }
 
-  /** Puts an idle connection in; a full pool closes the least recently used. */
+  /**
+   * Puts an idle connection in. More than the limit are kept until `trim`, up to twice as many: when answers arrive in
+   * bursts all connections are idle for a moment, and closing some of them would open them again in the next.
+   */
   put(connection: C, peer: string | number, variant: string, nowMs: number): void {
     if (this.limits.connections <= 0) {
       connection.destroy();
       return;
     }
-    while (this.count >= this.limits.connections && this.oldest !== null) this.close(this.oldest);
+    while (this.count >= 2 * this.limits.connections && this.oldest !== null) this.close(this.oldest);
     const entry = entryOf(connection);
     if (entry.stack !== null) this.unlink(entry);
     const stack = this.stackOf(peer, variant);
@@ -92,6 +98,17 @@ export class IdlePool<C extends Poolable<C>> {
     if (entry === undefined || entry === null || entry.stack === null) return false;
     this.unlink(entry);
     return true;
+  }
+
+  /** More are idle than the limit: `trim` is due in a moment. */
+  get overfull(): boolean {
+    return this.count > this.limits.connections;
+  }
+
+  /** Closes, least recently used first, what was over the limit all the time since the last call. */
+  trim(): void {
+    for (let n = this.low - this.limits.connections; n > 0 && this.oldest !== null; n--) this.close(this.oldest);
+    this.low = this.count;
   }
 
   /** Closes what has been idle for too long. Call it now and then: a coarse timer does. */

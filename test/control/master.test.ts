@@ -1,6 +1,7 @@
 /** The process: start, signals, reload, workers' deaths. Real processes, a fake worker. */
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -123,6 +124,7 @@ test('HUP with a bad configuration changes nothing', async (t) => {
   // A port of somebody else.
   const other = createServer().listen(taken, '127.0.0.1');
   t.after(() => other.close());
+  await once(other, 'listening');
   fake.write({ listen: [port, taken] });
   program.signal('SIGHUP');
   await fake.logged('still could not bind()');

@@ -32,7 +32,7 @@ export function readAnswers(raw: string, methods: readonly string[]): Answer[] {
     if (!interim) turn++;
     let body = '';
     if (!bodiless) [body, rest] = readBody(rest, headers);
-    answers.push(comparable({ status, headers, body }));
+    answers.push(comparable({ status, headers, body }, bodiless));
   }
   if (rest !== '') answers.push({ status: '<rest>', headers: [], body: rest });
   return answers;
@@ -42,9 +42,14 @@ export function readAnswers(raw: string, methods: readonly string[]): Answer[] {
 const SIGNATURE = /(?<=<hr><center>)(nginx|headrace)[^<]*(?=<\/center>)/;
 
 /** Without what names the program or the time; the length of an error page is told as if it named no program. */
-function comparable({ status, headers, body }: Answer): Answer {
+function comparable({ status, headers, body }: Answer, bodiless: boolean): Answer {
   const name = SIGNATURE.exec(body)?.[0] ?? '';
-  const kept = headers.filter((line) => !OWN.has(line.slice(0, line.indexOf(':'))));
+  // The length of an error page that does not show.
+  const unknown = bodiless && !/ (2\d\d|304)\b/.test(status) ? 'content-length' : '';
+  const kept = headers.filter((line) => {
+    const field = line.slice(0, line.indexOf(':'));
+    return !OWN.has(field) && field !== unknown;
+  });
   if (name === '') return { status, headers: kept.sort(), body };
   const shorter = kept.map((line) =>
     line.startsWith('content-length:') ? `content-length: ${Number(line.slice(15)) - name.length}` : line,
@@ -77,11 +82,22 @@ function readBody(rest: string, headers: string[]): [string, string] {
   return [rest.slice(0, Number(length)), rest.slice(Number(length))];
 }
 
-/** Ports, the program's name and multipart boundaries differ between two runs of the same thing. */
-export function neutral(raw: string, ports: Record<string, number>): string {
-  let text = raw;
-  for (const [name, port] of Object.entries(ports)) text = text.replaceAll(String(port), `{${name}}`);
-  const boundary = /multipart\/byteranges; boundary=(\S+)/.exec(text)?.[1];
-  if (boundary !== undefined) text = text.replaceAll(boundary, 'X'.repeat(20));
-  return text;
+/** nginx has no words for some statuses, and is right that nobody needs them: then ours do not matter. */
+export function withoutReason(answers: Answer[], like: Answer[]): Answer[] {
+  return answers.map((answer, i) => {
+    const status = like[i]?.status;
+    const silent = status !== undefined && /^HTTP\/1\.\d \d{3} $/.test(status);
+    return silent && answer.status.startsWith(status) ? { ...answer, status } : answer;
+  });
+}
+
+/** Ports and multipart boundaries differ between two runs of the same thing. */
+export function neutral(answer: Answer, ports: Record<string, number>): Answer {
+  const boundary = /multipart\/byteranges; boundary=(\S+)/.exec(answer.headers.join('\n'))?.[1];
+  const plain = (text: string): string => {
+    let result = text;
+    for (const [name, port] of Object.entries(ports)) result = result.replaceAll(`:${port}`, `:{${name}}`);
+    return boundary === undefined ? result : result.replaceAll(boundary, 'X');
+  };
+  return { status: answer.status, headers: answer.headers.map(plain), body: plain(answer.body) };
 }

@@ -1,6 +1,5 @@
 /**
- * A backend that answers with what it was asked, byte for byte where it matters: request line, headers in their order
- * and case, body. Paths that begin with `/raw/` are answered with bytes from a table instead.
+ * A backend that answers with what it was asked, byte for byte where it matters: request line, headers, body. Paths that begin with `/raw/` are answered with bytes from a table instead.
  */
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
@@ -32,7 +31,7 @@ function endOf(text: string): number | null {
 }
 
 /**
- * Requests are told as they came, without `\r`, so that a difference can be read. The body of a chunked request is put
+ * Requests are told as they came, in lines that can be read. The body of a chunked request is put
  * together: where its chunks begin is nobody's business.
  */
 function told(request: string): string {
@@ -50,7 +49,11 @@ function told(request: string): string {
     }
     body = whole;
   }
-  return `${lines.join('\n')}\n\n${body}`;
+  // White space around values and the order of fields carry no meaning; the order of fields of one name does.
+  const [first, ...fields] = lines.map((line) => line.replace(/^([^ :]+):[ \t]*(.*?)[ \t]*$/, '$1: $2'));
+  const name = (field: string): string => field.slice(0, field.indexOf(':')).toLowerCase();
+  fields.sort((a, b) => (name(a) < name(b) ? -1 : name(a) > name(b) ? 1 : 0));
+  return `${[first, ...fields].join('\n')}\n\n${body}`;
 }
 
 export async function startEcho(name: string, raw: Record<string, RawAnswer> = {}): Promise<Echo> {
@@ -64,8 +67,9 @@ export async function startEcho(name: string, raw: Record<string, RawAnswer> = {
       if (known.close) socket.end();
       return;
     }
-    const body = request.startsWith('HEAD ') ? '' : told(request);
-    const length = Buffer.byteLength(told(request), 'latin1');
+    const text = told(request);
+    const { length } = text;
+    const body = request.startsWith('HEAD ') ? '' : text;
     socket.write(`HTTP/1.1 200 OK\r\nX-Backend: ${name}\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\n${body}`, 'latin1');
     if (/^\S+ \S+ HTTP\/1\.0\r\n/.test(request) || /\r\nconnection: *close/i.test(request)) socket.end();
   };

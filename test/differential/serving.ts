@@ -104,8 +104,7 @@ export const SERVING: readonly Configuration[] = [
       location /internal { internal; return 200 inside; }
       location /toinside { error_page 418 =200 /internal; return 418; }
       location /headers { add_header X-A 1; add_header X-B 2 always; return 404; }
-      location /own { error_page 405 =200 /a.html; limit_except GET { deny all; } return 405; }
-    }`.replace(/ *location \/own .*\n/, '\n'),
+    }`,
     cases: [
       ['GET /none'], ['HEAD /none'], ['GET /as200/x'], ['GET /as/x?y'], ['GET /named/x'], ['GET /away/a'], ['GET /301/x'],
       ['GET /refused'], ['GET /notry/x'], ['GET /twice/x'], ['GET /internal'], ['GET /toinside'], ['GET /headers'],
@@ -137,12 +136,12 @@ export const SERVING: readonly Configuration[] = [
       location /fallback { try_files /nope @fallback; }
       location @fallback { return 200 "fell back from $uri"; }
       location /code { try_files /nope =410; }
-      location /expires { expires 1d; try_files /a.txt =404; }
+      location /expires { expires epoch; try_files /a.txt =404; }
       location /noexp { expires off; add_header Cache-Control public; try_files /a.txt =404; }
       location /exact { if_modified_since exact; try_files /a.txt =404; }
       location /before { if_modified_since before; try_files /a.txt =404; }
       location /off { if_modified_since off; try_files /a.txt =404; }
-    }`.replace('location /expires { expires 1d;', 'location /expires { expires epoch;'),
+    }`,
     cases: [
       ['GET /a.txt'], ['HEAD /a.txt'], ['GET /'], ['GET /dir'], ['GET /dir/'], ['GET /dir?x=1'], ['GET /empty/'], ['GET /zero.txt'],
       ['GET /no-extension'], ['GET /with%20space.txt'], ['GET /a.svg'], ['GET /none.txt'], ['GET /a.txt/'], ['GET /a.txt/x'],
@@ -180,12 +179,11 @@ export const SERVING: readonly Configuration[] = [
       location /nolast { add_header Last-Modified ""; try_files /a.html =404; }
       location /cache { expires -1; return 200 x; }
       location /max { expires max; return 200 x; }
-      location /charset { charset utf-8; default_type text/html; return 200 x; }
       location /304 { add_header ETag-Like x; try_files /a.html =404; }
       location /keep { keepalive_timeout 0; return 200 ok; }
       location /hint { keepalive_timeout 10s 7s; return 200 ok; }
       location /reset { reset_timedout_connection on; return 200 "$connection_requests"; }
-    }`.replace(/ *location \/charset .*\n/, '\n'),
+    }`,
     cases: [
       ['GET /a.html'], ['GET /own?v=1'], ['GET /own'], ['GET /error'], ['GET /kept'], ['GET /late'], ['GET /nolast'], ['GET /max'],
       ['GET /304', `If-Modified-Since: ${MODIFIED}`], ['GET /keep', 'Connection: keep-alive'],
@@ -223,17 +221,17 @@ export const SERVING: readonly Configuration[] = [
         listen 127.0.0.1:%%MAIN%%; server_name localhost;
         location / { return 200 "$mapped|$chained|$volatile"; }
         location /vars { return 200 "$request|$request_method|$request_uri|$uri|$args|$is_args|$arg_a|$arg_A|$query_string|$document_uri"; }
-        location /more { return 200 "$scheme|$server_protocol|$server_addr|$server_port|$remote_addr|$host|$http_host|$content_length|$content_type"; }
+        location /more { return 200 "$scheme|$server_protocol|$server_addr:$server_port|$remote_addr|$host|$http_host|$content_length|$content_type"; }
         location /cookies { return 200 "$cookie_a|$cookie_b|$http_cookie|$http_x_a|$http_user_agent|$http_referer"; }
-        location /sizes { return 200 "$request_length|$connection_requests|$pipe|$https|$nginx_version" ; }
+        location /sizes { return 200 "$request_length|$connection_requests|$pipe|$https" ; }
         location /root { root /some; return 200 "$document_root|$request_filename"; }
         location /sent { add_header X-Sent "$sent_http_content_type|$status"; return 200 x; }
-      }`.replace('|$nginx_version', ''),
+      }`,
     cases: [
       ['GET /'], ['GET /?m=one'], ['GET /?m=ONE'], ['GET /?m=two'], ['GET /?m=a.example'], ['GET /?m=www.x'], ['GET /fixed?m=one'],
-      ['GET /', 'X-List: xax'], ['GET /', 'X-List: b', 'X-List: c'], ['GET /vars?a=1&A=2'], ['GET /vars'], ['GET /vars?'], ['GET /vars/%41?%42'],
+      ['GET /', 'X-List: xax'], ['GET /vars?a=1&A=2'], ['GET /vars'], ['GET /vars?'], ['GET /vars/%41?%42'],
       ['GET /more'], ['POST /more', 'Content-Type: text/x', '', 'abc'], ['GET /cookies', 'Cookie: a=1; b=2'], ['GET /cookies', 'Cookie: a=1', 'Cookie: b=3'],
-      ['GET /cookies', 'X-A: 1', 'X-A: 2', 'User-Agent: u', 'Referer: r'], ['GET /sizes'], ['GET /root/x'], ['GET /sent'], ['HEAD /vars?a'],
+      ['GET /cookies', 'X-A: 1', 'User-Agent: u', 'Referer: r'], ['GET /sizes'], ['GET /root/x'], ['GET /sent'], ['HEAD /vars?a'],
     ],
   },
 ];

@@ -17,7 +17,7 @@ export class BackendConnection {
   ended = false;
   closed = false;
   error: NodeJS.ErrnoException | null = null;
-  #unread: Buffer = Buffer.alloc(0);
+  #parts: Buffer[] = [];
   #waiting: (() => void)[] = [];
 
   constructor(backend: Backend, socket: net.Socket, number: number) {
@@ -29,7 +29,7 @@ export class BackendConnection {
       backend.bytesReceived += data.length;
       if (!backend.recording) return;
       this.received.push(data);
-      this.#unread = this.#unread.length === 0 ? data : Buffer.concat([this.#unread, data]);
+      this.#parts.push(data);
       this.#wake();
     });
     socket.on('end', () => {
@@ -57,7 +57,16 @@ export class BackendConnection {
 
   /** Bytes that no request was made of. */
   get unread(): Buffer {
-    return this.#unread;
+    if (this.#parts.length > 1) this.#parts = [Buffer.concat(this.#parts)];
+    return this.#parts[0] ?? Buffer.alloc(0);
+  }
+
+  set #unread(rest: Buffer) {
+    this.#parts = [rest];
+  }
+
+  get #unread(): Buffer {
+    return this.unread;
   }
 
   /** Something came, or the connection ended. */
@@ -193,9 +202,9 @@ export class Backend {
     return backend;
   }
 
-  /** Connections that are open. */
+  /** Connections that the proxy has not closed. */
   get open(): number {
-    return this.connections.filter((c) => !c.closed).length;
+    return this.connections.filter((c) => !c.ended).length;
   }
 
   /** Forgets what was recorded. */

@@ -79,6 +79,10 @@ export class Client {
     });
   }
 
+  get #length(): number {
+    return this.#unread.reduce((n, b) => n + b.length, 0);
+  }
+
   /** What has come and was not taken yet. */
   get unread(): Buffer {
     if (this.#unread.length > 1) this.#unread = [Buffer.concat(this.#unread)];
@@ -95,7 +99,7 @@ export class Client {
       const found = ask();
       if (found !== null) return found;
       const left = end - performance.now();
-      const shown = (): string => `${what}; so far: ${JSON.stringify(this.unread.toString('latin1').slice(0, 500))}`;
+      const shown = (): string => `${what}; so far: ${JSON.stringify(this.unread.toString('latin1', 0, 500))}`;
       if (left <= 0) throw new Error(`timeout waiting for ${shown()}`);
       await within(shown, new Promise<void>((resolve) => this.#waiting.push(resolve)), left);
     }
@@ -103,12 +107,20 @@ export class Client {
 
   /** Takes the next answer (interim ones too). Fails when the connection ends first, or when it is not well-formed. */
   async response(method = 'GET', patienceMs = PATIENCE_MS): Promise<Response> {
+    // Bytes without which a long body cannot be whole: looking at it again for each read would take for ever.
+    let needed = 0;
     const found = await this.#wait(
       'an answer',
       () => {
+        if (this.#length < needed && !this.ended) return null;
         const response = readResponse(this.unread, method, this.ended);
         if (response === null && this.ended) {
           throw new Error(`connection ended (${this.error?.code ?? 'FIN'}) instead of an answer: ${JSON.stringify(this.unread.toString('latin1').slice(0, 500))}`);
+        }
+        if (response === null) {
+          const head = this.unread.indexOf('\r\n\r\n');
+          const length = /\r\ncontent-length: (\d+)\r\n/i.exec(this.unread.toString('latin1', 0, Math.max(0, head) + 2));
+          if (head >= 0 && length !== null) needed = head + 4 + Number(length[1]);
         }
         return response;
       },

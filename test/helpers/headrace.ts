@@ -89,11 +89,14 @@ export class Headrace implements Place {
   /** Writes the configuration (a reload takes it). */
   configure(http: (place: Place) => string): void {
     const { main = '', workers = 1, logLevel = 'info' } = this.#options;
+    const text = http(this);
+    // "off" would silence the same level's other logs.
+    const accessLog = /^ *access_log /m.test(text) ? '' : 'access_log off;';
     this.file(
       'headrace.conf',
       `worker_processes ${workers};\ndaemon off;\npid ${join(this.dir, 'headrace.pid')};\n` +
         `error_log ${join(this.dir, 'error.log')} ${logLevel};\n${main}\nevents { worker_connections 4096; }\n` +
-        `http {\naccess_log off;\nclient_body_temp_path ${join(this.dir, 'client_body')};\n${http(this)}\n}\n`,
+        `http {\n${accessLog}\nclient_body_temp_path ${join(this.dir, 'client_body')};\n${text}\n}\n`,
     );
   }
 

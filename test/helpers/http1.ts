@@ -35,7 +35,6 @@ export interface Response extends Message {
 }
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// eslint-disable-next-line no-control-regex -- that is what it looks for
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Values of a field, by its name in any case. */

@@ -143,7 +143,7 @@ const chunks: RequestCase[] = [
   chunked('not hexadecimal', 'g\r\nhello\r\n0\r\n\r\n'),
   chunked('2^53', `20000000000000\r\n${HIDDEN}`),
   chunked('2^64 + 5', `10000000000000005\r\nhello\r\n0\r\n\r\n${HIDDEN}`),
-  chunked('2^32 + 5, as a wrapped 5', `100000005\r\nhello\r\n0\r\n\r\n${HIDDEN}`),
+  { ...chunked('2^32 + 5, as a wrapped 5', `100000005\r\nhello\r\n0\r\n\r\n${HIDDEN}`), refused: [413] },
   chunked('NUL in an extension', '5;\0\r\nhello\r\n0\r\n\r\n'),
   chunked('bare LF in an extension', `5;x\nhello\r\n0\r\n\r\n`),
   chunked('bare CR in an extension', `5;x\ry\r\nhello\r\n0\r\n\r\n`),
@@ -271,7 +271,7 @@ const host: RequestCase[] = [
   ...['', 'a b', 'a/b', 'a\\b', 'good@evil', 'a?b', 'a#b', 'a\x80', 'a..b', '[::1', '::1]', '[::1]x', 'a:b', 'a:80:90', 'a:99999', 'a:-1', '"a"', 'a<b', 'a\tb', ':80', '.'].map(
     (v): RequestCase => ({ name: `Host ${JSON.stringify(v)}`, bytes: `GET /x HTTP/1.1\r\nHost: ${v}\r\n\r\n`, refused: BAD }),
   ),
-  { name: 'HTTP/1.0 without Host', bytes: 'GET /x HTTP/1.0\r\n\r\n', targets: ['/x'], closes: true },
+  { name: 'HTTP/1.0 without Host', bytes: 'GET /x HTTP/1.0\r\n\r\n', targets: ['/x'], fields: { host: 'good' }, closes: true },
   { name: 'Host in another case with a port', bytes: 'GET /x HTTP/1.1\r\nhOST: Good:8080\r\n\r\n', targets: ['/x'], fields: { host: 'good' } },
   { name: 'absolute form against Host', bytes: get([], 'http://evil/x'), targets: ['/x'], fields: { host: 'evil' } },
   { name: 'absolute form with a port', bytes: get([], 'http://good:81/x?y'), targets: ['/x?y'], fields: { host: 'good' } },
@@ -353,6 +353,18 @@ const rewritten: RequestCase[] = [
   { name: 'a field in the target', bytes: get(['X-Path: /a HTTP/1.1 SMUGGLED'], '/fieldtarget/'), targets: ['/a%20HTTP/1.1%20SMUGGLED'] },
 ];
 
+/** Bodies that are long enough to take other paths than small ones, with another request right behind. */
+const LONG = `${'0123456789abcdef'.repeat(600)}`;
+const LONG_CHUNK = `${LONG.length.toString(16)}\r\n${LONG}\r\n`;
+const large: RequestCase[] = [
+  { name: 'a long body by length', bytes: post([`Content-Length: ${LONG.length}`], LONG) + get([], '/2'), targets: ['/x', '/2'], body: LONG },
+  { name: 'a long chunk', bytes: post([CHUNKED], `${LONG_CHUNK}0\r\n\r\n`) + get([], '/2'), targets: ['/x', '/2'], body: LONG },
+  { name: 'long chunks with extensions', bytes: post([CHUNKED], `${LONG_CHUNK}${LONG_CHUNK.replace('\r', ';a=b\r')}1\r\nx\r\n${LONG_CHUNK}0\r\n\r\n`) + get([], '/2'), targets: ['/x', '/2'], body: `${LONG}${LONG}x${LONG}` },
+  { name: 'a long chunk, then trailers', bytes: post([CHUNKED], `${LONG_CHUNK}0\r\nSMUGGLED: b\r\n\r\n`) + get([], '/2'), targets: ['/x', '/2'], body: LONG },
+  { name: 'a long chunk, then garbage', bytes: post([CHUNKED], `${LONG_CHUNK}GET /SMUGGLED HTTP/1.1\r\nHost: x\r\n\r\n`), refused: BAD, inBody: true },
+  { name: 'a long chunk whose end is missing', bytes: post([CHUNKED], `${LONG_CHUNK.slice(0, -2)}GET /SMUGGLED HTTP/1.1\r\nHost: x\r\n\r\n`), refused: BAD, inBody: true },
+];
+
 export const REQUEST_CASES: { group: string; cases: RequestCase[] }[] = [
   { group: 'both framings', cases: both },
   { group: 'Transfer-Encoding', cases: coding },
@@ -363,5 +375,6 @@ export const REQUEST_CASES: { group: string; cases: RequestCase[] }[] = [
   { group: 'Host and authority', cases: host },
   { group: 'fields of the connection', cases: hop },
   { group: 'pipelining', cases: pipelined },
+  { group: 'long bodies', cases: large },
   { group: 'escapes that come to life', cases: rewritten },
 ];

@@ -2,8 +2,8 @@
 import { parseTime } from '../../config/units.ts';
 import type { HeadersConfig } from '../../config/model.ts';
 import { clock } from '../../net/clock.ts';
-import type { FieldList } from '../fields.ts';
-import type { HideTable, HttpRequest } from '../request.ts';
+import { FieldList } from '../fields.ts';
+import type { HideTable, HttpRequest, Trailing } from '../request.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { Value } from '../variables/value.ts';
 import { H, KNOWN_COUNT } from '../wire/known.ts';
@@ -218,6 +218,29 @@ export class TrailerProgram {
       if (value !== '') into.add(field.name, value);
     }
   }
+}
+
+class AddedTrailers implements Trailing {
+  readonly fields: FieldList = new FieldList();
+  readonly #program: TrailerProgram;
+
+  constructor(program: TrailerProgram) {
+    this.#program = program;
+  }
+
+  fill(r: HttpRequest): void {
+    this.#program.fill(r, this.fields);
+  }
+}
+
+/** Lets an answer end with trailers: they need chunks, so its length is not told. Null when there are none. */
+export function trailerHook(program: TrailerProgram | null): HeadHook | null {
+  if (program === null) return null;
+  return (r) => {
+    if (r.version < 11 || !r.loc.core.chunkedTransferEncoding || r.headerOnly || !program.expected(r)) return;
+    r.contentLength = -1;
+    r.trailing = new AddedTrailers(program);
+  };
 }
 
 /** Compiles `add_trailer`; null when there is none. */

@@ -74,11 +74,7 @@ export class LocationPath {
   map(r: HttpRequest): string | null {
     const relative = this.relative(r);
     if (relative === null || (this.aliased && this.#compiler.isRewritten(r))) {
-      logRequest(
-        r,
-        'alert',
-        `"alias" cannot be used in location "${r.loc.config.name}" where URI was rewritten`,
-      );
+      logRequest(r, 'alert', `"alias" cannot be used in location "${r.loc.config.name}" where URI was rewritten`);
       return null;
     }
     return this.root(r) + relative;

@@ -14,12 +14,12 @@ import type { MultipartSegment } from '../filters/ranges.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import type { Handler } from '../runtime.ts';
-import { escapeUri } from '../rewrite/escape.ts';
+import { escapeUri } from '../wire/escape.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { Value } from '../variables/value.ts';
 import { METHOD_GET, METHOD_HEAD, METHOD_POST } from '../wire/request-head.ts';
 import { compileTypes } from './mime.ts';
-import { climbs, errorCode } from './static-path.ts';
+import { climbs, errorCode, isMissing } from './static-path.ts';
 import type { LocationPath } from './static-path.ts';
 import { sendFile } from './static-send.ts';
 import { findIndex, FOUND, REFUSED } from './static-index.ts';
@@ -105,7 +105,8 @@ class StaticHandler {
   #failed(r: HttpRequest, path: string, error: unknown): void {
     const code = errorCode(error);
     let status = 500;
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG' || code === 'ERR_INVALID_ARG_VALUE') status = 404;
+    // The last one is Node's answer to a NUL in a name.
+    if (isMissing(error) || code === 'ERR_INVALID_ARG_VALUE') status = 404;
     else if (code === 'EACCES' || code === 'ELOOP') status = 403;
     if (status !== 404 || this.#core.logNotFound) {
       logRequest(r, status === 500 ? 'crit' : 'error', failedText(`open() "${path}"`, error));
@@ -149,7 +150,7 @@ class StaticHandler {
       r.fields.add('ETag', etag);
     }
     r.status = plain ? 200 : r.errorStatus;
-    r.contentType = this.#type(r.uri);
+    r.contentType ??= this.#type(r.uri);
     r.contentLength = size;
     let segments: MultipartSegment[] = [{ start: 0, end: size }];
     if (plain) {
@@ -185,4 +186,3 @@ class StaticHandler {
     if (etag !== null) r.fields.add('ETag', etag);
   }
 }
-

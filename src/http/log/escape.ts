@@ -1,12 +1,8 @@
 /** How values are written into log lines (`escape=`). */
 
-// eslint-disable-next-line no-control-regex -- these are the bytes that must not get into a log
 const UNSAFE = /["\\\x00-\x1f\x7f-\xff]/;
-// eslint-disable-next-line no-control-regex
 const UNSAFE_ALL = /["\\\x00-\x1f\x7f-\xff]/g;
-// eslint-disable-next-line no-control-regex
 const JSON_UNSAFE = /["\\\x00-\x1f]/;
-// eslint-disable-next-line no-control-regex
 const JSON_UNSAFE_ALL = /["\\\x00-\x1f]/g;
 
 const SHORT: Record<string, string> = {

@@ -22,6 +22,7 @@ import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_HEAD, METHOD_LOCK, METHOD_PATCH, METHOD_POST } from '../wire/request-head.ts';
 import { ResponseHead } from '../wire/response-head.ts';
+import { accelRedirect, limitRate } from './accel.ts';
 import { composeRequest, CHUNKED_BODY, NO_BODY } from './request-writer.ts';
 import { openUpstream } from './dial.ts';
 import { extended } from './hide.ts';
@@ -100,7 +101,11 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     this.r = r;
     this.plan = plan;
     this.#active = true;
-    if (r.upstream !== null) this.#inherit(r.upstream);
+    if (r.upstream !== null) {
+      this.#inherit(r.upstream);
+      // An X-Accel-Redirect brought it here; this answer has its own.
+      r.contentType = null;
+    }
     r.upstream = this;
     r.producer = this;
     if (plan.target === null) {
@@ -242,7 +247,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     if (this.#setBody !== null) length = this.#setBody.length;
     else if (!plan.config.passRequestBody) length = NO_BODY;
     else if (this.#streamBody) length = r.bodyLength < 0 ? CHUNKED_BODY : r.bodyLength;
-    else if (r.bodyLength !== 0) length = body.length;
+    else if (r.bodyLength !== 0 || r.head.has(H['content-length'])) length = body.length;
     composeRequest(o, r, plan, this.#uri, length);
     if (this.#setBody !== null) o.bytes(this.#setBody, 0, this.#setBody.length);
     else if (length >= 0 && !this.#streamBody && body.memoryLength > 0 && body.memoryLength <= 65536) {
@@ -341,6 +346,8 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
       return;
     }
     if (plan.nextStatus[status] === 1 && this.#mayRetry(STATUS) && this.attempt.triesLeft > 1) {
+      this.#countBytes(conn);
+      this.#responseMs = elapsed(this.#selectedAt);
       this.#endAttempt(status !== 403 && status !== 404, status === 403 || status === 404);
       conn.destroy();
       this.conn = null;
@@ -354,6 +361,12 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     if (group.sticky !== null) group.sticky.headerReceived(r, this.#peer!);
 
     if (plan.config.interceptErrors && status >= 300 && r.loc.errorPages !== null && this.#intercept(status, head)) return;
+    if (head.has(H['x-accel-limit-rate']) && plan.accel.limitRate) limitRate(r, head);
+    if (head.has(H['x-accel-redirect']) && plan.accel.redirect) {
+      this.#giveUp(false);
+      accelRedirect(r, this.head!, plan.cookies);
+      return;
+    }
 
     this.#headDone = true;
     r.status = status;
@@ -363,7 +376,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
       r.hide = extended(r.hide, nominatedFields(head));
     }
     r.contentLength = conn.contentLength;
-    if (plan.rewritesRedirects) rewriteAnswer(r, plan, this.target, head);
+    if (plan.rewritesAnswer) rewriteAnswer(r, plan, this.target, head);
   }
 
   /** proxy_intercept_errors: the location's own page takes the place of the answer. */
@@ -385,13 +398,17 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     if (conn.extra) {
       logRequest(r, 'warn', 'upstream sent more data than specified in "Content-Length" header while reading upstream', this.#upstreamText());
     }
-    if (last) this.#finishUpstream(conn);
-    else this.#arm(READING, this.plan.config.readTimeoutMs);
+    if (last) {
+      if (conn.trailers !== null) {
+        this.trailers = conn.trailers;
+        if (this.plan.config.passTrailers === true) r.trailers = conn.trailers;
+      }
+      this.#finishUpstream(conn);
+    } else this.#arm(READING, this.plan.config.readTimeoutMs);
 
     if (!r.headSent) {
       // A large piece is sent from where it stands, with our head written over the server's.
       if (end - start >= 4096) conn.keepHead();
-      if (conn.trailers !== null) r.trailers = null;
       const result = r.sendHead(buf, start, end, last);
       this.#afterSend(result, last, conn);
       return;

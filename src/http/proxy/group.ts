@@ -11,6 +11,9 @@ import type { Http1Upstream } from './http1-upstream.ts';
 import type { Sticky } from './sticky.ts';
 import { compileSticky } from './sticky.ts';
 
+/** How long more idle connections than `keepalive` allows may lie in the pool. */
+const TRIM_MS = 40;
+
 export class UpstreamGroup {
   readonly config: UpstreamConfig;
   readonly peers: Group;
@@ -23,6 +26,7 @@ export class UpstreamGroup {
   /** Nothing but the peers decides: no key is to be made per request. */
   readonly keyless: boolean;
 
+  readonly #trimmer = new Timer(() => this.#trim());
   readonly #sweeper = new Timer(() => this.#sweep());
 
   constructor(
@@ -53,11 +57,18 @@ export class UpstreamGroup {
     conn.onIdleClose = this.#dropIdle;
     idle.put(conn, address, variant, clock.now);
     if (!this.#sweeper.armed) this.#sweeper.arm(this.config.keepalive.timeoutMs);
+    if (idle.overfull && !this.#trimmer.armed) this.#trimmer.arm(TRIM_MS);
   }
 
   readonly #dropIdle = (conn: Http1Upstream): void => {
     this.idle!.remove(conn);
   };
+
+  #trim(): void {
+    const idle = this.idle!;
+    idle.trim();
+    if (idle.overfull) this.#trimmer.arm(TRIM_MS);
+  }
 
   #sweep(): void {
     const idle = this.idle!;

@@ -8,6 +8,7 @@ import { clock } from '../../net/clock.ts';
 import { failedText } from '../../observe/errno.ts';
 import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END } from '../wire/chunked.ts';
 import type { IdleEntry } from '../../upstream/pool.ts';
+import { EOL_CRLF } from '../wire/header-block.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import { DONE, MORE, NOT_HTTP } from '../wire/outcomes.ts';
@@ -173,6 +174,11 @@ export class Http1Upstream implements TransportOwner {
         this.#invalidHead(result);
         return;
       }
+      // The same for a head that came at once as for one that came in pieces.
+      if (head.pos - head.headStart > this.#limit) {
+        this.#fail('invalid', 'upstream sent too big header while reading response header from upstream');
+        return;
+      }
       if (head.status === 101 || head.status >= 200) break;
       // Interim answers are not for us; the next head follows (RFC 9110 section 15.2).
       this.#length = 0;
@@ -187,14 +193,17 @@ export class Http1Upstream implements TransportOwner {
     }
     const events = this.events!;
     const state = this.#state;
+    // A pipelined request may begin its exchange on this connection, even by the same object, before these calls return.
+    const exchange = this.requests;
     events.onHead(head);
+    if (this.requests !== exchange) return;
     if (this.events !== events || this.#state !== state) {
       if (this.#state === TUNNEL && this.events === events && bodyStart < end) events.onTunnelData(src, bodyStart, end);
       return;
     }
     this.#readBody(src, bodyStart, end);
     // What refers to the head later (logs, variables) must not look into the shared read area.
-    if (this.events === events) this.keepHead();
+    if (this.requests === exchange && this.events === events) this.keepHead();
   }
 
   /** Moves the head out of the area that others read into: for whoever asks for it after this read. */
@@ -235,7 +244,7 @@ export class Http1Upstream implements TransportOwner {
   #frame(head: ResponseHead): string | null {
     const te = head.first(H['transfer-encoding']);
     const cl = head.first(H['content-length']);
-    const keep = head.version >= 11 && !head.mixed && (!head.has(H.connection) || (connectionFlags(head) & CONNECTION_CLOSE) === 0);
+    const keep = head.version >= 11 && head.eol === EOL_CRLF && !head.mixed && (!head.has(H.connection) || (connectionFlags(head) & CONNECTION_CLOSE) === 0);
     this.reusable = keep;
     this.contentLength = -1;
     if (cl >= 0) {
@@ -250,6 +259,8 @@ export class Http1Upstream implements TransportOwner {
     if (this.#headRequest || head.status === 204 || head.status === 304 || head.status === 101) {
       this.#state = BODY_LENGTH;
       this.#left = 0;
+      // A 204 has no body (RFC 9110 section 15.3.5): one that announces it may still send it.
+      if (head.status === 204 && (te >= 0 || this.contentLength > 0)) this.reusable = false;
     } else if (te >= 0) {
       this.#state = BODY_CHUNKED;
       this.#decoder ??= new ChunkedDecoder(false);
@@ -314,8 +325,9 @@ export class Http1Upstream implements TransportOwner {
       }
       this.bodyLength += at - start;
       if (event === CHUNK_BAD) {
+        const exchange = this.requests;
         if (at > start) events.onBody(src, start, at, false);
-        if (this.events === events) this.#fail('cut', 'upstream sent invalid chunked response while reading upstream');
+        if (this.requests === exchange && this.events === events) this.#fail('cut', 'upstream sent invalid chunked response while reading upstream');
         return;
       }
       const last = event === CHUNK_END;

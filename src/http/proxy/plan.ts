@@ -1,10 +1,14 @@
 /** What a location's proxy_ directives come to: made once when a configuration is loaded, read by every request. */
 import { Buffer } from 'node:buffer';
-import type { LocationConfig, ProxyConfig, ProxyPassConfig, ProxyRedirect } from '../../config/model.ts';
-import { compileRegex } from '../../config/pcre.ts';
+import type { LocationConfig, LocationMatch, ProxyConfig, ProxyPassConfig, ProxyRedirect } from '../../config/model.ts';
 import type { HideTable, HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
+import { RequestRegex } from '../variables/regex.ts';
+import { acceleration } from './accel.ts';
+import type { Acceleration } from './accel.ts';
+import { compileCookies } from './cookies.ts';
+import type { CookieRewriter } from './cookies.ts';
 import type { UpstreamGroup } from './group.ts';
 import { targetOf } from './request-writer.ts';
 import type { Target, TargetBook } from './target.ts';
@@ -36,7 +40,10 @@ export class ProxyPlan implements Target {
   /** Idle connections of other variants are not taken: transport security, protocol, local address, location. */
   readonly variant: string;
   readonly nextStatus: Uint8Array;
-  readonly rewritesRedirects: boolean;
+  /** proxy_redirect or proxy_cookie_… have something to do. */
+  readonly rewritesAnswer: boolean;
+  readonly cookies: CookieRewriter | null;
+  readonly accel: Acceleration;
   readonly bufferLimit: number;
   readonly redirects: CompiledRedirect[];
   /** The location's prefix, which the default proxy_redirect puts in the place of the target's URL. */
@@ -46,8 +53,10 @@ export class ProxyPlan implements Target {
   readonly proxyHost: string;
   readonly proxyPort: string;
 
+  /** @param match of the location that proxy_pass stands in; `if` and `limit_except` inside it inherit it with its URI */
   constructor(
     location: LocationConfig,
+    match: LocationMatch,
     pass: ProxyPassConfig,
     group: UpstreamGroup | null,
     tls: UpstreamTls | null,
@@ -65,7 +74,8 @@ export class ProxyPlan implements Target {
     this.versionLine = Buffer.from(` HTTP/${this.http11 ? '1.1' : '1.0'}\r\n`);
     this.method = config.method === null ? null : variables.compile(config.method);
     this.body = config.setBody === null ? null : variables.compile(config.setBody);
-    this.replaced = location.match.kind === 'prefix' || location.match.kind === 'exact' ? location.match.path.length : 0;
+    this.location = match.kind === 'prefix' || match.kind === 'exact' ? match.path : '';
+    this.replaced = this.location.length;
     this.segments = headSegments(config, variables);
     this.requestHide = hideTable([...REQUEST_HIDDEN, ...config.setHeaders.map((h) => h.name)]);
     const passed = new Set(config.passHeaders.map((name) => name.toLowerCase()));
@@ -79,9 +89,11 @@ export class ProxyPlan implements Target {
     ].join('|');
     this.nextStatus = new Uint8Array(600);
     for (const status of config.nextUpstream.statuses) this.nextStatus[status] = 1;
-    this.rewritesRedirects = config.redirects.length > 0;
+    this.cookies = compileCookies(config, variables);
+    this.accel = acceleration(config);
+    this.rewritesAnswer = config.redirects.length > 0 || this.cookies !== null;
     this.redirects = config.redirects.map((rule) => compileRedirect(rule, variables));
-    this.location = location.match.kind === 'prefix' || location.match.kind === 'exact' ? location.match.path : '';
+
     this.bind = config.bind?.address == null ? null : variables.compile(config.bind.address);
     this.book = book;
     this.proxyHost = pass.hostHeader;
@@ -108,7 +120,7 @@ export class ProxyPlan implements Target {
 
 export interface CompiledRedirect {
   /** Null: the default rule, or a text. */
-  regex: RegExp | null;
+  regex: RequestRegex | null;
   /** Null: the default rule. */
   from: Value | null;
   to: Value;
@@ -119,7 +131,7 @@ function compileRedirect(rule: ProxyRedirect, variables: VariableTable): Compile
   const to = variables.compile(rule.to);
   return rule.kind === 'prefix'
     ? { regex: null, from: variables.compile(rule.from), to }
-    : { regex: compileRegex(rule.regex), from: null, to };
+    : { regex: new RequestRegex(rule.regex, variables), from: null, to };
 }
 
 /** Fields that only the proxy may write: they frame the message. */

@@ -3,7 +3,7 @@ import type { Output } from '../../net/output.ts';
 import type { HideTable, HttpRequest } from '../request.ts';
 import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
 import { H } from '../wire/known.ts';
-import { escapePath } from '../wire/uri.ts';
+import { escapeUri } from '../wire/escape.ts';
 import { composeChunked, composeContentLength } from '../wire/writer.ts';
 import type { RequestHead } from '../wire/request-head.ts';
 import { extended } from './hide.ts';
@@ -121,8 +121,9 @@ function safe(value: string): string {
 export function targetOf(r: HttpRequest, plan: ProxyPlan, uriPart: string | null): string | null {
   if (plan.target !== null && uriPart !== null) return uriPart;
   if (uriPart === null && r.validUnparsed) return null;
-  const rest = uriPart === null ? r.uri : r.uri.slice(Math.min(plan.replaced, r.uri.length));
+  const replaces = uriPart !== null && r.validLocation;
+  const rest = replaces ? r.uri.slice(Math.min(plan.replaced, r.uri.length)) : r.uri;
   const mustEscape = r.internal || !r.validUnparsed || r.head.complex || rest.includes(' ');
-  const path = (uriPart ?? '') + (mustEscape ? escapePath(rest) : rest);
+  const path = (replaces ? uriPart : '') + (mustEscape ? escapeUri(rest) : rest);
   return r.args === '' ? path : `${path}?${r.args}`;
 }

@@ -18,7 +18,7 @@ import { RequestRegex } from '../variables/regex.ts';
 import type { Value } from '../variables/value.ts';
 import { compileCondition } from './condition.ts';
 import type { Condition } from './condition.ts';
-import { unescapeRedirect } from './escape.ts';
+import { unescapeRedirect } from '../wire/escape.ts';
 import { Template, splitReplacement, template } from './template.ts';
 
 /** What a step says: go on with the next one, … */
@@ -149,7 +149,10 @@ class BreakStep implements Step {
   }
 
   run(r: HttpRequest): number {
-    if (r.uriChanged) this.#table.noteRewritten(r);
+    if (r.uriChanged) {
+      this.#table.noteRewritten(r);
+      r.validLocation = false;
+    }
     r.uriChanged = false;
     return STOP;
   }
@@ -228,7 +231,7 @@ function answerText(r: HttpRequest, status: number, body: Buffer | null): void {
       return;
     }
   }
-  r.respond(status, contentTypeOf(r.loc.core, r.uri), body);
+  r.respond(status, r.contentType ?? contentTypeOf(r.loc.core, r.uri), body);
 }
 
 class RewriteStep implements Step {
@@ -282,6 +285,7 @@ class RewriteStep implements Step {
     r.internal = true;
     r.validUnparsed = false;
     r.uriChanged = !this.#break;
+    if (this.#break) r.validLocation = false;
     state.escape = false;
     return this.#status === 0 ? this.#rewrite(r, logs) : this.#redirect(r, logs);
   }

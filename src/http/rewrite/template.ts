@@ -4,7 +4,7 @@ import { parseValue } from '../../config/value.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Getter } from '../variables/value.ts';
 import { captureGetter } from '../variables/value.ts';
-import { escapeArgs } from './escape.ts';
+import { escapeArgs } from '../wire/escape.ts';
 
 /**
  * Whether the request's path held `%XX` or `+`. nginx escapes captures only then: what was decoded is encoded again on

@@ -128,7 +128,9 @@ export class RequestBody {
         const event = decoder.next(buf, pos, end);
         pos = decoder.pos;
         if (event === CHUNK_DATA) {
-          if (this.#limit > 0 && this.received + decoder.dataEnd - decoder.dataStart > this.#limit) return FEED_TOO_LARGE;
+          // A chunk that is announced too large is refused before all of it has come, as nginx does.
+          const announced = this.received + decoder.dataEnd - decoder.dataStart + decoder.left;
+          if (this.#limit > 0 && announced > this.#limit) return FEED_TOO_LARGE;
           if (!this.#take(buf, decoder.dataStart, decoder.dataEnd)) return FEED_FAILED;
         } else if (event === CHUNK_END) {
           this.#finish();

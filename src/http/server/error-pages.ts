@@ -190,7 +190,10 @@ export function absoluteLocation(r: HttpRequest, location: string): string {
 // ------------------------------------------------------------------------------------------------ error_page
 
 /** Compiles the `error_page` directives of a location; null when there are none. */
-export function compileErrorPages(config: Pick<LocationConfig, 'core'>, table: VariableTable): CompiledErrorPage[] | null {
+export function compileErrorPages(
+  config: Pick<LocationConfig, 'core'>,
+  table: VariableTable,
+): CompiledErrorPage[] | null {
   const { errorPages } = config.core;
   if (errorPages.length === 0) return null;
   return errorPages.map((page) => {

@@ -45,6 +45,22 @@ export function plainNumber(block: HeaderBlock, i: number): number {
   return n;
 }
 
+/** Fields that nginx takes once (ngx_http_process_unique_header_line), besides those that frame the request. */
+const UNIQUE = [
+  H['if-modified-since'], H['if-unmodified-since'], H['if-match'], H['if-none-match'], H['if-range'], H['content-range'],
+  H.expect, H.authorization, H['proxy-authorization'],
+];
+
+/** Name of a field that may stand in a request once and does so more often; null: there is none. */
+export function repeatedField(head: RequestHead): string | null {
+  if (!head.repeats) return null;
+  for (const id of UNIQUE) {
+    const i = head.first(id);
+    if (i >= 0 && head.next(i) >= 0) return head.name(i);
+  }
+  return null;
+}
+
 export const CONNECTION_CLOSE = 1;
 export const CONNECTION_KEEP_ALIVE = 2;
 export const CONNECTION_UPGRADE = 4;

@@ -12,7 +12,7 @@ import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
 import { Timer } from '../../net/timers.ts';
-import { BAD, BAD_VERSION, DONE, MORE, TOO_MANY } from '../wire/outcomes.ts';
+import { BAD, BAD_VERSION, DONE, MORE, TOO_LONG, TOO_MANY } from '../wire/outcomes.ts';
 import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_CONNECT, METHOD_TRACE, RequestHead } from '../wire/request-head.ts';
@@ -25,6 +25,7 @@ import {
   composeField,
   composeFields,
   composeStatusLine,
+  composeTrailers,
 } from '../wire/writer.ts';
 import { FEED_TOO_LARGE, FEED_FAILED, RequestBody } from './body.ts';
 import {
@@ -32,11 +33,14 @@ import {
   CONNECTION_CLOSE,
   CONNECTION_KEEP_ALIVE,
   connectionFlags,
+  repeatedField,
   requestBodyLength,
   UNKNOWN_CODING,
 } from './framing.ts';
+import { hostPort } from './host-table.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
 import * as engine from '../engine.ts';
+import { flushTurn } from '../../observe/access-log-writer.ts';
 import { logRequest } from '../request-log.ts';
 
 /** Waiting for a head, or reading one. */
@@ -92,7 +96,12 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   #chunked = false;
   #tunnel: ClientTunnel | null = null;
   #continueSent = false;
+  /** The last Host field and what it came to. */
+  #hostText = '';
+  #host = '';
   #lingerUntil = 0;
+  /** Number of the request whose first bytes came with those of the one before it. */
+  #pipelinedAt = 0;
   /** Close when the present request is over (the worker is leaving). */
   #closing = false;
 
@@ -106,6 +115,11 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     transport.owner = this;
     this.#arm(WAIT_HEAD, listen.defaultServer.config.clientHeaderTimeoutMs);
     listen.connections.add(this);
+  }
+
+  /** The present request had come before the answer to the one before it was out (`$pipe`). */
+  get pipelined(): boolean {
+    return this.#pipelinedAt === this.requestCount;
   }
 
   get listenAddress(): string {
@@ -153,7 +167,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
         // LINGER, CLOSED: thrown away.
         break;
       }
-      if (this.#isOver()) this.#complete();
+      if (this.#isOver()) {
+        this.#complete();
+        if (pos < end) this.#pipelinedAt = this.requestCount + 1;
+      }
     }
     this.#dispatching = false;
     if (this.#isOver()) this.#complete();
@@ -170,6 +187,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   #unstash(): void {
     const ahead = this.#ahead;
     this.#ahead = null;
+    if (ahead !== null && this.#state === HEAD) this.#pipelinedAt = this.requestCount + 1;
     this.#transport.resume();
     if (ahead !== null) this.#consume(ahead, 0, ahead.length);
   }
@@ -184,6 +202,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       head.token = config.underscoresInHeaders ? TOKEN : TOKEN_WITHOUT_UNDERSCORE;
       head.skipInvalid = config.ignoreInvalidHeaders;
       head.maxFields = config.maxHeaders > 0 ? config.maxHeaders : 1000;
+      head.maxLine = Math.max(config.largeClientHeaderBuffers.size, config.clientHeaderBufferSize);
       this.#request.startedAt = clock.now;
     }
     for (;;) {
@@ -196,8 +215,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       if (result === DONE) {
         const consumed = head.pos - before;
         this.#length = head.pos;
-        this.#request.bytesReceived = head.pos - head.requestLineStart;
-        this.#begin();
+        if (head.pos > this.#maxHead()) this.#beginRefused(494, 'client sent too large request');
+        else this.#begin();
         return pos + consumed;
       }
       pos += take;
@@ -213,6 +232,12 @@ export class Http1Connection implements ClientChannel, TransportOwner {
         return end;
       }
     }
+  }
+
+  /** The largest head that is taken, in bytes: what fits into the buffers that nginx would read it into. */
+  #maxHead(): number {
+    const { clientHeaderBufferSize, largeClientHeaderBuffers } = this.#listen.defaultServer.config;
+    return clientHeaderBufferSize + largeClientHeaderBuffers.count * largeClientHeaderBuffers.size;
   }
 
   /** Makes room for a larger head within `large_client_header_buffers`; refuses the request otherwise. */
@@ -238,6 +263,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   #refuseHead(result: number): void {
     const head = this.#head;
     if (result === BAD_VERSION) this.#beginRefused(505, 'client sent invalid version while reading client request line');
+    else if (result === TOO_LONG && head.lineDone) this.#beginRefused(494, 'client sent too long header line');
+    else if (result === TOO_LONG) this.#beginRefused(414, 'client sent too long URI while reading client request line');
     else if (result === TOO_MANY) this.#beginRefused(494, 'client sent too many header lines');
     else if (result === BAD && head.lineDone) {
       this.#beginRefused(400, 'client sent invalid header line while reading client request headers');
@@ -288,6 +315,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     const r = this.#request;
     const head = this.#head;
     this.#enter(r);
+    r.bytesReceived = head.pos - head.requestLineStart;
     r.head = head;
     r.method = head.method;
     r.version = head.version;
@@ -309,7 +337,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     r.body.begin(r, length);
     this.#state = length === 0 ? BUSY : BODY;
     r.args = head.argsStart < 0 ? '' : head.args();
-    if (this.#closing || this.requestCount >= r.loc.core.keepaliveRequests) r.keepAlive = false;
     engine.start(r);
   }
 
@@ -325,10 +352,15 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (hostField < 0) {
       if (head.version >= 11) return { status: 400, why: 'client sent HTTP/1.1 request without "Host" header' };
     } else if (head.next(hostField) >= 0) return { status: 400, why: 'client sent duplicate header line: "Host"' };
+    const repeated = repeatedField(head);
+    if (repeated !== null) return { status: 400, why: `client sent duplicate header line: "${repeated}"` };
     const hosts = this.#listen.hosts;
     let server = this.#listen.defaultServer;
     r.host = '';
-    if (head.hostStart >= 0 || hostField >= 0) {
+    if (head.hostStart < 0 && hostField >= 0 && this.#hostText !== '' && head.valueEquals(hostField, this.#hostText)) {
+      // The same as in this connection's request before, as nearly always.
+      r.host = this.#host;
+    } else if (head.hostStart >= 0 || hostField >= 0) {
       const text = head.hostStart >= 0 ? head.buf.latin1Slice(head.hostStart, head.hostEnd) : head.value(hostField);
       const host = hosts.validate(text);
       if (host === null) {
@@ -336,11 +368,15 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       }
       r.host = host;
       // The authority of the target wins over the field (RFC 9112 section 3.2.2), but the field must be valid too.
-      if (head.hostStart >= 0 && hostField >= 0 && hosts.validate(head.value(hostField)) === null) {
+      if (head.hostStart < 0) {
+        this.#hostText = text;
+        this.#host = host;
+      } else if (hostField >= 0 && hosts.validate(head.value(hostField)) === null) {
         return { status: 400, why: 'client sent invalid host header' };
       }
-      if (hosts.several) server = hosts.find(host, r);
     }
+    // A request without host is the server's whose name is "", if there is one.
+    if (hosts.several) server = hosts.find(r.host, r);
     r.server = server;
     r.loc = server.root;
     if (this.tls !== null) {
@@ -348,6 +384,9 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       if (refused !== null) return refused;
     }
     if (head.method === METHOD_CONNECT || head.method === METHOD_TRACE) {
+      if (head.method === METHOD_CONNECT && hostPort(head.buf.latin1Slice(head.hostStart, head.hostEnd)) === 0) {
+        return { status: 400, why: 'client sent no port in CONNECT request' };
+      }
       return { status: 405, why: `client sent ${head.methodText()} method` };
     }
     if (head.targetEnd === head.targetStart || head.pathEnd === head.targetStart) r.uri = '/';
@@ -421,18 +460,21 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     r.headSent = true;
     const headerOnly = r.headerOnly;
     this.#chunked = false;
-    if (headerOnly) last = true;
+    // A tunnel begins behind a 101: the request is not over.
+    if (headerOnly) last = r.status !== 101;
     else if (r.contentLength < 0) {
       if (r.version >= 11 && r.loc.core.chunkedTransferEncoding) this.#chunked = true;
       else r.keepAlive = false;
     }
-    if (this.#closing) r.keepAlive = false;
+    // What the location says counts, and it is known only now.
+    const { keepaliveTimeoutMs, keepaliveRequests } = r.loc.core;
+    if (this.#closing || keepaliveTimeoutMs === 0 || this.requestCount >= keepaliveRequests) r.keepAlive = false;
     // An unread body is read and thrown away, unless that could take for ever.
     if (!r.body.complete && r.body.undecided && !this.#continueSent && head100(r)) r.keepAlive = false;
 
     composeStatusLine(o, r.status, r.reason, r.block);
     this.#listen.serverLines(r).compose(o, clock.wall, r.block, r.hide);
-    if (r.contentType !== null) composeField(o, 'Content-Type', r.contentType);
+    if (r.contentType !== null && r.status !== 204) composeField(o, 'Content-Type', r.contentType);
     if (r.status >= 200 && r.status !== 204) {
       if (r.contentLength >= 0) {
         if (r.status !== 304 || r.block === null) composeContentLength(o, r.contentLength);
@@ -454,7 +496,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       r.bytesSent += o.length;
       return this.#writeOutput(r, false);
     }
-    if (!headerOnly && fits(buf, start, end, headLength) && r.block?.buf !== buf && !(last && this.#chunked && r.trailers !== null)) {
+    if (!headerOnly && fits(buf, start, end, headLength) && r.block?.buf !== buf && !(last && this.#chunked && hasTrailers(r))) {
       this.#frame(start, end, last);
       frameHead(o.buf, headLength);
       return this.#writeFramed(r, headLength, last);
@@ -486,7 +528,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
     if (r.ended || this.#state === CLOSED) return SENT;
     if (this.#chunked) {
-      if (fits(buf, start, end, 0) && !(last && r.trailers !== null)) {
+      if (fits(buf, start, end, 0) && !(last && hasTrailers(r))) {
         this.#frame(start, end, last);
         return this.#writeFramed(r, 0, last);
       }
@@ -535,13 +577,16 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   }
 
   #composeLastChunk(r: HttpRequest): void {
-    const trailers = r.trailers;
-    if (trailers === null) {
+    if (!hasTrailers(r)) {
       output.bytes(LAST_CHUNK, 0, LAST_CHUNK.length);
       return;
     }
     output.text('0\r\n');
-    for (let i = 0; i < trailers.count; i++) composeField(output, trailers.name(i), trailers.value(i));
+    if (r.trailers !== null) composeTrailers(output, r.trailers, r.hide);
+    if (r.trailing !== null) {
+      r.trailing.fill(r);
+      composeFields(output, r.trailing.fields);
+    }
     output.crlf();
   }
 
@@ -653,15 +698,22 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     }
     this.#ahead = null;
     this.#lingerUntil = clock.now + core.lingeringTimeMs;
+    flushTurn();
     this.#transport.end();
     this.#transport.resume();
     this.#arm(WAIT_LINGER, Math.min(core.lingeringTimeoutMs, core.lingeringTimeMs));
   }
 
+  /** Whoever sees the end of the connection finds its requests in the log. */
+  #close(): void {
+    flushTurn();
+    this.#transport.close();
+  }
+
   #shut(): void {
     this.#state = CLOSED;
     this.#timer.cancel();
-    this.#transport.close();
+    this.#close();
   }
 
   abort(r: HttpRequest): void {
@@ -671,7 +723,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#state = CLOSED;
     this.#timer.cancel();
     this.#finishRequest(r);
-    this.#transport.close();
+    this.#close();
   }
 
   closeSilently(r: HttpRequest): void {
@@ -748,7 +800,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     r.producer = null;
     if (producer !== null) producer.onAbort(r);
     this.#finishRequest(r);
-    this.#transport.close();
+    this.#close();
   }
 
   /** @internal For a tunnel that has ended on both sides. */
@@ -757,7 +809,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#state = CLOSED;
     this.#request.ended = true;
     this.#finishRequest(this.#request);
-    this.#transport.close();
+    this.#close();
   }
 
   #arm(kind: number, ms: number): void {
@@ -813,6 +865,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   get lingerLeft(): number {
     return this.#lingerUntil - clock.now;
   }
+}
+
+function hasTrailers(r: HttpRequest): boolean {
+  return r.trailers !== null || r.trailing !== null;
 }
 
 /** Whether the client waits for `100 Continue` and so may never send its body. */

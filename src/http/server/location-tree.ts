@@ -4,7 +4,7 @@
  *
  * Prefixes and exact names form a radix tree, so that a look-up reads the URI once, however many locations there are.
  */
-import { escapeUri } from '../rewrite/escape.ts';
+import { escapeUri } from '../wire/escape.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Location } from '../runtime.ts';
 import { RequestRegex } from '../variables/regex.ts';

@@ -1,7 +1,6 @@
 /** What variables tell of the process and of things that the request does not hold. */
 import { hostname } from 'node:os';
 import { NGINX_VERSION } from '../../version.ts';
-import type { FieldList } from '../fields.ts';
 import type { ClientChannel, HttpRequest } from '../request.ts';
 
 /** Counters that `$connections_…` show. */
@@ -50,10 +49,6 @@ export interface ProxyProtocolInfo {
 export interface RequestExtras {
   /** Target of a proxy_pass with variables: `$proxy_host`, `$proxy_port`. */
   proxyTarget?: { host: string; port: string } | null;
-  /** The request was sent before the answer to an earlier one: `$pipe`. */
-  pipelined?: boolean;
-  /** Trailers made by `add_trailer`, once the body has ended: `$sent_trailer_…`. */
-  trailerFields?: FieldList | null;
 }
 
 export function extras(r: HttpRequest): RequestExtras {

@@ -1,4 +1,4 @@
-/** Finding header fields by the names that variables give them: lower case, `_` for every other character of `-` and `_`. */
+/** Finding header fields by the names that variables give them: in lower case, with `_` where the field has `-`. */
 import type { HeaderBlock } from '../wire/header-block.ts';
 import type { FieldList } from '../fields.ts';
 import type { HideTable } from '../request.ts';
@@ -20,7 +20,7 @@ function spells(name: string, buf: Uint8Array, start: number): boolean {
   return true;
 }
 
-/** All values of the fields that a variable's part names, joined; null when there is none. Looks at each field once. */
+/** All values of the fields that a variable's part names, joined; null when there is none. */
 export function joinedFields(
   block: HeaderBlock,
   name: string,

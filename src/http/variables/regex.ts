@@ -1,4 +1,4 @@
-/** Regular expressions of a configuration as requests meet them: a match sets `$1`… and the variables of named groups. */
+/** Regular expressions as requests meet them: a match sets `$1`… and the variables of named groups. */
 import { compilePattern } from '../../config/pcre.ts';
 import type { RegexText } from '../../config/model.ts';
 import type { HttpRequest } from '../request.ts';

@@ -130,7 +130,7 @@ export function requestVariables(env: VariableEnvironment): Record<string, Gette
     request_length: (r) => String(r.bytesReceived),
     request_time: (r) => seconds(r.elapsedMs()),
     request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
-    pipe: (r) => (extras(r).pipelined === true ? 'p' : '.'),
+    pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
     connection: (r) => String(r.channel.serial),
     connection_requests: (r) => String(r.channel.requestCount),
     connection_time: (r) => seconds(clock.now - r.channel.acceptedAt),

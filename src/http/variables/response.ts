@@ -1,13 +1,14 @@
 /** Variables of the answer. */
 import type { HttpRequest } from '../request.ts';
 import { H } from '../wire/known.ts';
-import { extras } from './environment.ts';
 import { joinedFields, joinedMade } from './fields.ts';
 import type { Getter } from './value.ts';
 
 /** Status with three digits. Before anything is sent: of what is being prepared. */
 export function statusText(r: HttpRequest): string {
-  const status = r.errorStatus !== 0 && !r.headSent ? r.errorStatus : r.status !== 0 ? r.status : r.version === 9 ? 9 : 0;
+  let { status } = r;
+  if (r.errorStatus !== 0 && !r.headSent) status = r.errorStatus;
+  else if (status === 0 && r.version === 9) status = 9;
   return status < 100 ? String(status).padStart(3, '0') : String(status);
 }
 
@@ -34,10 +35,7 @@ function sentTransferEncoding(r: HttpRequest): string | null {
 /** Fields of the answer: those made here after those that come from the server. */
 function sentHeader(name: string): Getter {
   return (r) =>
-    joinText(
-      r.block === null ? null : joinedFields(r.block, name, ', ', r.hide),
-      joinedMade(r.fields, name, ', '),
-    );
+    joinText(r.block === null ? null : joinedFields(r.block, name, ', ', r.hide), joinedMade(r.fields, name, ', '));
 }
 
 function joinText(first: string | null, second: string | null): string | null {
@@ -64,10 +62,9 @@ export function responseFamily(name: string): Getter | null {
   if (name.startsWith('sent_trailer_')) {
     const trailer = name.slice(13);
     return (r) => {
-      const made = extras(r).trailerFields ?? null;
       return joinText(
-        r.trailers === null ? null : joinedFields(r.trailers, trailer, ', '),
-        made === null ? null : joinedMade(made, trailer, ', '),
+        r.trailers === null ? null : joinedFields(r.trailers, trailer, ', ', r.hide),
+        r.trailing === null ? null : joinedMade(r.trailing.fields, trailer, ', '),
       );
     };
   }

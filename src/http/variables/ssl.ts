@@ -1,6 +1,6 @@
 /** `$ssl_…`: of the client's TLS connection. Not found without one, and where there is nothing to tell. */
 import type { HttpRequest, TlsInfo } from '../request.ts';
-import { escapeComponent } from '../rewrite/escape.ts';
+import { escapeComponent } from '../wire/escape.ts';
 import { clock } from '../../net/clock.ts';
 import type { Getter } from './value.ts';
 
@@ -65,5 +65,8 @@ export const SSL_VARIABLES: Record<string, Getter> = {
 /** `CN=x,O=y` (RFC 2253, last part first) as `/O=y/CN=x`, the form of X509_NAME_oneline. */
 function legacyName(name: string): string {
   const parts = name.match(/(?:\\.|[^,\\])+/g) ?? [];
-  return parts.reverse().map((part) => `/${part.replace(/\\(.)/g, '$1')}`).join('');
+  return parts
+    .reverse()
+    .map((part) => `/${part.replace(/\\(.)/g, '$1')}`)
+    .join('');
 }

@@ -105,8 +105,7 @@ export class VariableTable {
     if (name === 'request_id') return this.#stored(name, newRequestId, true);
     const map = this.#maps.get(name);
     if (map !== undefined) return this.#stored(name, compileMap(map, this), !map.volatile);
-    const base =
-      this.#builtin.get(name) ?? requestFamily(name) ?? responseFamily(name) ?? upstreamFamily(name) ?? null;
+    const base = this.#builtin.get(name) ?? requestFamily(name) ?? responseFamily(name) ?? upstreamFamily(name) ?? null;
     if (this.#setNames.has(name) && name !== 'args' && name !== 'limit_rate') {
       return this.#stored(name, base ?? this.#uninitialized(name), false);
     }

@@ -134,6 +134,11 @@ export class ChunkedDecoder {
     return CHUNK_MORE;
   }
 
+  /** Bytes of the present chunk that are still to come. */
+  get left(): number {
+    return this.#left;
+  }
+
   #lenient(): boolean {
     if (this.#strict) return false;
     this.unclean = true;

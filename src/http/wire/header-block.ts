@@ -6,7 +6,7 @@
  */
 import { COLON, CR, FIELD, HTAB, LF, SP, TOKEN } from './bytes.ts';
 import { hashName, knownId, KNOWN_COUNT, sameName } from './known.ts';
-import { BAD, DONE, MORE, TOO_MANY } from './outcomes.ts';
+import { BAD, DONE, MORE, TOO_LONG, TOO_MANY } from './outcomes.ts';
 
 /** Line endings of a head (see `HeaderBlock.eol`). */
 export const EOL_UNKNOWN = 0;
@@ -45,8 +45,12 @@ export class HeaderBlock {
   /** Skip lines whose name holds a byte that no token has (`ignore_invalid_headers`), instead of refusing them. */
   skipInvalid = false;
   maxFields = 1000;
+  /** Longest field line in bytes, line end included. */
+  maxLine = Number.MAX_SAFE_INTEGER;
   /** Fields that were skipped as invalid. */
   skipped = 0;
+  /** A known name has come more than once. */
+  repeats = false;
 
   #index = new Int32Array(STRIDE * 32);
   /** First field of each known name, counted from 1; 0: absent. */
@@ -64,6 +68,7 @@ export class HeaderBlock {
     this.pos = pos;
     this.count = 0;
     this.skipped = 0;
+    this.repeats = false;
     this.eol = EOL_UNKNOWN;
     this.mixed = false;
   }
@@ -92,7 +97,7 @@ export class HeaderBlock {
 
   /**
    * Parses field lines up to the empty line. Bytes are valid before `end`.
-   * @returns `DONE` (`pos` is behind the empty line), `MORE`, `BAD` or `TOO_MANY`
+   * @returns `DONE` (`pos` is behind the empty line), `MORE`, `BAD`, `TOO_MANY` or `TOO_LONG`
    */
   parse(end: number): number {
     const buf = this.buf;
@@ -146,6 +151,7 @@ export class HeaderBlock {
       }
       while (valueEnd > valueStart && (buf[valueEnd - 1] === SP || buf[valueEnd - 1] === HTAB)) valueEnd--;
 
+      if (i - pos > this.maxLine) return TOO_LONG;
       if (valid) {
         if (this.count >= this.maxFields) return TOO_MANY;
         this.#add(pos, nameEnd, valueStart, valueEnd, hash);
@@ -174,7 +180,10 @@ export class HeaderBlock {
     index[at++] = id;
     index[at] = hash;
     this.count++;
-    if (id !== 0 && this.#first[id] === 0) this.#first[id] = this.count;
+    if (id !== 0) {
+      if (this.#first[id] === 0) this.#first[id] = this.count;
+      else this.repeats = true;
+    }
   }
 
   /** Index of the first field with the known name `id`, or -1. */
@@ -260,6 +269,15 @@ export class HeaderBlock {
   #named(i: number, lower: string): boolean {
     const start = this.nameStart(i);
     return this.nameEnd(i) - start === lower.length && sameName(lower, this.buf, start);
+  }
+
+  /** Whether the value of field `i` is exactly `text`. */
+  valueEquals(i: number, text: string): boolean {
+    const start = this.valueStart(i);
+    const { length } = text;
+    if (this.valueEnd(i) - start !== length) return false;
+    for (let k = 0; k < length; k++) if (this.buf[start + k] !== text.charCodeAt(k)) return false;
+    return true;
   }
 
   /** Whether the value of field `i` equals `lower` in any case. */

@@ -1,7 +1,7 @@
 /** The head of an HTTP/1 request: request line (RFC 9112 section 3) and header fields. Pure; strict. */
 import { CR, LF, SP, TARGET, TARGET_DOT, TARGET_FRAGMENT, TARGET_PERCENT, TARGET_QUERY, TARGET_SLASH, TOKEN } from './bytes.ts';
 import { HeaderBlock } from './header-block.ts';
-import { BAD, BAD_VERSION, DONE, MORE } from './outcomes.ts';
+import { BAD, BAD_VERSION, DONE, MORE, TOO_LONG } from './outcomes.ts';
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
@@ -35,7 +35,7 @@ export class RequestHead extends HeaderBlock {
   hostEnd = 0;
   /** The path holds `%`, `//`, `/.` or a fragment: it differs from its normal form. */
   complex = false;
-  /** 10 or 11; 9 for a request line without version (HTTP/0.9), when allowed. */
+  /** 10 or 11. */
   version = 0;
   requestLineStart = 0;
   requestLineEnd = 0;
@@ -79,6 +79,7 @@ export class RequestHead extends HeaderBlock {
     if (!this.#lineDone) {
       const result = this.#parseLine(end);
       if (result !== DONE) return result;
+      if (this.pos - this.requestLineStart > this.maxLine) return TOO_LONG;
       this.#lineDone = true;
     }
     return super.parse(end);
@@ -145,11 +146,7 @@ export class RequestHead extends HeaderBlock {
     this.pathEnd = pathEnd < 0 ? i : pathEnd;
 
     let b = buf[i]!;
-    if (b === CR || b === LF) {
-      this.version = 9;
-      this.requestLineEnd = i;
-      return this.#endLine(i, end);
-    }
+    // No version: HTTP/0.9 is not spoken, and has no header fields that could be waited for.
     if (b !== SP) return BAD;
     i++;
     if (i + 8 >= end) return this.#partialVersion(i, end);

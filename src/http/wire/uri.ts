@@ -57,39 +57,6 @@ function dotSegment(out: Uint8Array, n: number): number {
   return n;
 }
 
-/** nginx escapes in a path: controls, space, `#`, `%`, `?`, DEL and bytes above 0x7f. */
-const PLAIN_PATH = new Uint8Array(256);
-for (let b = 0x21; b < 0x7f; b++) PLAIN_PATH[b] = 1;
-PLAIN_PATH[0x23] = PLAIN_PATH[0x25] = PLAIN_PATH[0x3f] = 0;
-
-/** Escapes a path for a request line, as nginx does: controls, space, `#`, `%`, `?`, DEL and bytes above 0x7f. */
-export function escapePath(path: string): string {
-  return escapeBy(path, PLAIN_PATH);
-}
-
-const PLAIN_ARGS = PLAIN_PATH.slice();
-PLAIN_ARGS[0x26] = 0;
-PLAIN_ARGS[0x2b] = 0;
-
-/** Escapes a value that becomes part of a query (`&` and `+` too). */
-export function escapeArgs(text: string): string {
-  return escapeBy(text, PLAIN_ARGS);
-}
-
-const DIGITS = '0123456789ABCDEF';
-
-function escapeBy(text: string, plain: Uint8Array): string {
-  let i = 0;
-  while (i < text.length && plain[text.charCodeAt(i)] === 1) i++;
-  if (i === text.length) return text;
-  let out = text.slice(0, i);
-  for (; i < text.length; i++) {
-    const b = text.charCodeAt(i);
-    out += plain[b] === 1 ? text[i] : '%' + DIGITS[(b >> 4) & 15] + DIGITS[b & 15];
-  }
-  return out;
-}
-
 /** Decodes `%XX`; what is not valid stays as it is. */
 export function unescapeText(text: string): string {
   if (!text.includes('%')) return text;

@@ -5,7 +5,8 @@ import type { FieldList } from '../fields.ts';
 import type { HideTable } from '../request.ts';
 import type { ResponseHead } from './response-head.ts';
 import { STATUS_CODES } from 'node:http';
-import { H } from './known.ts';
+import type { HeaderBlock } from './header-block.ts';
+import { H, KNOWN_COUNT } from './known.ts';
 
 const STATUS_LINES: Buffer[] = [];
 for (const [code, reason] of Object.entries(STATUS_CODES)) {
@@ -15,6 +16,7 @@ for (const [code, reason] of Object.entries(STATUS_CODES)) {
 /** nginx's wording where it differs from the registry's. */
 function reasonOf(status: number, registered: string): string {
   if (status === 302) return 'Moved Temporarily';
+  if (status === 405) return 'Not Allowed';
   if (status === 413) return 'Request Entity Too Large';
   if (status === 414) return 'Request-URI Too Large';
   if (status === 416) return 'Requested Range Not Satisfiable';
@@ -75,6 +77,14 @@ function lineEndOf(block: ResponseHead, i: number): number {
   return end + 1;
 }
 
+/** Appends the trailer fields of `block` that may follow a body, less those that `hide` names. */
+export function composeTrailers(o: Output, block: HeaderBlock, hide: HideTable | null): void {
+  for (let i = 0; i < block.count; i++) {
+    if (NO_TRAILERS[block.id(i)] === 1 || hidden(block, i, hide)) continue;
+    composeField(o, block.name(i), block.value(i));
+  }
+}
+
 /** Lines that end in a bare LF are written anew. */
 function composeBlockByField(o: Output, block: ResponseHead, hide: HideTable | null): void {
   for (let i = 0; i < block.count; i++) {
@@ -87,7 +97,16 @@ function composeBlockByField(o: Output, block: ResponseHead, hide: HideTable | n
   }
 }
 
-function hidden(block: ResponseHead, i: number, hide: HideTable | null): boolean {
+/** What frames a message, routes it or tells how to read its content must stand in front (RFC 9110 section 6.5.1). */
+const NO_TRAILERS = new Uint8Array(KNOWN_COUNT);
+for (const name of [
+  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'host',
+  'content-encoding', 'content-type', 'content-range',
+] as const) {
+  NO_TRAILERS[H[name]] = 1;
+}
+
+function hidden(block: HeaderBlock, i: number, hide: HideTable | null): boolean {
   if (hide === null) return false;
   const id = block.id(i);
   if (id !== 0) return hide.ids[id] !== 0;

@@ -12,7 +12,10 @@ test('pages: wording, causes of a 400, statuses without a page', () => {
   assert.ok(pageFor(404, 'off', false).body.latin1Slice().includes(`<center>${PRODUCT}</center>`));
   assert.match(pageFor(302, 'on', false).body.latin1Slice(), /<h1>302 Found<\/h1>/);
   assert.match(pageFor(401, 'on', false).body.latin1Slice(), /401 Authorization Required/);
-  for (const [status, cause] of [[494, 'Request Header Or Cookie Too Large'], [497, 'The plain HTTP request was sent to HTTPS port']] as const) {
+  for (const [status, cause] of [
+    [494, 'Request Header Or Cookie Too Large'],
+    [497, 'The plain HTTP request was sent to HTTPS port'],
+  ] as const) {
     const page = pageFor(status, 'on', false);
     assert.equal(page.status, 400);
     assert.ok(page.body.latin1Slice().includes(`<title>400 ${cause}</title>`));

@@ -98,7 +98,12 @@ test('if: conditions, settings of its own, break', async () => {
     location /break { set $x 1; if ($arg_a) { set $x 2; break; } set $x 3; add_header X-X $x always; return 404; }
     location /file { if (-f $arg_f) { return 200 file; } if (-d $arg_f) { return 200 dir; } if (!-e $arg_f) { return 200 none; } return 200 other; }
     location /exec { if (-x $arg_f) { return 200 yes; } return 200 no; }`);
-  for (const [a, expected] of [['1', 'one'], ['2', 'two'], ['3', 'nottwo'], ['', 'nottwo']] as const) {
+  for (const [a, expected] of [
+    ['1', 'one'],
+    ['2', 'two'],
+    ['3', 'nottwo'],
+    ['', 'nottwo'],
+  ] as const) {
     assert.equal(await site.body(`/eq?a=${a}`), expected);
   }
   assert.equal(await site.body('/re?a=xQ'), 'v=Q w=noy 1=');
@@ -140,7 +145,9 @@ test('server directives run before a location is looked for; their `if` keeps th
 });
 
 test('rewrite_log tells what matched', async () => {
-  const site = await Site.server(`rewrite_log on; ${ECHO} location /a { rewrite ^/b /c; rewrite ^/a(.*)$ /echo$1 last; }`);
+  const site = await Site.server(
+    `rewrite_log on; ${ECHO} location /a { rewrite ^/b /c; rewrite ^/a(.*)$ /echo$1 last; }`,
+  );
   await site.body('/a1');
   const log = site.errors.join('');
   assert.match(log, /\[notice\] .*"\^\/b" does not match "\/a1"/);

@@ -45,8 +45,8 @@ export class MemoryChannel implements ClientChannel {
   ended = false;
   aborted = false;
   closedSilently = false;
-  /** What is held: a producer that writes to it breaks its contract. */
-  #held: { buf: Buffer; copy: Buffer } | null = null;
+  /** Nothing may be sent until the drain. */
+  #held = false;
 
   constructor(peer: ClientAddress, holds: number) {
     this.peer = peer;
@@ -76,7 +76,7 @@ export class MemoryChannel implements ClientChannel {
   }
 
   #take(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
-    if (this.#held !== null) throw new Error('sent while bytes were held');
+    if (this.#held) throw new Error('sent while bytes were held');
     if (this.ended) throw new Error('sent after the end');
     const bytes = buf === null || r.headerOnly ? Buffer.alloc(0) : Buffer.from(buf.subarray(start, end));
     this.pieces.push(bytes);
@@ -89,14 +89,16 @@ export class MemoryChannel implements ClientChannel {
     }
     if (this.holds === 0 || buf === null) return SENT;
     this.holds--;
-    const held = { buf: buf.subarray(start, end), copy: bytes };
-    this.#held = held;
+    this.#held = true;
     setImmediate(() => {
-      if (!held.buf.equals(held.copy)) throw new Error('a held buffer was written to');
-      this.#held = null;
+      this.#held = false;
       r.producer?.onDrain(r);
     });
     return HELD;
+  }
+
+  sendHeadRest(): number {
+    throw new Error('heads go out in one here');
   }
 
   sendInformational(): void {}
@@ -150,7 +152,8 @@ export class Site {
       group: {},
       tables: [],
       learnZones: {},
-      errorLog: () => new ErrorLog([{ kind: 'stderr', level: 'info' }], { stderr: (line) => void this.errors.push(line) }),
+      errorLog: () =>
+        new ErrorLog([{ kind: 'stderr', level: 'info' }], { stderr: (line) => void this.errors.push(line) }),
       accessLogs: {
         open: (path: string) => ({ write: (line: string) => void this.lines.push(`${path}: ${line}`) }),
         writeTo: (path: string, line: string) => void this.lines.push(`${path}: ${line}`),

@@ -7,7 +7,9 @@ const answering = (text: string, http = '', before = ''): Promise<Site> =>
   Site.server(`location / { ${before} return 200 "${text}"; }`, http);
 
 test('variables of the request line', async () => {
-  const site = await answering('$uri|$document_uri|$request_uri|$args|$query_string|$is_args|$request_method|$server_protocol|$request');
+  const site = await answering(
+    '$uri|$document_uri|$request_uri|$args|$query_string|$is_args|$request_method|$server_protocol|$request',
+  );
   assert.equal(
     await site.body('/a%20b/../c?x=1&y'),
     '/c|/c|/a%20b/../c?x=1&y|x=1&y|x=1&y|?|GET|HTTP/1.1|GET /a%20b/../c?x=1&y HTTP/1.1',
@@ -31,21 +33,38 @@ test('arguments: any case, the first with a value, empty ones are found', async 
 
 test('header fields are joined, cookies by semicolons; cookies are parsed as nginx parses them', async () => {
   const site = await answering('$http_x_multi|$http_cookie|$cookie_c|$http_none|$http_user_agent|$content_type');
-  const headers = ['X-Multi: 1', 'x-multi: 2', 'Cookie: cc=0; C=1', 'Cookie: c = 2 ; d=3', 'User-Agent: u', 'Content-Type: a/b'];
+  const headers = [
+    'X-Multi: 1',
+    'x-multi: 2',
+    'Cookie: cc=0; C=1',
+    'Cookie: c = 2 ; d=3',
+    'User-Agent: u',
+    'Content-Type: a/b',
+  ];
   assert.equal(await site.body('/', { headers }), '1, 2|cc=0; C=1; c = 2 ; d=3|1||u|a/b');
   const cookie = await answering('[$cookie_c]');
-  for (const [value, expected] of [['c', ''], ['c =2', '2'], ['x=1,c=2', ''], ['x;c=  3 ;', '3 ']] as const) {
+  for (const [value, expected] of [
+    ['c', ''],
+    ['c =2', '2'],
+    ['x=1,c=2', ''],
+    ['x;c=  3 ;', '3 '],
+  ] as const) {
     assert.equal(await cookie.body('/', { headers: [`Cookie: ${value}`] }), `[${expected}]`, value);
   }
 });
 
 test('addresses, names and ports', async () => {
-  const site = await answering('$host|$http_host|$server_name|$server_addr:$server_port|$remote_addr:$remote_port|$request_port$is_request_port|$scheme$https');
+  const site = await answering(
+    '$host|$http_host|$server_name|$server_addr:$server_port|$remote_addr:$remote_port|$request_port$is_request_port|$scheme$https',
+  );
   assert.equal(
     await site.body('/', { host: 'FIRST.test.:81' }),
     'first.test|FIRST.test.:81|first.test|127.0.0.1:8080|127.0.0.1:40000|81:|http',
   );
-  assert.equal(await site.body('/', { host: null, version: '1.0' }), 'first.test||first.test|127.0.0.1:8080|127.0.0.1:40000||http');
+  assert.equal(
+    await site.body('/', { host: null, version: '1.0' }),
+    'first.test||first.test|127.0.0.1:8080|127.0.0.1:40000||http',
+  );
 });
 
 test('basic user names', async () => {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { TOKEN_WITHOUT_UNDERSCORE } from '../../../src/http/wire/bytes.ts';
 import { HeaderBlock } from '../../../src/http/wire/header-block.ts';
 import { H, hashName, KNOWN_COUNT, knownName } from '../../../src/http/wire/known.ts';
-import { BAD, DONE, MORE, TOO_MANY } from '../../../src/http/wire/outcomes.ts';
+import { BAD, DONE, MORE, TOO_LONG, TOO_MANY } from '../../../src/http/wire/outcomes.ts';
 import * as s from './support.ts';
 
 function parse(text: string, set: (block: HeaderBlock) => void = () => {}, strict = true): [number, HeaderBlock] {
@@ -59,7 +59,6 @@ describe('header block', () => {
         if (result !== DONE) return;
         for (const [name, value] of s.fieldsOf(block)) {
           assert.match(name, /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
-          // eslint-disable-next-line no-control-regex -- that is the point
           assert.match(value, /^(|[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)$/);
         }
       }),
@@ -121,6 +120,11 @@ describe('header block', () => {
     const lines = 'a: b\r\n'.repeat(10);
     assert.equal(parse(`${lines}\r\n`, (b) => (b.maxFields = 10))[0], DONE);
     assert.equal(parse(`${lines}a: b\r\n\r\n`, (b) => (b.maxFields = 10))[0], TOO_MANY);
+  });
+
+  test('lines are bounded', () => {
+    assert.equal(parse(`a: ${'b'.repeat(95)}\r\n\r\n`, (b) => (b.maxLine = 100))[0], DONE);
+    assert.equal(parse(`a: ${'b'.repeat(96)}\r\n\r\n`, (b) => (b.maxLine = 100))[0], TOO_LONG);
   });
 
   test('a known field is found wherever it stands, however many there are', () => {

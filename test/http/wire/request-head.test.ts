@@ -84,7 +84,6 @@ describe('request head', () => {
     ['GET //a HTTP/1.1\r\n\r\n', { complex: true }],
     ['GET /a/.b HTTP/1.1\r\n\r\n', { complex: true }],
     ['GET /a.b/c?/../%//./ HTTP/1.1\r\n\r\n', { complex: false }],
-    ['GET /\r\n\r\n', { version: 9 }],
     // A fragment is no part of path or query (nginx: ngx_http_parse_complex_uri); the target goes on as it was sent.
     ['GET /a#b HTTP/1.1\r\n\r\n', { target: '/a#b', complex: true }],
     ['GET /a#b?c HTTP/1.1\r\n\r\n', { target: '/a#b?c', complex: true, args: null }],
@@ -126,6 +125,8 @@ describe('request head', () => {
     ['GET / HTTP/1.10\r\n\r\n', BAD],
     ['GET / HTTP/01.1\r\n\r\n', BAD],
     ['GET / HTTP/1.1\r\nA: b\n\r\n', BAD],
+    ['GET /\r\n', BAD],
+    ['GET /\n', BAD],
     ['GET / HTTP/2.0\r\n\r\n', BAD_VERSION],
     ['GET / HTTP/0.9\r\n\r\n', BAD_VERSION],
     ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', BAD],

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { escapeArgs, escapePath, normalPath, unescapeText } from '../../../src/http/wire/uri.ts';
+import { escapeArgs, escapeUri } from '../../../src/http/wire/escape.ts';
+import { normalPath, unescapeText } from '../../../src/http/wire/uri.ts';
 import * as s from './support.ts';
 
 function normal(path: string, merge = true): string | null {
@@ -48,7 +49,7 @@ describe('normal form of a path', () => {
         if (once === null) return;
         assert.ok(once.startsWith('/'));
         assert.doesNotMatch(once, /\/\.{1,2}(\/|$)|\/\//);
-        assert.equal(normal(escapePath(once)), once);
+        assert.equal(normal(escapeUri(once)), once);
       }),
       { numRuns: 3000 },
     );
@@ -94,7 +95,7 @@ describe('escaping', () => {
   test('a path can be read back, and holds no byte that ends a target', () => {
     fc.assert(
       fc.property(any, (text) => {
-        const escaped = escapePath(text);
+        const escaped = escapeUri(text);
         assert.match(escaped, /^[\x21-\x7e]*$/);
         assert.doesNotMatch(escaped, /[?#]/);
         assert.equal(unescapeText(escaped), text);

@@ -1,0 +1,68 @@
+/** What a server tells the proxy by `X-Accel-…` fields (ngx_http_upstream_process_headers). */
+import type { ProxyConfig } from '../../config/model.ts';
+import type { HttpRequest } from '../request.ts';
+import * as engine from '../engine.ts';
+import { logRequest } from '../request-log.ts';
+import { H } from '../wire/known.ts';
+import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
+import { unescapeText } from '../wire/uri.ts';
+import type { CookieRewriter } from './cookies.ts';
+
+/** Which of the fields a location listens to (`proxy_ignore_headers`). */
+export interface Acceleration {
+  redirect: boolean;
+  limitRate: boolean;
+}
+
+export function acceleration(config: ProxyConfig): Acceleration {
+  const ignored = new Set(config.ignoreHeaders.map((name) => name.toLowerCase()));
+  return { redirect: !ignored.has('x-accel-redirect'), limitRate: !ignored.has('x-accel-limit-rate') };
+}
+
+/** `X-Accel-Limit-Rate`: bytes a second for this answer; 0 turns the location's own limit off. */
+export function limitRate(r: HttpRequest, head: ResponseHead): void {
+  const value = head.get(H['x-accel-limit-rate']);
+  if (value !== null && /^\d{1,15}$/.test(value)) r.limitRate = Number(value);
+}
+
+/** Fields that go over to what an X-Accel-Redirect leads to, besides `Content-Type` and cookies. */
+const KEPT = ['content-disposition', 'cache-control', 'expires', 'accept-ranges'];
+
+/** Answers with another location instead. The server's connection must have been given up; `head` is a copy. */
+export function accelRedirect(r: HttpRequest, head: ResponseHead, cookies: CookieRewriter | null): void {
+  const type = head.get(H['content-type']);
+  if (type !== null) r.contentType = type;
+  for (let i = head.first(H['set-cookie']); i >= 0; i = head.next(i)) {
+    const value = head.value(i);
+    r.fields.add('Set-Cookie', cookies?.rewrite(r, value) ?? value);
+  }
+  for (const name of KEPT) for (let i = head.find(name); i >= 0; i = head.find(name, i)) r.fields.add(head.name(i), head.value(i));
+
+  const to = head.get(H['x-accel-redirect']) ?? '';
+  if (to.startsWith('@')) {
+    engine.namedLocation(r, to);
+    return;
+  }
+  const target = safeUri(to);
+  if (target === null) {
+    logRequest(r, 'error', `unsafe URI "${to}" was detected`);
+    engine.finalize(r, 404);
+    return;
+  }
+  if (r.method !== METHOD_HEAD) {
+    r.method = METHOD_GET;
+    r.internalMethod = 'GET';
+  }
+  engine.internalRedirect(r, target.uri, target.args);
+}
+
+/** Splits and decodes a URI that a server sent; null when it is empty or climbs (ngx_http_parse_unsafe_uri). */
+function safeUri(text: string): { uri: string; args: string } | null {
+  const question = text.indexOf('?');
+  const path = question < 0 ? text : text.slice(0, question);
+  const uri = unescapeText(path);
+  if (uri === '' || uri.includes('\0')) return null;
+  if (path.split('/').includes('..') || uri.split('/').includes('..')) return null;
+  return { uri, args: question < 0 ? '' : text.slice(question + 1) };
+}

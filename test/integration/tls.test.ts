@@ -1,0 +1,153 @@
+/** TLS on both sides: listeners with SNI and client certificates, servers that are verified. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { answering, Backend, ok } from '../helpers/backend.ts';
+import { ask, Client, compose, raw } from '../helpers/client.ts';
+import { Headrace } from '../helpers/headrace.ts';
+import { field, text } from '../helpers/http1.ts';
+import { findProgram, inCi } from '../helpers/requires.ts';
+import { suiteScope, until } from '../helpers/wait.ts';
+
+const openssl = findProgram('openssl');
+const skip = openssl === null && !inCi() ? 'openssl is not installed' : false;
+const scope = suiteScope(after);
+
+describe('TLS', { skip }, () => {
+  let h: Headrace;
+  let backend: Backend;
+  let dir: string;
+  const file = (name: string): string => join(dir, name);
+  const pem = (name: string): Buffer => readFileSync(file(name));
+
+  /** A key and a certificate for `name`, signed by the test's own authority. */
+  function issue(file_: string, name: string): void {
+    const run = (...args: string[]): void => void execFileSync(openssl!, args, { cwd: dir, stdio: 'pipe' });
+    run('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${file_}.key`, '-out', `${file_}.csr`, '-subj', `/CN=${name}`);
+    writeFileSync(join(dir, `${file_}.ext`), `subjectAltName=DNS:${name}\n`);
+    run('x509', '-req', '-in', `${file_}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-out', `${file_}.crt`, '-extfile', `${file_}.ext`);
+  }
+
+  before(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'headrace-tls-'));
+    scope.after(() => rmSync(dir, { recursive: true, force: true }));
+    execFileSync(openssl!, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=Test CA'], { cwd: dir, stdio: 'pipe' });
+    for (const [f, name] of [['one', 'one.test'], ['two', 'two.test'], ['new', 'one.test'], ['backend', 'backend.test'], ['client', 'someone']] as const) issue(f, name);
+    backend = await Backend.start(
+      scope,
+      answering((r, c) => ok(`${(c.socket as TLSSocket).servername || '-'} ${r.target}`)),
+      { tls: { key: pem('backend.key'), cert: pem('backend.crt'), ca: pem('ca.crt'), requestCert: true, rejectUnauthorized: false } },
+    );
+    h = await Headrace.start(scope, configuration('one'));
+  });
+
+  const configuration = (certificate: string) => ({ port }: { port: (name: string) => number }): string => {
+    const s = `https://127.0.0.1:${backend.port}`;
+    return `
+    upstream secure { server 127.0.0.1:${backend.port}; keepalive 4; }
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    server {
+      listen 127.0.0.1:${port('tls')} ssl;
+      server_name one.test;
+      ssl_certificate ${file(`${certificate}.crt`)}; ssl_certificate_key ${file(`${certificate}.key`)};
+      location / { return 200 "one $ssl_protocol $ssl_server_name $scheme $https"; }
+      location /up/ { proxy_pass http://127.0.0.1:${port('plain')}/; }
+    }
+    server {
+      listen 127.0.0.1:${port('tls')} ssl;
+      server_name two.test;
+      ssl_certificate ${file('two.crt')}; ssl_certificate_key ${file('two.key')};
+      location / { return 200 "two $host"; }
+    }
+    server {
+      listen 127.0.0.1:${port('clients')} ssl;
+      ssl_certificate ${file('one.crt')}; ssl_certificate_key ${file('one.key')};
+      ssl_client_certificate ${file('ca.crt')};
+      ssl_verify_client on;
+      location / { return 200 "$ssl_client_verify $ssl_client_s_dn"; }
+    }
+    server {
+      listen 127.0.0.1:${port('plain')};
+      location / { return 200 plain; }
+      location /unverified/ { proxy_pass ${s}/; }
+      location /sni/ { proxy_ssl_server_name on; proxy_ssl_name backend.test; proxy_pass ${s}/; }
+      location /verified/ { proxy_ssl_verify on; proxy_ssl_trusted_certificate ${file('ca.crt')}; proxy_ssl_name backend.test; proxy_ssl_server_name on; proxy_pass ${s}/; }
+      location /wrongname/ { proxy_ssl_verify on; proxy_ssl_trusted_certificate ${file('ca.crt')}; proxy_ssl_name other.test; proxy_pass ${s}/; }
+      location /wrongca/ { proxy_ssl_verify on; proxy_ssl_trusted_certificate ${file('two.crt')}; proxy_ssl_name backend.test; proxy_pass ${s}/; }
+      location /group/ { proxy_ssl_server_name on; proxy_ssl_name $arg_n; proxy_pass https://secure/; }
+      location /nottls/ { proxy_pass https://127.0.0.1:${port('plain')}/; }
+    }`;
+  };
+
+  const secure = (servername: string, more = {}) => ({ client: { tls: { servername, ca: [pem('ca.crt')], ...more } } });
+
+  test('the certificate is that of the name asked for', async (t) => {
+    for (const [name, body] of [['one.test', /^one TLSv1\.[23] one\.test https on$/], ['two.test', /^two two\.test$/]] as const) {
+      const r = await ask(t, h.port('tls'), '/', { fields: [`Host: ${name}`], client: { tls: { servername: name, ca: [pem('ca.crt')], rejectUnauthorized: true } } });
+      assert.match(text(r), body);
+    }
+    // An unknown name gets the default server's.
+    const client = await Client.connect(t, h.port('tls'), { tls: { servername: 'none.test' } });
+    assert.equal((client.socket as TLSSocket).getPeerCertificate().subject.CN, 'one.test');
+  });
+
+  test('keep-alive, pipelining and large answers over TLS', async (t) => {
+    const client = await Client.connect(t, h.port('tls'), { tls: { servername: 'one.test' } });
+    await client.send(Buffer.concat([compose('/up/a'), compose('/up/b'), compose('/', { fields: ['Host: one.test'] })]));
+    assert.deepEqual([text(await client.response()), text(await client.response())], ['plain', 'plain']);
+    assert.match(text(await client.response()), /^one /);
+  });
+
+  test('plain HTTP on the TLS port is told so', async (t) => {
+    const answer = await raw(t, h.port('tls'), 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    // nginx: 400 "The plain HTTP request was sent to HTTPS port".
+    if (answer !== '') assert.match(answer, /^HTTP\/1\.1 400 /);
+  });
+
+  test('client certificates', async (t) => {
+    const without = await ask(t, h.port('clients'), '/', secure('one.test'));
+    assert.equal(without.status, 400);
+    const withOne = await ask(t, h.port('clients'), '/', secure('one.test', { key: pem('client.key'), cert: pem('client.crt') }));
+    assert.equal(text(withOne), 'SUCCESS CN=someone', h.errorLog());
+  });
+
+  test('a server over TLS: unverified, by name, verified', async (t) => {
+    assert.equal(text(await ask(t, h.port('plain'), '/unverified/x')), '- /x');
+    assert.equal(text(await ask(t, h.port('plain'), '/sni/x')), 'backend.test /x');
+    assert.equal(text(await ask(t, h.port('plain'), '/verified/x')), 'backend.test /x');
+    assert.equal((await ask(t, h.port('plain'), '/wrongname/x')).status, 502);
+    assert.equal((await ask(t, h.port('plain'), '/wrongca/x')).status, 502);
+    assert.equal((await ask(t, h.port('plain'), '/nottls/x')).status, 502);
+    await h.logged(/upstream SSL certificate (verify error|does not match)/);
+  });
+
+  test('idle connections of one name are not used for another', async (t) => {
+    assert.equal(text(await ask(t, h.port('plain'), '/group/x?n=one.test')), 'one.test /x?n=one.test');
+    assert.equal(text(await ask(t, h.port('plain'), '/group/x?n=two.test')), 'two.test /x?n=two.test');
+    const before = backend.connections.length;
+    assert.equal(text(await ask(t, h.port('plain'), '/group/y?n=one.test')), 'one.test /y?n=one.test');
+    assert.equal(backend.connections.length, before);
+  });
+
+  test('a reload brings new certificates, connections go on', async (t) => {
+    const old = await Client.connect(t, h.port('tls'), { tls: { servername: 'one.test' } });
+    const serial = (client: Client): string => (client.socket as TLSSocket).getPeerCertificate().serialNumber;
+    h.configure(configuration('new'));
+    h.signal('SIGHUP');
+    await until('the new certificate', async () => {
+      const client = await Client.connect(t, h.port('tls'), { tls: { servername: 'one.test' } });
+      const now = serial(client);
+      client.destroy();
+      return now !== serial(old);
+    });
+    await old.send(compose('/', { fields: ['Host: one.test'] }));
+    const r = await old.response();
+    assert.equal(r.status, 200);
+    assert.notEqual(field(r, 'content-length'), null);
+  });
+});
