@@ -8,6 +8,7 @@ import { createTable } from '../upstream/table/create.ts';
 import { reclaimWorker } from '../upstream/table/reclaim.ts';
 import { reloadTable } from '../upstream/table/reload.ts';
 import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
+import { createTraffic } from '../observe/traffic.ts';
 import type { GenerationData } from '../worker/protocol.ts';
 
 /** Tables have room for this many worker threads, so that a reload may raise their number and keep all state. */
@@ -39,6 +40,7 @@ export function needsResolving({ config }: Generation): boolean {
 
 export class Generations {
   #lastId = 0;
+  readonly #traffic = createTraffic();
   #current: Generation | null = null;
   readonly #draining = new Map<number, Draining>();
 
@@ -85,6 +87,7 @@ export class Generations {
       config: { ...config, sources: [] },
       tables,
       learnZones,
+      traffic: this.#traffic,
     };
     return { data, config, maxWorkers };
   }

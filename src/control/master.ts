@@ -7,7 +7,7 @@ import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
 import { claimAddresses, newAddresses, removeSockets } from './addresses.ts';
-import { saveCompileCache } from './compile-cache.ts';
+import { saveCompileCache } from '../worker/compile-cache.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
 import type { EarlyWorkers } from './early-workers.ts';
 import { type Generation, Generations, needsResolving } from './generations.ts';

@@ -9,9 +9,11 @@ import type { GroupEnv } from '../upstream/group.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
+import { traffic } from '../observe/traffic.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
 import { staticHandler } from './handlers/static.ts';
+import { stubStatus } from './handlers/stub-status.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
 import { UpstreamGroup } from './proxy/group.ts';
@@ -42,6 +44,8 @@ export interface HttpRuntime {
   /** By canonical address. */
   listens: Map<string, ListenRuntime>;
   groups: UpstreamGroup[];
+  /** Lets go of log files and senders: the generation's last request is over. */
+  close(): void;
 }
 
 export function compileHttp(id: number, config: Config, http: HttpConfig, env: CompileEnv): HttpRuntime {
@@ -63,7 +67,7 @@ class Compiler {
     this.#config = config;
     this.#http = http;
     this.#env = env;
-    this.#variables = new VariableTable(http, { prefix: config.prefix });
+    this.#variables = new VariableTable(http, { prefix: config.prefix, connections: () => traffic.totals() });
     this.#book = new TargetBook(env.group, this.#variables);
     this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
@@ -74,7 +78,7 @@ class Compiler {
     for (const server of this.#http.servers) this.#generation.servers.push(this.#server(server));
     const listens = new Map<string, ListenRuntime>();
     for (const listen of this.#http.listens) listens.set(listen.address, this.#listen(listen));
-    return { generation: this.#generation, listens, groups: this.#groups };
+    return { generation: this.#generation, listens, groups: this.#groups, close: () => this.#accessLogs.close() };
   }
 
   #group(upstream: HttpConfig['upstreams'][number], index: number): UpstreamGroup {
@@ -147,7 +151,7 @@ class Compiler {
         return (r) => proxy(r, plan);
       }
       case 'stub_status':
-        return staticHandler(loc, this.#variables);
+        return stubStatus;
       default:
         return staticHandler(loc, this.#variables);
     }

@@ -10,6 +10,8 @@ const TICK_MS = 20;
 const SLOTS = 512;
 const MASK = SLOTS - 1;
 const NEVER = Number.POSITIVE_INFINITY;
+/** The thread stood still when it is so many ticks behind. */
+const LATE_TICKS = 5;
 
 /** A node of a slot's ring; embed one per thing that can time out. */
 export class Timer {
@@ -85,9 +87,21 @@ class TimerWheel {
   #start(): void {
     this.#origin = clock.now;
     this.#tick = 0;
-    this.#handle = setInterval(() => this.#run(), TICK_MS);
+    this.#handle = setInterval(() => this.#wake(), TICK_MS);
     this.#handle.unref();
   }
+
+  /**
+   * Node runs timers before it polls. After a stall (a paused machine, a long collection) what has come meanwhile must
+   * be looked at first, as nginx does: it came in time, we were late.
+   */
+  #wake(): void {
+    clock.resync();
+    if (clock.now - this.#origin - this.#tick * TICK_MS < LATE_TICKS * TICK_MS) this.#run();
+    else setImmediate(this.#late);
+  }
+
+  readonly #late = (): void => this.#run();
 
   #run(): void {
     clock.resync();

@@ -61,6 +61,8 @@ export class AccessLogFile {
   #waiting: Uint8Array | null = null;
   #reportedMs = -Infinity;
   #lost = 0;
+  #users = 0;
+  onUnused: (() => void) | null = null;
 
   constructor(file: AppendFile, options: AccessLogOptions, hooks: AccessLogHooks) {
     this.path = file.path;
@@ -69,6 +71,16 @@ export class AccessLogFile {
     this.#hooks = hooks;
     this.#gzip = options.gzipLevel > 0 ? openGzip(options.gzipLevel, (member) => this.#put(member)) : null;
     if (file.failure !== null) this.#report(file.failure);
+  }
+
+  retain(): this {
+    this.#users++;
+    return this;
+  }
+
+  /** One less logs here. */
+  release(): void {
+    if (--this.#users === 0) this.onUnused?.();
   }
 
   /** Writes that were lost because the disk, a pipe or the compressor did not take them. */
@@ -183,13 +195,17 @@ export class AccessLogs {
 
   /**
    * The log of a constant path; asked for once when a configuration is loaded. The same path with the same options
-   * is the same log: lines keep their order.
+   * is the same log: lines keep their order. Pair with `release()`: the last one that lets go closes it.
    */
   open(path: string, options: AccessLogOptions): AccessLogFile {
     const key = `${options.bufferSize} ${options.flushMs} ${options.gzipLevel} ${path}`;
     let file = this.#files.get(key);
-    if (file === undefined) this.#files.set(key, (file = new AccessLogFile(shareFile(path), options, this.#hooks)));
-    return file;
+    if (file === undefined) {
+      const made = new AccessLogFile(shareFile(path), options, this.#hooks);
+      made.onUnused = () => this.#files.delete(key) && made.close();
+      this.#files.set(key, (file = made));
+    }
+    return file.retain();
   }
 
   /**

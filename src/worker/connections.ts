@@ -9,6 +9,7 @@ import { protocolRange } from '../http/proxy/tls.ts';
 import { acceptTls, secureContext } from '../net/tls-server.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
+import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 
 const UNIX_BYTES = new Uint8Array(0);
 
@@ -105,6 +106,7 @@ function makeContext(ssl: SslServerConfig): ServerTls {
 /** What is known of a TLS connection; read when somebody asks. */
 class SocketTls implements TlsInfo {
   readonly #socket: TLSSocket;
+  #verify = '';
   constructor(socket: TLSSocket) {
     this.#socket = socket;
   }
@@ -133,8 +135,13 @@ class SocketTls implements TlsInfo {
   }
   get clientVerify(): string {
     if (this.clientCertificate === null) return 'NONE';
-    const error: unknown = this.#socket.authorizationError;
-    return this.#socket.authorized ? 'SUCCESS' : `FAILED:${String(error)}`;
+    if (this.#verify === '') {
+      // `authorized` is set by tls.Server only; a socket of our own has to be asked as that does. No handle, no proof.
+      const handle = (this.#socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })._handle;
+      const error = handle == null ? new Error('connection is closed') : handle.verifyError();
+      this.#verify = error == null ? 'SUCCESS' : `FAILED:${error.message}`;
+    }
+    return this.#verify;
   }
   get clientCertificate(): TlsInfo['clientCertificate'] {
     const x509 = this.#socket.getPeerX509Certificate();
@@ -154,17 +161,20 @@ class SocketTls implements TlsInfo {
 
 /** A connection was accepted on a plain address. */
 export function acceptPlain(listen: HttpListen, socket: Socket, transport: Transport | null): void {
+  traffic.row[ACCEPTED]!++;
   const unix = listen.config.kind === 'unix';
   new Http1Connection(transport ?? new Transport(socket, null), listen, addressOf(socket, unix), null);
 }
 
 /** A connection was accepted on an `ssl` address. */
 export function acceptSecure(listen: HttpListen, socket: Socket, tls: TlsChooser): void {
+  traffic.row[ACCEPTED]!++;
   const unix = listen.config.kind === 'unix';
   const address = addressOf(socket, unix);
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
   acceptTls(socket, tls, timeout, (secure, error) => {
     if (secure === null) {
+      traffic.row[CLOSED]!++;
       if (error !== null) listen.log('info', `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking`, address.text);
       return;
     }

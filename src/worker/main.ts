@@ -1,7 +1,6 @@
 /** A worker thread: listens, carries traffic, and takes generations from the main thread (see protocol.ts). */
 import { parentPort, workerData } from 'node:worker_threads';
 import { unlinkSync } from 'node:fs';
-import type { ErrorLogTarget } from '../config/model.ts';
 import { ResolverPool } from '../discovery/resolver-pool.ts';
 import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
@@ -13,10 +12,16 @@ import { AccessLogs } from '../observe/access-log-writer.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 import { ErrorLog } from '../observe/error-log.ts';
+import { traffic } from '../observe/traffic.ts';
 import { acceptPlain, acceptSecure, TlsTable } from './connections.ts';
+import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
+import { ErrorLogPool, Resources } from './resources.ts';
 
 const init = workerData as WorkerInit;
+
+/** The cache of compiled code is written this long after the first commit, when nobody waits for it. */
+const CACHE_DELAY_MS = 2000;
 
 /** An address that this worker listens on. */
 interface Bound {
@@ -29,6 +34,9 @@ interface Bound {
 interface Prepared {
   id: number;
   runtime: HttpRuntime | null;
+  resources: Resources;
+  /** worker_shutdown_timeout; 0: none. */
+  shutdownTimeoutMs: number;
   /** By key of `keyOf`: bound for this generation only. */
   fresh: Map<string, Bound>;
   tls: Map<string, TlsTable>;
@@ -43,45 +51,46 @@ class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
   readonly #accessLogs = new AccessLogs({ onFailure: (message) => this.#log.alert(message) });
-  readonly #logs = new Map<string, ErrorLog>();
+  readonly #logs = new ErrorLogPool();
   readonly #env = { workerId: init.workerId, clock: { now: () => clock.wall }, random: Math.random };
   readonly #resolvers = new ResolverPool({ clock: { ms: () => clock.update() }, log: (level, message) => this.#log.write(level, message) });
   #log: ErrorLog = new ErrorLog([{ kind: 'file', path: init.errorLogPath, level: 'error' }]);
   #prepared: Prepared | null = null;
-  #current: HttpRuntime | null = null;
+  #current: Prepared | null = null;
+  #killTimer: NodeJS.Timeout | null = null;
 
   async prepare(data: GenerationData): Promise<void> {
     let prepared: Prepared | null = null;
+    const resources = new Resources(this.#logs, this.#resolvers);
+    traffic.use(data.traffic, init.workerId);
     try {
-      prepared = { id: data.id, runtime: this.#compile(data), fresh: new Map(), tls: new Map() };
+      const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
+      const runtime = this.#compile(data, resources);
+      prepared = { id: data.id, runtime, resources, shutdownTimeoutMs, fresh: new Map(), tls: new Map() };
       await this.#bind(prepared);
       this.#prepared = prepared;
       say({ type: 'prepared', id: data.id });
     } catch (error) {
       if (prepared !== null) for (const bound of prepared.fresh.values()) bound.listener.close();
+      resources.release();
       say({ type: 'refused', id: data.id, message: (error as Error).message });
     }
   }
 
-  #compile(data: GenerationData): HttpRuntime | null {
+  #compile(data: GenerationData, resources: Resources): HttpRuntime | null {
     const { config } = data;
-    this.#errorLog(config.main.errorLog);
+    resources.errorLog(config.main.errorLog);
     if (config.http === null) return null;
-    return compileHttp(data.id, config, config.http, {
+    const runtime = compileHttp(data.id, config, config.http, {
       group: this.#env,
       tables: data.tables,
       learnZones: data.learnZones,
-      errorLog: (targets) => this.#errorLog(targets),
+      errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
-      resolver: (resolver) => this.#resolvers.acquire(resolver).resolver,
+      resolver: (resolver) => resources.resolver(resolver),
     });
-  }
-
-  #errorLog(targets: ErrorLogTarget[]): ErrorLog {
-    const key = JSON.stringify(targets);
-    let log = this.#logs.get(key);
-    if (log === undefined) this.#logs.set(key, (log = new ErrorLog(targets)));
-    return log;
+    resources.add(() => runtime.close());
+    return runtime;
   }
 
   async #bind(prepared: Prepared): Promise<void> {
@@ -99,17 +108,19 @@ class HttpWorker {
 
   #makeBound(runtime: ListenRuntime, tls: TlsTable | null): Bound {
     const listen = new HttpListen(runtime, this.#connections);
-    const { kind, host, port, ipv6only, backlog } = runtime.config;
-    const bound: Bound = {
-      listen,
-      tls,
-      listener: new Listener({ kind, host, port, ipv6only, backlog }, tls !== null, (socket, transport) => {
-        clock.update();
-        if (bound.tls !== null) acceptSecure(listen, socket, bound.tls);
-        else acceptPlain(listen, socket, transport);
-      }),
-    };
+    const bound: Bound = { listen, tls, listener: this.#listener(runtime, listen, () => bound.tls) };
     return bound;
+  }
+
+  /** `tls`: asked for with each connection, for a reload replaces it. */
+  #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => TlsTable | null): Listener {
+    const { kind, host, port, ipv6only, backlog, ssl } = runtime.config;
+    return new Listener({ kind, host, port, ipv6only, backlog }, ssl, (socket, transport) => {
+      clock.update();
+      const table = tls();
+      if (table !== null) acceptSecure(listen, socket, table);
+      else acceptPlain(listen, socket, transport);
+    });
   }
 
   async #listen(bound: Bound, runtime: ListenRuntime): Promise<void> {
@@ -122,7 +133,7 @@ class HttpWorker {
         throw new Error(failedText(`bind() to ${config.address}`, error), { cause: error });
       }
       unlinkSync(config.host);
-      bound.listener = this.#makeBound(runtime, bound.tls).listener;
+      bound.listener = this.#listener(runtime, bound.listen, () => bound.tls);
       await bound.listener.listen();
     }
   }
@@ -132,7 +143,8 @@ class HttpWorker {
     if (prepared === null || prepared.id !== id) return;
     this.#prepared = null;
     const previous = this.#current;
-    this.#current = prepared.runtime;
+    if (previous === null) setTimeout(saveCompileCache, CACHE_DELAY_MS).unref();
+    this.#current = prepared;
     if (prepared.runtime !== null) this.#log = prepared.runtime.generation.log;
     for (const [key, bound] of prepared.fresh) this.#bound.set(key, bound);
     const wanted = new Map<string, ListenRuntime>();
@@ -152,14 +164,23 @@ class HttpWorker {
   }
 
   /** Tells when the last request of a replaced generation has ended; its idle connections to servers close. */
-  #drain(previous: HttpRuntime): void {
-    const { generation } = previous;
-    for (const group of previous.groups) group.idle?.closeAll();
+  #drain({ runtime, resources, shutdownTimeoutMs }: Prepared): void {
+    if (runtime === null) {
+      resources.release();
+      return;
+    }
+    const { generation, groups } = runtime;
+    for (const group of groups) group.idle?.closeAll();
     const drained = (): void => {
       generation.onDrained = null;
-      for (const group of previous.groups) group.idle?.closeAll();
+      for (const group of groups) group.idle?.closeAll();
+      // Who is told of the last request's end may still want to log.
+      setImmediate(() => resources.release());
       say({ type: 'drained', id: generation.id });
     };
+    if (shutdownTimeoutMs > 0) {
+      setTimeout(() => this.#connections.each((connection) => connection.expire(generation)), shutdownTimeoutMs);
+    }
     if (generation.active === 0) drained();
     else generation.onDrained = drained;
   }
@@ -167,13 +188,16 @@ class HttpWorker {
   abandon(id: number): void {
     if (this.#prepared === null || this.#prepared.id !== id) return;
     for (const bound of this.#prepared.fresh.values()) bound.listener.close();
+    this.#prepared.resources.release();
     this.#prepared = null;
   }
 
   reopen(): void {
+    this.#accessLogs.prepareReopen();
     for (const failure of reopenFiles()) this.#log.emerg(failure);
   }
 
+  /** A second call may shorten the time. */
   quit(timeoutMs: number): void {
     for (const bound of this.#bound.values()) bound.listener.close();
     this.#bound.clear();
@@ -188,7 +212,9 @@ class HttpWorker {
       finish();
       return;
     }
-    if (timeoutMs > 0) setTimeout(() => this.#connections.each((connection) => connection.kill()), timeoutMs);
+    if (timeoutMs === 0) return;
+    if (this.#killTimer !== null) clearTimeout(this.#killTimer);
+    this.#killTimer = setTimeout(() => this.#connections.each((connection) => connection.kill()), timeoutMs);
   }
 }
 

@@ -17,6 +17,8 @@ export interface GenerationData {
   tables: SharedArrayBuffer[];
   /** Shared sticky-learn session tables by zone name. */
   learnZones: Record<string, SharedArrayBuffer>;
+  /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */
+  traffic: SharedArrayBuffer;
 }
 
 /** `workerData` of a worker thread. */

@@ -17,6 +17,7 @@ export class ChaosBackend {
   requests = 0;
   #mood: Mood = 'good';
   readonly #sockets = new Set<Socket>();
+  readonly #hanging = new Set<Socket>();
   #server: Server;
 
   private constructor() {
@@ -42,13 +43,22 @@ export class ChaosBackend {
     this.#mood = mood;
   }
 
+  /** Answers the requests that hang. */
+  answerAll(): void {
+    for (const socket of this.#hanging) socket.write(OK);
+    this.#hanging.clear();
+  }
+
   #makeServer(): Server {
     return createServer((socket) => {
       this.#sockets.add(socket);
       socket.setNoDelay(true);
       socket.setEncoding('latin1');
       socket.on('error', () => {});
-      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        this.#hanging.delete(socket);
+      });
       let rest = '';
       socket.on('data', (data: string) => {
         rest += data;
@@ -79,6 +89,7 @@ export class ChaosBackend {
         socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
         return;
       default:
+        this.#hanging.add(socket);
     }
   }
 

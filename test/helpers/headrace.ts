@@ -1,6 +1,6 @@
 /** Starts the real program with a configuration in a directory of its own, and ends it by its process id. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -164,6 +164,11 @@ export class Headrace implements Place {
   memory(): number {
     const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'latin1'));
     return match === null ? 0 : Number(match[1]) * 1024;
+  }
+
+  /** How many descriptors the process holds. */
+  descriptors(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
   /** Asks it to leave, then makes it. */

@@ -318,6 +318,17 @@ describe('failures', () => {
     });
   }
 
+  test('a body is sent again whole, from memory and from a file', async () => {
+    for (const size of [10, 20_000, 3 * MEGABYTE]) {
+      const body = Buffer.alloc(size, 'r');
+      for (const target of ['/deadfirst/x', '/unsafe/x']) {
+        const r = await get(target, { method: 'POST', body });
+        assert.equal(r.status, 200);
+        assert.ok(r.body.equals(Buffer.concat([Buffer.from('POST /x '), body])), `${target} ${size}`);
+      }
+    }
+  });
+
   test('no answer in time', async () => {
     await withScript(async (c) => void (await c.request()), async () => {
       assert.equal((await get('/s/short/x')).status, 504);
@@ -463,6 +474,34 @@ describe('clients that leave', () => {
       assert.equal(c.error, null);
     });
   });
+});
+
+test('no descriptor is left behind by clients and servers that leave at any point', async (t) => {
+  scripted.script = async (c) => {
+    const n = c.number % 5;
+    if (n === 0) return c.reset();
+    await c.head();
+    if (n === 1) return c.reset();
+    await c.send('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc');
+    if (n === 2) c.reset();
+    if (n === 3) c.end();
+  };
+  const round = async (): Promise<void> => {
+    const clients = await Promise.all(Array.from({ length: 40 }, () => Client.connect(t, h.port('main'))));
+    await Promise.all(clients.map(async (client, i) => {
+      const body = i % 2 === 0 ? '' : 'Content-Length: 100\r\n';
+      const head = `${i % 2 === 0 ? 'GET' : 'POST'} /s/${i % 3 === 0 ? 'streamed/' : ''}x HTTP/1.1\r\nHost: a\r\n${body}\r\n`;
+      await client.send(i % 7 === 0 ? head.slice(0, -3) : `${head}${body === '' ? '' : 'abc'}`);
+      if (i % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (i % 2 === 0) client.reset();
+      else client.destroy();
+    }));
+    await until('servers to be left', () => scripted.open === 0);
+  };
+  await round();
+  const before = h.descriptors();
+  for (let i = 0; i < 5; i++) await round();
+  await until(() => `descriptors to be ${before} again: ${h.descriptors()}`, () => h.descriptors() <= before + 2);
 });
 
 test('$upstream_ variables', async () => {

@@ -17,7 +17,12 @@ const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some((a)
 before(async () => {
   backend = await Backend.start(
     scope,
-    answering((r) => {
+    answering(async (r, c) => {
+      if (r.target === '/trailers-late') {
+        await c.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+        for (const byte of '0\r\nX-Sum: 5\r\n\r\n') await c.send(byte);
+        return null;
+      }
       if (r.target === '/chunked') return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n';
       if (r.target === '/trailers') return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n';
       return r.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n' : ok(`${r.method} ${r.target} ${r.body.toString('latin1')}`);
@@ -41,6 +46,7 @@ before(async () => {
       location /never { keepalive_timeout 0; return 200 never; }
       location /any-size { client_max_body_size 0; proxy_pass http://u; }
       location /no-chunks { chunked_transfer_encoding off; proxy_pass http://u/chunked; }
+      location /passed/ { proxy_pass_trailers on; proxy_pass http://u/; }
       location /old/ { proxy_http_version 1.0; proxy_pass http://u/; }
     }
     server {
@@ -144,6 +150,20 @@ describe('framing', () => {
     assert.equal(text(r), 'hello');
     // Unless proxy_pass_trailers says so, they stay here.
     assert.deepEqual(r.trailers, []);
+    for (const target of ['/passed/trailers', '/passed/trailers-late']) {
+      assert.deepEqual((await ask(t, h.port('main'), target)).trailers, [['X-Sum', '5']], target);
+    }
+    // HTTP/1.0 has none.
+    assert.match(await raw(t, h.port('main'), 'GET /passed/trailers HTTP/1.0\r\nHost: a\r\n\r\n'), /\r\nhello$/);
+  });
+
+  test('a refusal can be read though more was sent than was taken', async (t) => {
+    for (let i = 0; i < 20; i++) {
+      const client = await Client.connect(t, h.port('main'));
+      await client.send(`POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(200_000)}`);
+      assert.equal((await client.response()).status, 413);
+      client.destroy();
+    }
   });
 
   test('HEAD has the fields of GET and no body', async (t) => {

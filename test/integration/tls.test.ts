@@ -36,6 +36,7 @@ describe('TLS', { skip }, () => {
     dir = mkdtempSync(join(tmpdir(), 'headrace-tls-'));
     scope.after(() => rmSync(dir, { recursive: true, force: true }));
     execFileSync(openssl!, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=Test CA'], { cwd: dir, stdio: 'pipe' });
+    execFileSync(openssl!, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'self.key', '-out', 'self.crt', '-days', '2', '-subj', '/CN=Myself'], { cwd: dir, stdio: 'pipe' });
     for (const [f, name] of [['one', 'one.test'], ['two', 'two.test'], ['new', 'one.test'], ['backend', 'backend.test'], ['client', 'someone']] as const) issue(f, name);
     backend = await Backend.start(
       scope,
@@ -113,7 +114,10 @@ describe('TLS', { skip }, () => {
     const without = await ask(t, h.port('clients'), '/', secure('one.test'));
     assert.equal(without.status, 400);
     const withOne = await ask(t, h.port('clients'), '/', secure('one.test', { key: pem('client.key'), cert: pem('client.crt') }));
-    assert.equal(text(withOne), 'SUCCESS CN=someone', h.errorLog());
+    assert.equal(text(withOne), 'SUCCESS CN=someone');
+    const own = await ask(t, h.port('clients'), '/', secure('one.test', { key: pem('self.key'), cert: pem('self.crt') }));
+    assert.equal(own.status, 400);
+    await h.logged('client SSL certificate verify error');
   });
 
   test('a server over TLS: unverified, by name, verified', async (t) => {

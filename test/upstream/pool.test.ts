@@ -29,12 +29,18 @@ describe('idle pool', () => {
     assert.equal(pool.size, 1);
   });
 
-  it('closes the least recently used when full, the idle when their time is over, all at the end', () => {
+  it('closes the least recently used over the limit when trimmed, the idle when their time is over, all at the end', () => {
     const pool = new IdlePool<Connection>({ connections: 2, timeoutMs: 1000 });
     const [a, b, c] = [new Connection(1), new Connection(2), new Connection(3)];
     pool.put(a, 'p', '', 0);
     pool.put(b, 'q', '', 10);
     pool.put(c, 'p', '', 20);
+    assert.equal(pool.overfull, true);
+    // Only what was over the limit all the time goes.
+    pool.trim();
+    assert.equal(pool.size, 3);
+    pool.trim();
+    assert.equal(pool.overfull, false);
     assert.deepEqual(
       [a, b, c].map((x) => x.destroyed),
       [true, false, false],
@@ -47,6 +53,23 @@ describe('idle pool', () => {
     pool.closeAll();
     assert.equal(c.destroyed, true);
     assert.equal(pool.nextSweep, Infinity);
+  });
+
+  it('a burst that is used again at once closes nothing; twice the limit is never passed', () => {
+    const pool = new IdlePool<Connection>({ connections: 2, timeoutMs: 1000 });
+    const all = [1, 2, 3, 4, 5].map((n) => new Connection(n));
+    pool.trim();
+    for (const c of all.slice(0, 4)) pool.put(c, 'p', '', 0);
+    for (let i = 0; i < 3; i++) pool.take('p', '');
+    for (const c of all.slice(1, 4)) pool.put(c, 'p', '', 0);
+    pool.trim();
+    assert.deepEqual(
+      all.map((c) => c.destroyed),
+      [false, false, false, false, false],
+    );
+    pool.put(all[4]!, 'p', '', 0);
+    assert.equal(pool.size, 4);
+    assert.equal(all.filter((c) => c.destroyed).length, 1);
   });
 
   it('keepalive 0 keeps nothing', () => {
@@ -70,7 +93,7 @@ describe('idle pool', () => {
           if (kind < 4) {
             const c = busy.pop() ?? new Connection(id++);
             pool.put(c, peer, variant, now);
-            if (plain.length === connections) plain.shift();
+            if (plain.length === 2 * connections) plain.shift();
             plain.push({ c, key, at: now });
           } else if (kind < 7) {
             const found = plain.findLast((e) => e.key === key)?.c ?? null;

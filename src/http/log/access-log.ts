@@ -20,7 +20,8 @@ export type LineFormat = (r: HttpRequest) => string;
 
 /** Where lines go: the part of `observe/access-log-writer.ts` that is used here. */
 export interface LogFiles {
-  open(path: string, options: AccessLogOptions): { write(line: string): void };
+  /** Pair with `release()`. */
+  open(path: string, options: AccessLogOptions): { write(line: string): void; release(): void };
   writeTo(path: string, line: string): void;
 }
 
@@ -99,6 +100,7 @@ export class AccessLogCompiler {
   readonly #formats = new Map<string, LineFormat>();
   readonly #sources = new Map<string, HttpConfig['logFormats'][number]>();
   readonly #logs = new Map<string, AccessLog>();
+  #opened: { release(): void }[] = [];
 
   constructor(formats: HttpConfig['logFormats'], table: VariableTable, files: LogFiles) {
     this.#table = table;
@@ -148,6 +150,7 @@ export class AccessLogCompiler {
     if (path.constant === null) return { condition, format, write: this.#variableFile(path, root) };
     const { bufferSize, flushMs, gzipLevel } = config;
     const file = this.#files.open(path.constant, { bufferSize, flushMs, gzipLevel });
+    this.#opened.push(file);
     return { condition, format, write: (_r, line) => file.write(`${line}\n`) };
   }
 
@@ -173,6 +176,7 @@ export class AccessLogCompiler {
   /** Lets go of everything: the generation is over. */
   close(): void {
     for (const log of this.#logs.values()) log.close();
+    for (const file of this.#opened.splice(0)) file.release();
   }
 }
 

@@ -28,7 +28,7 @@ import { openUpstream } from './dial.ts';
 import { extended } from './hide.ts';
 import type { Failure, Http1Upstream, UpstreamEvents } from './http1-upstream.ts';
 import type { ProxyPlan } from './plan.ts';
-import { rewriteAnswer } from './rewrite-answer.ts';
+import { dropDuplicates, rewriteAnswer } from './rewrite-answer.ts';
 import { resolveTarget } from './target.ts';
 import type { Target } from './target.ts';
 import { Tunnel } from './tunnel.ts';
@@ -377,6 +377,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     }
     r.contentLength = conn.contentLength;
     if (plan.rewritesAnswer) rewriteAnswer(r, plan, this.target, head);
+    if (head.repeats) dropDuplicates(r, head);
   }
 
   /** proxy_intercept_errors: the location's own page takes the place of the answer. */

@@ -2,6 +2,7 @@
 import type { ProxyPlan } from './plan.ts';
 import type { Target } from './target.ts';
 import type { HttpRequest } from '../request.ts';
+import { logRequest } from '../request-log.ts';
 import { H } from '../wire/known.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 import { absoluteLocation } from '../server/error-pages.ts';
@@ -29,6 +30,21 @@ export function rewriteAnswer(r: HttpRequest, plan: ProxyPlan, target: Target, h
       r.hide = extended(r.hide!, ['refresh']);
       r.fields.add('Refresh', rewritten);
     }
+  }
+}
+
+/** Fields that an answer has once. */
+const SINGLE = ['content-type', 'date', 'etag', 'expires', 'last-modified', 'location', 'refresh', 'server', 'status'] as const;
+
+/** Of a field that an answer may have once the first one goes on; nginx ignores the others. Call it when names repeat. */
+export function dropDuplicates(r: HttpRequest, head: ResponseHead): void {
+  for (const name of SINGLE) {
+    const first = head.first(H[name]);
+    if (first < 0 || head.next(first) < 0) continue;
+    logRequest(r, 'warn', `upstream sent duplicate header line: "${head.name(first)}", ignored while reading response header from upstream`);
+    if (r.hide!.ids[H[name]] !== 0) continue;
+    r.hide = extended(r.hide!, [name]);
+    r.fields.add(head.name(first), head.value(first));
   }
 }
 

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import type { ClientAddress, ClientTunnel, ClientChannel, TlsInfo } from '../request.ts';
 import { HELD, HttpRequest, SENT } from '../request.ts';
 import type { FieldList } from '../fields.ts';
+import type { HttpGeneration } from '../runtime.ts';
 import type { HttpListen } from './listen.ts';
 import { readArea } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
@@ -41,6 +42,7 @@ import { hostPort } from './host-table.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
 import * as engine from '../engine.ts';
 import { flushTurn } from '../../observe/access-log-writer.ts';
+import { BEGUN, CLOSED as GONE, ENDED, READING, traffic } from '../../observe/traffic.ts';
 import { logRequest } from '../request-log.ts';
 
 /** Waiting for a head, or reading one. */
@@ -100,6 +102,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   #hostText = '';
   #host = '';
   #lingerUntil = 0;
+  /** A part of a head has arrived; `stub_status` tells how many such connections there are. */
+  #partial = false;
   /** Number of the request whose first bytes came with those of the one before it. */
   #pipelinedAt = 0;
   /** Close when the present request is over (the worker is leaving). */
@@ -112,6 +116,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.tls = tls;
     this.#request = new HttpRequest(this);
     this.#request.body = new RequestBody();
+    this.#request.gen = listen.generation;
     transport.owner = this;
     this.#arm(WAIT_HEAD, listen.defaultServer.config.clientHeaderTimeoutMs);
     listen.connections.add(this);
@@ -226,6 +231,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       }
       if (this.#length === this.#buf!.length && !this.#growHead()) return end;
       if (pos >= end) {
+        if (!this.#partial) {
+          this.#partial = true;
+          traffic.row[READING]!++;
+        }
         if (this.#timerKind !== WAIT_HEAD || !this.#timer.armed) {
           this.#arm(WAIT_HEAD, this.#listen.defaultServer.config.clientHeaderTimeoutMs);
         }
@@ -298,6 +307,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   /** Common beginning of a request, good or bad. */
   #enter(r: HttpRequest): void {
     this.#timer.cancel();
+    if (this.#partial) this.#notPartial();
+    traffic.row[BEGUN]!++;
     this.requestCount++;
     r.reset();
     const listen = this.#listen;
@@ -309,6 +320,11 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     r.startedWall = clock.wall;
     this.#continueSent = false;
     this.#chunked = false;
+  }
+
+  #notPartial(): void {
+    this.#partial = false;
+    traffic.row[READING]!--;
   }
 
   #begin(): void {
@@ -682,6 +698,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   }
 
   #finishRequest(r: HttpRequest): void {
+    traffic.row[ENDED]!++;
     engine.finished(r);
     r.body.close();
     r.clearAnswer();
@@ -781,6 +798,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     } else if (this.#state === BUSY || this.#state === BODY) {
       this.#gone(error === null ? 'client closed connection' : `client closed connection (${error.message})`);
     }
+    if (this.#partial) this.#notPartial();
+    traffic.row[GONE]!++;
     this.#state = CLOSED;
     this.#buf = null;
     this.#ahead = null;
@@ -853,6 +872,13 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   quit(): void {
     this.#closing = true;
     if (this.#state === HEAD && this.#length === 0) this.#shut();
+  }
+
+  /** The generation was replaced and its time is over: close, unless a request has begun under a later one. */
+  expire(generation: HttpGeneration): void {
+    if (this.#request.gen !== generation) return;
+    if (this.#state === HEAD || this.#state === LINGER) this.#shut();
+    else this.kill();
   }
 
   /** Close whatever is under way. */

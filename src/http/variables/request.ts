@@ -6,7 +6,7 @@ import type { HttpRequest } from '../request.ts';
 import { hostPort } from '../server/host-table.ts';
 import { H } from '../wire/known.ts';
 import type { VariableEnvironment } from './environment.ts';
-import { extras, proxyProtocol } from './environment.ts';
+import { proxyProtocol } from './environment.ts';
 import { argument, joinedFields, knownByVariable, requestCookie } from './fields.ts';
 import { commonLogTime, isoTime, seconds } from './times.ts';
 import type { Getter } from './value.ts';
@@ -139,10 +139,10 @@ export function requestVariables(env: VariableEnvironment): Record<string, Gette
     tcpinfo_rttvar: zero,
     tcpinfo_snd_cwnd: zero,
     tcpinfo_rcv_space: zero,
-    connections_active: () => String(connections.active),
-    connections_reading: () => String(connections.reading),
-    connections_writing: () => String(connections.writing),
-    connections_waiting: () => String(connections.waiting),
+    connections_active: () => String(connections().active),
+    connections_reading: () => String(connections().reading),
+    connections_writing: () => String(connections().writing),
+    connections_waiting: () => String(connections().waiting),
     nginx_version: () => version,
     hostname: () => hostname,
     pid: () => pid,

@@ -1,7 +1,6 @@
 /** `$upstream_…` and `$proxy_…` (nginx.md 1.9). */
 import type { HttpRequest, UpstreamAttempt } from '../request.ts';
 import { H } from '../wire/known.ts';
-import { extras } from './environment.ts';
 import { joinedFields, setCookie } from './fields.ts';
 import { seconds } from './times.ts';
 import type { Getter } from './value.ts';
@@ -26,8 +25,7 @@ function each(text: (attempt: UpstreamAttempt) => string): Getter {
 const time = (ms: number): string => (ms < 0 ? '-' : seconds(ms));
 
 function proxyTarget(r: HttpRequest): { host: string; port: string } | null {
-  const made = extras(r).proxyTarget;
-  if (made !== undefined && made !== null) return made;
+  if (r.proxyTarget !== null) return r.proxyTarget;
   const { handler } = r.loc.config;
   return handler.kind === 'proxy' && handler.pass.variableTarget === null
     ? { host: handler.pass.hostHeader, port: handler.pass.port }
