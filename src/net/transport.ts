@@ -13,6 +13,8 @@ import type { Socket } from 'node:net';
 import { Buffer } from 'node:buffer';
 import { writeSync } from 'node:fs';
 import { clock } from './clock.ts';
+import { BATCHED_MAX, writeBatch } from './write-batch.ts';
+import type { Batched } from './write-batch.ts';
 
 /** All bytes were given to the kernel. */
 export const SENT = 0;
@@ -74,7 +76,7 @@ interface HandleHolder {
   _handle: { readonly fd: number } | null;
 }
 
-export class Transport {
+export class Transport implements Batched {
   readonly socket: Socket;
   owner: TransportOwner = NOBODY;
   /** Bytes accepted by `write` so far. */
@@ -88,6 +90,9 @@ export class Transport {
   /** Bytes go to the kernel without Node's stream in between. */
   readonly #direct: boolean;
   #draining = false;
+  /** Where bytes wait in the batch; start -1: none do. */
+  #batchedStart = -1;
+  #batchedEnd = 0;
   /** The socket's descriptor, once it was asked for. */
   #fd = -1;
   #paused = false;
@@ -146,17 +151,43 @@ export class Transport {
   }
 
   /**
-   * Writes `buf[start, end)`. What the kernel does not take at once is copied: `buf` is free afterwards.
+   * Writes `buf[start, end)`: large messages at once, small ones at the end of the turn (see write-batch.ts). What the
+   * kernel does not take is copied: `buf` is free afterwards.
    * @returns `SENT`, or `HELD`: `owner.onDrain` follows once all is taken
    */
   write(buf: Buffer, start: number, end: number): number {
     if (this.closed) return SENT;
     this.bytesWritten += end - start;
-    const socket = this.socket;
-    if (socket.writableLength !== 0) {
-      socket.write(Buffer.from(buf.subarray(start, end)));
+    if (this.#batchedStart >= 0) {
+      if (this.#batchedEnd === writeBatch.length && end - start <= BATCHED_MAX && writeBatch.append(buf, start, end) >= 0) {
+        this.#batchedEnd = writeBatch.length;
+        return SENT;
+      }
+      this.flushBatched();
+    }
+    if (this.socket.writableLength !== 0) {
+      this.socket.write(Buffer.from(buf.subarray(start, end)));
       return this.#settle();
     }
+    if (end - start <= BATCHED_MAX) {
+      this.#batchedStart = writeBatch.add(this, buf, start, end);
+      this.#batchedEnd = writeBatch.length;
+      return SENT;
+    }
+    return this.#writeNow(buf, start, end);
+  }
+
+  /** @internal The turn ends, or something must go out after what waits in the batch. */
+  flushBatched(): void {
+    const start = this.#batchedStart;
+    if (start < 0) return;
+    this.#batchedStart = -1;
+    if (!this.closed && !this.socket.destroyed) this.#writeNow(writeBatch.buf, start, this.#batchedEnd);
+  }
+
+  /** Nothing else waits to be written. */
+  #writeNow(buf: Buffer, start: number, end: number): number {
+    const { socket } = this;
     if (!this.#direct) {
       // TLS encrypts during the call.
       socket.write(buf.subarray(start, end));
@@ -207,7 +238,7 @@ export class Transport {
 
   /** Whether something written is still waiting to be taken. */
   get busy(): boolean {
-    return this.socket.writableLength !== 0;
+    return this.#batchedStart >= 0 || this.socket.writableLength !== 0;
   }
 
   pause(): void {
@@ -228,12 +259,14 @@ export class Transport {
 
   /** Sends what is written, then FIN; the other direction goes on. */
   end(): void {
+    this.flushBatched();
     if (!this.closed && this.socket.writable) this.socket.end();
   }
 
   /** Closes after what was written is taken. */
   close(): void {
     if (this.closed) return;
+    this.flushBatched();
     if (this.socket.writableLength === 0) this.socket.destroy();
     else this.socket.destroySoon();
   }

@@ -61,14 +61,6 @@ export class BackendConnection {
     return this.#parts[0] ?? Buffer.alloc(0);
   }
 
-  set #unread(rest: Buffer) {
-    this.#parts = [rest];
-  }
-
-  get #unread(): Buffer {
-    return this.unread;
-  }
-
   /** Something came, or the connection ended. */
   async activity(): Promise<void> {
     if (!this.ended) await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -77,15 +69,18 @@ export class BackendConnection {
   /** The next request, whole and well-formed; null: the connection ended before one began. Throws `NotWellFormed`. */
   async request(): Promise<Request | null> {
     for (;;) {
-      const request = readRequest(this.#unread);
+      const request = readRequest(this.unread);
       if (request !== null) {
-        this.#unread = this.#unread.subarray(request.length);
+        this.#parts = [this.unread.subarray(request.length)];
         this.requests.push(request);
         this.backend.requests.push(request);
         return request;
       }
       if (this.ended) {
-        if (this.#unread.length > 0) this.backend.broken.push(`connection ended in a request: ${JSON.stringify(this.#unread.toString('latin1').slice(0, 300))}`);
+        if (this.unread.length > 0)
+          this.backend.broken.push(
+            `connection ended in a request: ${JSON.stringify(this.unread.toString('latin1').slice(0, 300))}`,
+          );
         return null;
       }
       await this.activity();
@@ -95,8 +90,8 @@ export class BackendConnection {
   /** Waits for the end of a request's head (CRLF CRLF) without taking it; out: the head's text. */
   async head(): Promise<string> {
     for (;;) {
-      const at = this.#unread.indexOf('\r\n\r\n');
-      if (at >= 0) return this.#unread.toString('latin1', 0, at + 4);
+      const at = this.unread.indexOf('\r\n\r\n');
+      if (at >= 0) return this.unread.toString('latin1', 0, at + 4);
       if (this.ended) return '';
       await this.activity();
     }
@@ -129,7 +124,10 @@ export class BackendConnection {
 export type Script = (c: BackendConnection) => void | Promise<void>;
 
 /** What a request is answered with: bytes as they are. Null: nothing. */
-export type Answerer = (request: Request, c: BackendConnection) => string | Buffer | null | Promise<string | Buffer | null>;
+export type Answerer = (
+  request: Request,
+  c: BackendConnection,
+) => string | Buffer | null | Promise<string | Buffer | null>;
 
 /** Answers every well-formed request; what is not one is recorded in `broken`. */
 export function answering(answer: Answerer): Script {
@@ -182,7 +180,10 @@ export class Backend {
       });
     };
     const half = { allowHalfOpen: true };
-    this.server = options.tls === undefined ? net.createServer(half, accept) : tls.createServer({ ...half, ...options.tls }, accept);
+    this.server =
+      options.tls === undefined
+        ? net.createServer(half, accept)
+        : tls.createServer({ ...half, ...options.tls }, accept);
     this.server.on('tlsClientError', () => {});
   }
 

@@ -115,11 +115,15 @@ export class Client {
         if (this.#length < needed && !this.ended) return null;
         const response = readResponse(this.unread, method, this.ended);
         if (response === null && this.ended) {
-          throw new Error(`connection ended (${this.error?.code ?? 'FIN'}) instead of an answer: ${JSON.stringify(this.unread.toString('latin1').slice(0, 500))}`);
+          throw new Error(
+            `connection ended (${this.error?.code ?? 'FIN'}) instead of an answer: ${JSON.stringify(this.unread.toString('latin1').slice(0, 500))}`,
+          );
         }
         if (response === null) {
           const head = this.unread.indexOf('\r\n\r\n');
-          const length = /\r\ncontent-length: (\d+)\r\n/i.exec(this.unread.toString('latin1', 0, Math.max(0, head) + 2));
+          const length = /\r\ncontent-length: (\d+)\r\n/i.exec(
+            this.unread.toString('latin1', 0, Math.max(0, head) + 2),
+          );
           if (head >= 0 && length !== null) needed = head + 4 + Number(length[1]);
         }
         return response;
@@ -162,7 +166,12 @@ export class Client {
 }
 
 /** Sends `bytes` on a connection of its own; out: all that came until the other side closed it. */
-export async function raw(scope: Scope, where: number | string, bytes: string | Buffer, options?: ClientOptions): Promise<string> {
+export async function raw(
+  scope: Scope,
+  where: number | string,
+  bytes: string | Buffer,
+  options?: ClientOptions,
+): Promise<string> {
   const client = await Client.connect(scope, where, options);
   await client.send(bytes);
   await client.end();
@@ -195,7 +204,8 @@ export async function ask(scope: Scope, where: number | string, target = '/', op
 export function compose(target: string, options: Ask = {}): Buffer {
   const fields = [...(options.fields ?? [])];
   if (!fields.some((f) => /^host:/i.test(f))) fields.unshift('Host: localhost');
-  const body = typeof options.body === 'string' ? Buffer.from(options.body, 'latin1') : (options.body ?? Buffer.alloc(0));
+  const body =
+    typeof options.body === 'string' ? Buffer.from(options.body, 'latin1') : (options.body ?? Buffer.alloc(0));
   if (options.body !== undefined && !fields.some((f) => /^(content-length|transfer-encoding):/i.test(f))) {
     fields.push(`Content-Length: ${body.length}`);
   }

@@ -69,7 +69,7 @@ function parseFields(lines: string[]): [string, string][] {
 /** Lines up to the empty one; null: it has not come yet. Only CRLF ends a line, and neither byte stands alone. */
 function section(bytes: string, from: number): { lines: string[]; end: number } | null {
   const lines: string[] = [];
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const crlf = bytes.indexOf('\r\n', at);
     const line = crlf < 0 ? bytes.slice(at) : bytes.slice(at, crlf);
     if (/[\n]|\r(?!$)/.test(line) || (crlf >= 0 && line.includes('\r'))) {
@@ -98,7 +98,7 @@ interface Chunked {
 /** A chunked body from `from` on; null: its end has not come. */
 function readChunked(bytes: string, from: number): Chunked | null {
   const chunks: Buffer[] = [];
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const crlf = bytes.indexOf('\r\n', at);
     const line = crlf < 0 ? bytes.slice(at) : bytes.slice(at, crlf);
     if (!/^[0-9a-fA-F]{0,13}\r?$/.test(line) || (crlf >= 0 && !/^[0-9a-fA-F]{1,13}$/.test(line))) {
@@ -183,8 +183,17 @@ export function readResponse(bytes: Buffer, method: string, ended: boolean): Res
   const match = /^(HTTP\/1\.[01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?$/.exec(head.line);
   if (match === null) throw new NotWellFormed(`status line ${JSON.stringify(head.line)}`);
   const status = Number(match[2]);
-  const base = { line: head.line, fields: head.fields, version: match[1]!, status, reason: match[3] ?? '', trailers: [], chunks: null };
-  if (status < 200 && (head.length !== null || head.chunked)) throw new NotWellFormed('body announced in an interim answer');
+  const base = {
+    line: head.line,
+    fields: head.fields,
+    version: match[1]!,
+    status,
+    reason: match[3] ?? '',
+    trailers: [],
+    chunks: null,
+  };
+  if (status < 200 && (head.length !== null || head.chunked))
+    throw new NotWellFormed('body announced in an interim answer');
   if (status === 204 && (head.length !== null || head.chunked)) throw new NotWellFormed('body announced in a 204');
   if (method === 'HEAD' || status < 200 || status === 204 || status === 304) {
     return { ...base, body: Buffer.alloc(0), length: head.end, untilClose: false };

@@ -14,13 +14,18 @@ export async function until<T>(
   for (;;) {
     const answer = await ask();
     if (answer) return answer as NonNullable<T>;
-    if (performance.now() > end) throw new Error(`waited ${patienceMs} ms for: ${typeof what === 'string' ? what : what()}`);
+    if (performance.now() > end)
+      throw new Error(`waited ${patienceMs} ms for: ${typeof what === 'string' ? what : what()}`);
     await sleep(10);
   }
 }
 
 /** The promise's value, or a failure that names `what` when it takes too long. */
-export async function within<T>(what: string | (() => string), promise: Promise<T>, patienceMs = PATIENCE_MS): Promise<T> {
+export async function within<T>(
+  what: string | (() => string),
+  promise: Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(

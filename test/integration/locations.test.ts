@@ -12,7 +12,10 @@ let h: Headrace;
 let backend: Backend;
 
 before(async () => {
-  backend = await Backend.start(scope, answering((r) => (r.target.startsWith('/fail') ? ok('broken', [], '503 Busy') : ok(`upstream ${r.target}`))));
+  backend = await Backend.start(
+    scope,
+    answering((r) => (r.target.startsWith('/fail') ? ok('broken', [], '503 Busy') : ok(`upstream ${r.target}`))),
+  );
   h = await Headrace.start(
     scope,
     ({ port, dir }) => `
@@ -176,7 +179,10 @@ describe('return and error_page', () => {
     assert.deepEqual([found.status, field(found, 'location')], [302, 'http://other/x']);
     assert.equal((await get('/r204')).status, 204);
     const forbidden = await get('/rtext');
-    assert.deepEqual([forbidden.status, text(forbidden), field(forbidden, 'content-type')], [403, 'no GET', 'text/plain']);
+    assert.deepEqual(
+      [forbidden.status, text(forbidden), field(forbidden, 'content-type')],
+      [403, 'no GET', 'text/plain'],
+    );
     assert.match(text(await get('/r404')), /404 Not Found/);
     const client = await Client.connect(scope, h.port('main'));
     await client.send(compose('/r444'));
@@ -216,7 +222,10 @@ describe('set, if, rewrite, map', () => {
   test('rewrite', async () => {
     assert.equal(text(await get('/rewrite/last/z')), '1z-2');
     assert.equal((await get('/rewrite/redirect/a%20b')).status, 302);
-    assert.equal(field(await get('/rewrite/redirect/a%20b?q'), 'location'), `http://localhost:${h.port('main')}/to/a%20b?q`);
+    assert.equal(
+      field(await get('/rewrite/redirect/a%20b?q'), 'location'),
+      `http://localhost:${h.port('main')}/to/a%20b?q`,
+    );
     assert.equal((await get('/rewrite/permanent/a')).status, 301);
     assert.equal((await get('/rewrite/break/none')).status, 404);
     assert.equal(text(await get('/rewrite/other?q')), '/rewrite/other?q');
@@ -234,7 +243,10 @@ describe('set, if, rewrite, map', () => {
 describe('files', () => {
   test('contents, types, index, alias, try_files', async () => {
     const r = await get('/files/a.txt');
-    assert.deepEqual([r.status, text(r), field(r, 'content-length'), field(r, 'accept-ranges')], [200, '0123456789', '10', 'bytes']);
+    assert.deepEqual(
+      [r.status, text(r), field(r, 'content-length'), field(r, 'accept-ranges')],
+      [200, '0123456789', '10', 'bytes'],
+    );
     assert.equal(text(await get('/')), 'the index');
     assert.equal(text(await get('/alias/a.txt')), '0123456789');
     assert.equal((await get('/files/dir')).status, 301);
@@ -306,7 +318,11 @@ describe('files', () => {
 describe('logs', () => {
   test('formats, escapes and conditions', async () => {
     await get('/log/x', { fields: ['X-A: a"b\\\xe4'] });
-    await until('lines', () => h.read('short.log').includes('\n') && h.read('json.log').includes('\n') && h.read('none.log').includes('\n'));
+    await until(
+      'lines',
+      () =>
+        h.read('short.log').includes('\n') && h.read('json.log').includes('\n') && h.read('none.log').includes('\n'),
+    );
     assert.equal(h.read('short.log').split('\n')[0], 'GET|/log/x|200|6|a\\x22b\\x5C\\xE4|-');
     assert.equal(h.read('json.log'), '{"uri":"/log/x","a":"a\\"b\\\\\xe4"}\n');
     assert.equal(h.read('none.log'), 'a"b\\\xe4\n');
@@ -322,7 +338,8 @@ describe('logs', () => {
 
 describe('real addresses', () => {
   test('are taken from the field only behind trusted addresses', async (t) => {
-    const real = async (port: string, value: string): Promise<string> => text(await ask(t, h.port(port), '/', { fields: [`X-Forwarded-For: ${value}`] }));
+    const real = async (port: string, value: string): Promise<string> =>
+      text(await ask(t, h.port(port), '/', { fields: [`X-Forwarded-For: ${value}`] }));
     assert.equal(await real('real', '1.2.3.4'), '1.2.3.4 127.0.0.1');
     assert.equal(await real('real', '6.6.6.6, 1.2.3.4, 10.1.1.1'), '1.2.3.4 127.0.0.1');
     assert.equal(await real('real', 'garbage'), '127.0.0.1 127.0.0.1');
@@ -333,6 +350,7 @@ describe('real addresses', () => {
 test('answers have no field twice that may stand once', async () => {
   for (const target of ['/files/a.txt', '/r301', '/pages/404', '/slash/x']) {
     const r = await get(target);
-    for (const name of ['content-type', 'content-length', 'date', 'server', 'connection']) assert.ok(all(r, name).length <= 1, `${target} ${name}`);
+    for (const name of ['content-type', 'content-length', 'date', 'server', 'connection'])
+      assert.ok(all(r, name).length <= 1, `${target} ${name}`);
   }
 });

@@ -18,20 +18,25 @@ let echo: Backend;
 let failing: Backend;
 
 /** Answers with what it was asked. */
-const echoing = answering((r) => ok(`${r.method} ${r.target}${r.body.length === 0 ? '' : ` ${r.body.toString('latin1')}`}`, ['X-Host: ' + (field(r, 'host') ?? '-')]));
+const echoing = answering((r) =>
+  ok(`${r.method} ${r.target}${r.body.length === 0 ? '' : ` ${r.body.toString('latin1')}`}`, [
+    'X-Host: ' + (field(r, 'host') ?? '-'),
+  ]),
+);
 
 before(async () => {
   scripted = await Backend.start(scope, () => {});
   echo = await Backend.start(scope, echoing);
-  failing = await Backend.start(scope, answering(() => ok('failed', [], '500 Oops')));
-  h = await Headrace.start(
+  failing = await Backend.start(
     scope,
-    ({ port }) => {
-      const dead = `127.0.0.1:${port('nobody')}`;
-      const s = `127.0.0.1:${scripted.port}`;
-      const e = `127.0.0.1:${echo.port}`;
-      const f = `127.0.0.1:${failing.port}`;
-      return `
+    answering(() => ok('failed', [], '500 Oops')),
+  );
+  h = await Headrace.start(scope, ({ port }) => {
+    const dead = `127.0.0.1:${port('nobody')}`;
+    const s = `127.0.0.1:${scripted.port}`;
+    const e = `127.0.0.1:${echo.port}`;
+    const f = `127.0.0.1:${failing.port}`;
+    return `
     upstream echo { server ${e}; }
     upstream second { server ${f} max_fails=0; server ${e} backup; }
     upstream deadfirst { server ${dead} max_fails=0; server ${e} backup; }
@@ -79,8 +84,7 @@ before(async () => {
       location /nextoff/ { proxy_next_upstream off; proxy_pass http://slowfirst/; }
       location /nextlate/ { proxy_next_upstream timeout; proxy_next_upstream_timeout 100ms; proxy_read_timeout 300ms; proxy_pass http://slowfirst/; }
     }`;
-    },
-  );
+  });
 });
 
 const get = (target: string, options?: Ask): Promise<Response> => ask(scope, h.port('main'), target, options);
@@ -115,11 +119,16 @@ describe('targets', () => {
   test('request fields', async () => {
     scripted.forget();
     await withScript(echoing, async () => {
-      await get('/fields/', { fields: ['Host: h:1', 'X-Empty: x', 'X-For: x', 'X-Forwarded-For: 1.1.1.1', 'Accept: a', 'Keep-Alive: 1'] });
+      await get('/fields/', {
+        fields: ['Host: h:1', 'X-Empty: x', 'X-For: x', 'X-Forwarded-For: 1.1.1.1', 'Accept: a', 'Keep-Alive: 1'],
+      });
       await get('/defaults/x', { fields: ['Host: h:1'] });
     });
     const [first, second] = scripted.requests;
-    assert.deepEqual(['host', 'x-empty', 'x-for', 'x-scheme', 'accept', 'keep-alive', 'connection'].map((n) => all(first!, n).join()), ['h:1', '', '1.1.1.1, 127.0.0.1', 'http', 'a', '', 'close'].with(6, ''));
+    assert.deepEqual(
+      ['host', 'x-empty', 'x-for', 'x-scheme', 'accept', 'keep-alive', 'connection'].map((n) => all(first!, n).join()),
+      ['h:1', '', '1.1.1.1, 127.0.0.1', 'http', 'a', '', 'close'].with(6, ''),
+    );
     assert.deepEqual([second!.target, field(second!, 'host')], ['/d/x', `127.0.0.1:${scripted.port}`]);
   });
 
@@ -130,14 +139,28 @@ describe('targets', () => {
   });
 
   test('answer fields', async () => {
-    await withScript(answering(() => `HTTP/1.1 200 Very Well\r\nServer: mine\r\nX-Secret: s\r\nX-Pad: p\r\nDate: then\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n`), async () => {
-      const r = await get('/hide/');
-      assert.deepEqual([r.reason, field(r, 'server'), field(r, 'x-secret'), field(r, 'x-pad'), all(r, 'x-a')], ['Very Well', 'mine', null, null, ['1', '2']]);
-      assert.notEqual(field(r, 'date'), 'then');
-    });
-    await withScript(answering(() => `HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:${scripted.port}/up/x\r\nContent-Length: 0\r\n\r\n`), async () => {
-      assert.equal(field(await get('/redirects/'), 'location'), `http://localhost:${h.port('main')}/redirects/x`);
-    });
+    await withScript(
+      answering(
+        () =>
+          `HTTP/1.1 200 Very Well\r\nServer: mine\r\nX-Secret: s\r\nX-Pad: p\r\nDate: then\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n`,
+      ),
+      async () => {
+        const r = await get('/hide/');
+        assert.deepEqual(
+          [r.reason, field(r, 'server'), field(r, 'x-secret'), field(r, 'x-pad'), all(r, 'x-a')],
+          ['Very Well', 'mine', null, null, ['1', '2']],
+        );
+        assert.notEqual(field(r, 'date'), 'then');
+      },
+    );
+    await withScript(
+      answering(
+        () => `HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:${scripted.port}/up/x\r\nContent-Length: 0\r\n\r\n`,
+      ),
+      async () => {
+        assert.equal(field(await get('/redirects/'), 'location'), `http://localhost:${h.port('main')}/redirects/x`);
+      },
+    );
   });
 });
 
@@ -145,36 +168,45 @@ describe('bodies', () => {
   test('20 MB up, buffered and streamed: all of it arrives, memory stays bounded', async (t) => {
     const piece = Buffer.alloc(MEGABYTE, 'u');
     for (const target of ['/s/up', '/s/streamed/up']) {
-      await withScript(async (c) => {
-        const head = await c.head();
-        const length = Number(/content-length: (\d+)/i.exec(head)![1]);
-        await until('whole body', () => scripted.bytesReceived >= length + head.length);
-        await c.send(ok(`${scripted.bytesReceived - head.length}`));
-      }, async () => {
-        scripted.forget();
-        const before = h.memory();
-        const client = await Client.connect(t, h.port('main'));
-        await client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: ${20 * MEGABYTE}\r\n\r\n`);
-        for (let i = 0; i < 20; i++) await client.send(piece);
-        assert.equal(text(await client.response()), String(20 * MEGABYTE), target);
-        assert.ok(h.memory() - before < 60 * MEGABYTE, `${target}: memory grew by ${(h.memory() - before) / MEGABYTE} MB`);
-      });
+      await withScript(
+        async (c) => {
+          const head = await c.head();
+          const length = Number(/content-length: (\d+)/i.exec(head)![1]);
+          await until('whole body', () => scripted.bytesReceived >= length + head.length);
+          await c.send(ok(`${scripted.bytesReceived - head.length}`));
+        },
+        async () => {
+          scripted.forget();
+          const before = h.memory();
+          const client = await Client.connect(t, h.port('main'));
+          await client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: ${20 * MEGABYTE}\r\n\r\n`);
+          for (let i = 0; i < 20; i++) await client.send(piece);
+          assert.equal(text(await client.response()), String(20 * MEGABYTE), target);
+          assert.ok(
+            h.memory() - before < 60 * MEGABYTE,
+            `${target}: memory grew by ${(h.memory() - before) / MEGABYTE} MB`,
+          );
+        },
+      );
     }
   });
 
   test('a streamed body reaches the server before its end', async (t) => {
-    await withScript(async (c) => {
-      await until('first part', () => c.text.includes('first'));
-      await c.send('HTTP/1.1 100 Continue\r\n\r\n');
-      await until('second part', () => c.text.endsWith('second'));
-      await c.send(ok('both'));
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'));
-      await client.send('POST /s/streamed/x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nfirst');
-      await until('it to arrive', () => scripted.connections.at(-1)?.text.includes('first'));
-      await client.send('second');
-      assert.equal(text(await client.response()), 'both');
-    });
+    await withScript(
+      async (c) => {
+        await until('first part', () => c.text.includes('first'));
+        await c.send('HTTP/1.1 100 Continue\r\n\r\n');
+        await until('second part', () => c.text.endsWith('second'));
+        await c.send(ok('both'));
+      },
+      async () => {
+        const client = await Client.connect(t, h.port('main'));
+        await client.send('POST /s/streamed/x HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nfirst');
+        await until('it to arrive', () => scripted.connections.at(-1)?.text.includes('first'));
+        await client.send('second');
+        assert.equal(text(await client.response()), 'both');
+      },
+    );
   });
 
   test('a streamed chunked body goes on chunked', async (t) => {
@@ -190,58 +222,24 @@ describe('bodies', () => {
 
   test('a server that does not read holds a streamed body back', async (t) => {
     let held: BackendConnection | undefined;
-    await withScript(async (c) => {
-      held = c;
-      await c.head();
-      c.socket.pause();
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'));
-      const before = h.memory();
-      await client.send(`POST /s/streamed/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${80 * MEGABYTE}\r\n\r\n`);
-      let sent = 0;
-      const pump = (async () => {
-        for (let i = 0; i < 80; i++) {
-          await client.send(Buffer.alloc(MEGABYTE));
-          sent++;
-        }
-      })();
-      // What the kernel's buffers hold is sent; then nothing moves. Two equal looks in a row tell so.
-      let last = -1;
-      await until('the flow to stop', async () => {
-        const now = sent;
-        await new Promise((resolve) => setTimeout(resolve, 150));
-        if (now === sent && now === last && now > 0) return true;
-        last = sent;
-        return false;
-      });
-      assert.ok(sent < 60, `${sent} MB were taken`);
-      assert.ok(h.memory() - before < 40 * MEGABYTE, `memory grew by ${(h.memory() - before) / MEGABYTE} MB`);
-      scripted.recording = false;
-      held!.socket.resume();
-      await pump;
-      await until('all of it', () => scripted.bytesReceived >= 80 * MEGABYTE);
-      scripted.recording = true;
-      await held!.send(ok('all'));
-      assert.equal(text(await client.response()), 'all');
-    });
-  });
-
-  for (const target of ['/s/down', '/s/unbuffered/down']) {
-    test(`a client that does not read holds the server back: ${target}`, async (t) => {
-      const total = 80;
-      let sent = 0;
-      await withScript(async (c) => {
-        await c.request();
-        await c.send(`HTTP/1.1 200 OK\r\nContent-Length: ${total * MEGABYTE}\r\n\r\n`);
-        for (let i = 0; i < total && !c.closed; i++) {
-          await c.send(Buffer.alloc(MEGABYTE, i));
-          sent++;
-        }
-      }, async () => {
-        const before = h.memory();
+    await withScript(
+      async (c) => {
+        held = c;
+        await c.head();
+        c.socket.pause();
+      },
+      async () => {
         const client = await Client.connect(t, h.port('main'));
-        client.socket.pause();
-        await client.send(compose(target));
+        const before = h.memory();
+        await client.send(`POST /s/streamed/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${80 * MEGABYTE}\r\n\r\n`);
+        let sent = 0;
+        const pump = (async () => {
+          for (let i = 0; i < 80; i++) {
+            await client.send(Buffer.alloc(MEGABYTE));
+            sent++;
+          }
+        })();
+        // What the kernel's buffers hold is sent; then nothing moves. Two equal looks in a row tell so.
         let last = -1;
         await until('the flow to stop', async () => {
           const now = sent;
@@ -252,48 +250,94 @@ describe('bodies', () => {
         });
         assert.ok(sent < 60, `${sent} MB were taken`);
         assert.ok(h.memory() - before < 40 * MEGABYTE, `memory grew by ${(h.memory() - before) / MEGABYTE} MB`);
-        client.socket.resume();
-        const r = await client.response();
-        assert.equal(r.body.length, total * MEGABYTE);
-        for (let i = 0; i < total; i++) assert.equal(r.body[i * MEGABYTE + 12_345], i);
-      });
+        scripted.recording = false;
+        held!.socket.resume();
+        await pump;
+        await until('all of it', () => scripted.bytesReceived >= 80 * MEGABYTE);
+        scripted.recording = true;
+        await held!.send(ok('all'));
+        assert.equal(text(await client.response()), 'all');
+      },
+    );
+  });
+
+  for (const target of ['/s/down', '/s/unbuffered/down']) {
+    test(`a client that does not read holds the server back: ${target}`, async (t) => {
+      const total = 80;
+      let sent = 0;
+      await withScript(
+        async (c) => {
+          await c.request();
+          await c.send(`HTTP/1.1 200 OK\r\nContent-Length: ${total * MEGABYTE}\r\n\r\n`);
+          for (let i = 0; i < total && !c.closed; i++) {
+            await c.send(Buffer.alloc(MEGABYTE, i));
+            sent++;
+          }
+        },
+        async () => {
+          const before = h.memory();
+          const client = await Client.connect(t, h.port('main'));
+          client.socket.pause();
+          await client.send(compose(target));
+          let last = -1;
+          await until('the flow to stop', async () => {
+            const now = sent;
+            await new Promise((resolve) => setTimeout(resolve, 150));
+            if (now === sent && now === last && now > 0) return true;
+            last = sent;
+            return false;
+          });
+          assert.ok(sent < 60, `${sent} MB were taken`);
+          assert.ok(h.memory() - before < 40 * MEGABYTE, `memory grew by ${(h.memory() - before) / MEGABYTE} MB`);
+          client.socket.resume();
+          const r = await client.response();
+          assert.equal(r.body.length, total * MEGABYTE);
+          for (let i = 0; i < total; i++) assert.equal(r.body[i * MEGABYTE + 12_345], i);
+        },
+      );
     });
   }
 
   test('an answer goes on as it comes', async (t) => {
-    await withScript(async (c) => {
-      await c.request();
-      await c.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
-      await until('the client to say so', () => c.backend.broken.includes('seen'));
-      c.backend.forget();
-      await c.send('6\r\nsecond\r\n0\r\n\r\n');
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'));
-      await client.send(compose('/s/unbuffered/x'));
-      await until('first part', () => client.text.includes('first'));
-      scripted.broken.push('seen');
-      assert.equal(text(await client.response()), 'firstsecond');
-    });
+    await withScript(
+      async (c) => {
+        await c.request();
+        await c.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
+        await until('the client to say so', () => c.backend.broken.includes('seen'));
+        c.backend.forget();
+        await c.send('6\r\nsecond\r\n0\r\n\r\n');
+      },
+      async () => {
+        const client = await Client.connect(t, h.port('main'));
+        await client.send(compose('/s/unbuffered/x'));
+        await until('first part', () => client.text.includes('first'));
+        scripted.broken.push('seen');
+        assert.equal(text(await client.response()), 'firstsecond');
+      },
+    );
   });
 
   test('an answer before the body was sent', async (t) => {
     for (const target of ['/s/streamed/early', '/s/early']) {
-      await withScript(async (c) => {
-        await c.head();
-        await c.send(ok('early', ['Connection: close']));
-        c.end();
-      }, async () => {
-        const client = await Client.connect(t, h.port('main'));
-        await client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234`);
-        if (target === '/s/early') await client.send('56789');
-        const r = await client.response();
-        assert.deepEqual([r.status, text(r)], [200, 'early'], target);
-        // The rest of the body is still a body, not a request.
-        if (target !== '/s/early' && field(r, 'connection') === 'keep-alive') {
-          await client.send(`56789${compose('/same/x').toString()}`);
-          assert.equal(text(await client.response()), 'GET /same/x');
-        }
-      });
+      await withScript(
+        async (c) => {
+          await c.head();
+          await c.send(ok('early', ['Connection: close']));
+          c.end();
+        },
+        async () => {
+          const client = await Client.connect(t, h.port('main'));
+          await client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234`);
+          if (target === '/s/early') await client.send('56789');
+          const r = await client.response();
+          assert.deepEqual([r.status, text(r)], [200, 'early'], target);
+          // The rest of the body is still a body, not a request.
+          if (target !== '/s/early' && field(r, 'connection') === 'keep-alive') {
+            await client.send(`56789${compose('/same/x').toString()}`);
+            assert.equal(text(await client.response()), 'GET /same/x');
+          }
+        },
+      );
     }
   });
 });
@@ -330,32 +374,47 @@ describe('failures', () => {
   });
 
   test('no answer in time', async () => {
-    await withScript(async (c) => void (await c.request()), async () => {
-      assert.equal((await get('/s/short/x')).status, 504);
-      await h.logged('upstream timed out (110: Connection timed out) while reading response header from upstream');
-      assert.equal(text(await get('/next/x')), 'GET /x');
-      assert.equal((await get('/next/x', { method: 'POST', body: 'b' })).status, 504);
-      assert.equal((await get('/nextlate/x')).status, 504);
-      await until('connections to be left', () => scripted.open === 0);
-    });
+    await withScript(
+      async (c) => void (await c.request()),
+      async () => {
+        assert.equal((await get('/s/short/x')).status, 504);
+        await h.logged('upstream timed out (110: Connection timed out) while reading response header from upstream');
+        assert.equal(text(await get('/next/x')), 'GET /x');
+        assert.equal((await get('/next/x', { method: 'POST', body: 'b' })).status, 504);
+        assert.equal((await get('/nextlate/x')).status, 504);
+        await until('connections to be left', () => scripted.open === 0);
+      },
+    );
   });
 
   test('an answer that stalls breaks off', async (t) => {
-    await withScript(async (c) => {
-      await c.request();
-      await c.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'));
-      await client.send(compose('/s/short/x'));
-      assert.match((await client.end()).toString(), /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nabc$/);
-    });
+    await withScript(
+      async (c) => {
+        await c.request();
+        await c.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
+      },
+      async () => {
+        const client = await Client.connect(t, h.port('main'));
+        await client.send(compose('/s/short/x'));
+        assert.match((await client.end()).toString(), /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nabc$/);
+      },
+    );
   });
 
   test('a server that hangs up, resets, or talks nonsense', async () => {
     const scripts: Script[] = [
-      async (c) => { await c.request(); c.end(); },
-      async (c) => { await c.request(); c.reset(); },
-      async (c) => { await c.request(); await c.send('nonsense\r\n\r\n'); },
+      async (c) => {
+        await c.request();
+        c.end();
+      },
+      async (c) => {
+        await c.request();
+        c.reset();
+      },
+      async (c) => {
+        await c.request();
+        await c.send('nonsense\r\n\r\n');
+      },
       (c) => c.end(),
       (c) => c.reset(),
     ];
@@ -368,65 +427,82 @@ describe('failures', () => {
   });
 
   test('proxy_intercept_errors', async () => {
-    await withScript(answering((r) => ok('theirs', [], r.target === '/404' ? '404 Gone' : r.target === '/500' ? '500 Oops' : '403 No')), async () => {
-      const missing = await get('/s/intercepted/404');
-      assert.deepEqual([missing.status, text(missing)], [404, 'own page']);
-      const oops = await get('/s/intercepted/500');
-      assert.deepEqual([oops.status, text(oops)], [503, 'own page']);
-      const other = await get('/s/intercepted/403');
-      assert.deepEqual([other.status, text(other)], [403, 'theirs']);
-    });
+    await withScript(
+      answering((r) =>
+        ok('theirs', [], r.target === '/404' ? '404 Gone' : r.target === '/500' ? '500 Oops' : '403 No'),
+      ),
+      async () => {
+        const missing = await get('/s/intercepted/404');
+        assert.deepEqual([missing.status, text(missing)], [404, 'own page']);
+        const oops = await get('/s/intercepted/500');
+        assert.deepEqual([oops.status, text(oops)], [503, 'own page']);
+        const other = await get('/s/intercepted/403');
+        assert.deepEqual([other.status, text(other)], [403, 'theirs']);
+      },
+    );
   });
 });
 
 describe('upgrade', () => {
   test('bytes pass both ways, ends too', async (t) => {
     let server: BackendConnection | undefined;
-    await withScript(async (c) => {
-      server = c;
-      const r = await c.request();
-      assert.deepEqual([field(r!, 'upgrade'), field(r!, 'connection')], ['websocket', 'upgrade']);
-      await c.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello');
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'), { allowHalfOpen: true });
-      await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly');
-      const r = await client.response();
-      assert.deepEqual([r.status, field(r, 'upgrade'), field(r, 'connection')?.toLowerCase()], [101, 'websocket', 'upgrade']);
-      assert.equal((await client.bytes(5)).toString(), 'hello');
-      const big = Buffer.alloc(3 * MEGABYTE, 'w');
-      await Promise.all([client.send(big), server!.send(big)]);
-      assert.equal((await client.bytes(big.length)).length, big.length);
-      await until('all of it', () => server!.unread.length === big.length + 5);
-      assert.equal(server!.unread.toString('latin1', 0, 5), 'early');
-      client.socket.end();
-      await server!.gone();
-      server!.end();
-      await client.end();
-    });
+    await withScript(
+      async (c) => {
+        server = c;
+        const r = await c.request();
+        assert.deepEqual([field(r!, 'upgrade'), field(r!, 'connection')], ['websocket', 'upgrade']);
+        await c.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello');
+      },
+      async () => {
+        const client = await Client.connect(t, h.port('main'), { allowHalfOpen: true });
+        await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nearly');
+        const r = await client.response();
+        assert.deepEqual(
+          [r.status, field(r, 'upgrade'), field(r, 'connection')?.toLowerCase()],
+          [101, 'websocket', 'upgrade'],
+        );
+        assert.equal((await client.bytes(5)).toString(), 'hello');
+        const big = Buffer.alloc(3 * MEGABYTE, 'w');
+        await Promise.all([client.send(big), server!.send(big)]);
+        assert.equal((await client.bytes(big.length)).length, big.length);
+        await until('all of it', () => server!.unread.length === big.length + 5);
+        assert.equal(server!.unread.toString('latin1', 0, 5), 'early');
+        client.socket.end();
+        await server!.gone();
+        server!.end();
+        await client.end();
+      },
+    );
   });
 
   test('a refusal is an answer like others', async (t) => {
-    await withScript(answering(() => ok('no', [], '403 No')), async () => {
-      const client = await Client.connect(t, h.port('main'));
-      await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
-      assert.equal((await client.response()).status, 403);
-    });
+    await withScript(
+      answering(() => ok('no', [], '403 No')),
+      async () => {
+        const client = await Client.connect(t, h.port('main'));
+        await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+        assert.equal((await client.response()).status, 403);
+      },
+    );
   });
 
   test('a client that leaves, and a server that leaves', async (t) => {
     for (const side of ['client', 'server']) {
-      await withScript(async (c) => {
-        await c.request();
-        await c.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
-        if (side === 'server') c.reset();
-      }, async () => {
-        const client = await Client.connect(t, h.port('main'));
-        await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
-        assert.equal((await client.response()).status, 101);
-        if (side === 'client') client.reset();
-        else await client.end();
-        await until('both to be gone', () => scripted.open === 0);
-      });
+      await withScript(
+        async (c) => {
+          await c.request();
+          await c.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
+          if (side === 'server') c.reset();
+        },
+        async () => {
+          const client = await Client.connect(t, h.port('main'));
+          await client.send('GET /ws/x HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n');
+          assert.equal((await client.response()).status, 101);
+          if (side === 'client') client.reset();
+          else await client.end();
+          await until('both to be gone', () => scripted.open === 0);
+        },
+      );
     }
   });
 });
@@ -435,7 +511,15 @@ describe('clients that leave', () => {
   const stages: [what: string, target: string, script: Script, bytes: string][] = [
     ['while the server thinks', '/s/x', async (c) => void (await c.request()), ''],
     ['while the server thinks, unbuffered', '/s/unbuffered/x', async (c) => void (await c.request()), ''],
-    ['in the middle of the answer', '/s/x', async (c) => { await c.request(); await c.send('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc'); }, ''],
+    [
+      'in the middle of the answer',
+      '/s/x',
+      async (c) => {
+        await c.request();
+        await c.send('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc');
+      },
+      '',
+    ],
     ['in the middle of a streamed body', '/s/streamed/x', async (c) => void (await c.head()), 'abc'],
   ];
   for (const [what, target, script, body] of stages) {
@@ -444,8 +528,13 @@ describe('clients that leave', () => {
         await withScript(script, async () => {
           const before = scripted.connections.length;
           const client = await Client.connect(t, h.port('main'));
-          await client.send(body === '' ? compose(target) : `POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n${body}`);
-          await until('the request to arrive', () => scripted.connections.length > before && scripted.connections.at(-1)!.text.includes('\r\n\r\n'));
+          await client.send(
+            body === '' ? compose(target) : `POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n${body}`,
+          );
+          await until(
+            'the request to arrive',
+            () => scripted.connections.length > before && scripted.connections.at(-1)!.text.includes('\r\n\r\n'),
+          );
           if (how === 'reset') client.reset();
           else client.socket.end();
           await scripted.connections.at(-1)!.gone();
@@ -457,22 +546,25 @@ describe('clients that leave', () => {
 
   test('proxy_ignore_client_abort lets the server finish', async (t) => {
     let finish: (() => void) | undefined;
-    await withScript(async (c) => {
-      await c.request();
-      await new Promise<void>((resolve) => (finish = resolve));
-      await c.send(ok('late'));
-    }, async () => {
-      const client = await Client.connect(t, h.port('main'));
-      await client.send(compose('/s/ignore/x'));
-      await until('the request to arrive', () => finish !== undefined);
-      client.destroy();
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      const c = scripted.connections.at(-1)!;
-      assert.equal(c.ended, false);
-      finish!();
-      await c.gone();
-      assert.equal(c.error, null);
-    });
+    await withScript(
+      async (c) => {
+        await c.request();
+        await new Promise<void>((resolve) => (finish = resolve));
+        await c.send(ok('late'));
+      },
+      async () => {
+        const client = await Client.connect(t, h.port('main'));
+        await client.send(compose('/s/ignore/x'));
+        await until('the request to arrive', () => finish !== undefined);
+        client.destroy();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const c = scripted.connections.at(-1)!;
+        assert.equal(c.ended, false);
+        finish!();
+        await c.gone();
+        assert.equal(c.error, null);
+      },
+    );
   });
 });
 
@@ -488,20 +580,25 @@ test('no descriptor is left behind by clients and servers that leave at any poin
   };
   const round = async (): Promise<void> => {
     const clients = await Promise.all(Array.from({ length: 40 }, () => Client.connect(t, h.port('main'))));
-    await Promise.all(clients.map(async (client, i) => {
-      const body = i % 2 === 0 ? '' : 'Content-Length: 100\r\n';
-      const head = `${i % 2 === 0 ? 'GET' : 'POST'} /s/${i % 3 === 0 ? 'streamed/' : ''}x HTTP/1.1\r\nHost: a\r\n${body}\r\n`;
-      await client.send(i % 7 === 0 ? head.slice(0, -3) : `${head}${body === '' ? '' : 'abc'}`);
-      if (i % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-      if (i % 2 === 0) client.reset();
-      else client.destroy();
-    }));
+    await Promise.all(
+      clients.map(async (client, i) => {
+        const body = i % 2 === 0 ? '' : 'Content-Length: 100\r\n';
+        const head = `${i % 2 === 0 ? 'GET' : 'POST'} /s/${i % 3 === 0 ? 'streamed/' : ''}x HTTP/1.1\r\nHost: a\r\n${body}\r\n`;
+        await client.send(i % 7 === 0 ? head.slice(0, -3) : `${head}${body === '' ? '' : 'abc'}`);
+        if (i % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        if (i % 2 === 0) client.reset();
+        else client.destroy();
+      }),
+    );
     await until('servers to be left', () => scripted.open === 0);
   };
   await round();
   const before = h.descriptors();
   for (let i = 0; i < 5; i++) await round();
-  await until(() => `descriptors to be ${before} again: ${h.descriptors()}`, () => h.descriptors() <= before + 2);
+  await until(
+    () => `descriptors to be ${before} again: ${h.descriptors()}`,
+    () => h.descriptors() <= before + 2,
+  );
 });
 
 test('$upstream_ variables', async () => {
@@ -509,12 +606,21 @@ test('$upstream_ variables', async () => {
   await get('/alldead/y');
   await get('/same/z');
   const status = await h.logged(/\/status\/x .*\n/, 'up.log');
-  const line = (uri: string): string => status.concat(h.read('up.log')).split('\n').findLast((l) => l.startsWith(`${uri} `))!;
+  const line = (uri: string): string =>
+    status
+      .concat(h.read('up.log'))
+      .split('\n')
+      .findLast((l) => l.startsWith(`${uri} `))!;
   const time = '\\d+\\.\\d{3}';
   assert.match(
     line('/status/x'),
-    new RegExp(`^/status/x \\[127\\.0\\.0\\.1:${failing.port}, 127\\.0\\.0\\.1:${echo.port}\\] \\[500, 200\\] \\[\\d+, 6\\] \\[\\d\\d+, \\d\\d+\\] \\[\\d\\d+, \\d\\d+\\] \\[${time}, ${time}\\] \\[${time}, ${time}\\] \\[${time}, ${time}\\]$`),
+    new RegExp(
+      `^/status/x \\[127\\.0\\.0\\.1:${failing.port}, 127\\.0\\.0\\.1:${echo.port}\\] \\[500, 200\\] \\[\\d+, 6\\] \\[\\d\\d+, \\d\\d+\\] \\[\\d\\d+, \\d\\d+\\] \\[${time}, ${time}\\] \\[${time}, ${time}\\] \\[${time}, ${time}\\]$`,
+    ),
   );
   await h.logged('/same/z ', 'up.log');
-  assert.match(line('/same/z'), new RegExp(`^/same/z \\[127\\.0\\.0\\.1:${echo.port}\\] \\[200\\] \\[11\\] \\[\\d\\d+\\] \\[\\d\\d+\\] `));
+  assert.match(
+    line('/same/z'),
+    new RegExp(`^/same/z \\[127\\.0\\.0\\.1:${echo.port}\\] \\[200\\] \\[11\\] \\[\\d\\d+\\] \\[\\d\\d+\\] `),
+  );
 });

@@ -23,9 +23,13 @@ before(async () => {
         for (const byte of '0\r\nX-Sum: 5\r\n\r\n') await c.send(byte);
         return null;
       }
-      if (r.target === '/chunked') return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n';
-      if (r.target === '/trailers') return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n';
-      return r.method === 'HEAD' ? 'HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n' : ok(`${r.method} ${r.target} ${r.body.toString('latin1')}`);
+      if (r.target === '/chunked')
+        return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n there\r\n0\r\n\r\n';
+      if (r.target === '/trailers')
+        return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n';
+      return r.method === 'HEAD'
+        ? 'HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n'
+        : ok(`${r.method} ${r.target} ${r.body.toString('latin1')}`);
     }),
   );
   h = await Headrace.start(
@@ -89,7 +93,10 @@ describe('keep-alive', () => {
     assert.equal(field(await client.response(), 'connection'), 'close');
     assert.equal((await client.end()).length, 0);
 
-    assert.match(await raw(t, h.port('main'), 'GET /hello HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nConnection: close\r\n[\s\S]*\r\nhello\n$/);
+    assert.match(
+      await raw(t, h.port('main'), 'GET /hello HTTP/1.0\r\n\r\n'),
+      /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nConnection: close\r\n[\s\S]*\r\nhello\n$/,
+    );
 
     const old = await Client.connect(t, h.port('main'));
     for (let i = 0; i < 2; i++) {
@@ -117,11 +124,14 @@ describe('keep-alive', () => {
   test('a hundred pipelined requests are answered in order', async (t) => {
     const client = await Client.connect(t, h.port('main'));
     const targets = Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? '/hello' : `/${i}`));
-    await client.send(Buffer.concat(targets.map((target, i) => compose(target, i % 5 === 1 ? { method: 'POST', body: `b${i}` } : {}))));
+    await client.send(
+      Buffer.concat(targets.map((target, i) => compose(target, i % 5 === 1 ? { method: 'POST', body: `b${i}` } : {}))),
+    );
     for (const [i, target] of targets.entries()) {
       const r = await client.response();
       assert.equal(r.status, 200);
-      if (target !== '/hello') assert.equal(text(r), `${i % 5 === 1 ? 'POST' : 'GET'} ${target} ${i % 5 === 1 ? `b${i}` : ''}`);
+      if (target !== '/hello')
+        assert.equal(text(r), `${i % 5 === 1 ? 'POST' : 'GET'} ${target} ${i % 5 === 1 ? `b${i}` : ''}`);
     }
   });
 });
@@ -138,7 +148,8 @@ describe('framing', () => {
   });
 
   test('a chunked body reaches the server', async (t) => {
-    const bytes = 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n';
+    const bytes =
+      'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n';
     const client = await Client.connect(t, h.port('main'));
     await client.send(bytes);
     assert.equal(text(await client.response()), 'POST /p abcde');
@@ -167,7 +178,10 @@ describe('framing', () => {
   });
 
   test('HEAD has the fields of GET and no body', async (t) => {
-    for (const [target, length] of [['/hello', '6'], ['/x', '77']] as const) {
+    for (const [target, length] of [
+      ['/hello', '6'],
+      ['/x', '77'],
+    ] as const) {
       const client = await Client.connect(t, h.port('main'));
       await client.send(compose(target, { method: 'HEAD' }) + compose('/hello').toString());
       assert.equal(field(await client.response('HEAD'), 'content-length'), length);
@@ -186,7 +200,14 @@ describe('framing', () => {
     await large.send('POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 30000\r\n\r\n');
     assert.equal((await large.response()).status, 413);
     // HTTP/1.0 knows no interim answers.
-    assert.match(await raw(t, h.port('main'), 'POST /e HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc'), /^HTTP\/1\.1 200/);
+    assert.match(
+      await raw(
+        t,
+        h.port('main'),
+        'POST /e HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc',
+      ),
+      /^HTTP\/1\.1 200/,
+    );
   });
 
   test('to a server that speaks HTTP/1.0', async (t) => {
@@ -199,9 +220,14 @@ describe('limits', () => {
   test('client_max_body_size', async (t) => {
     assert.equal((await ask(t, h.port('main'), '/b', { method: 'POST', body: 'x'.repeat(1024) })).status, 200);
     assert.equal((await ask(t, h.port('main'), '/b', { method: 'POST', body: 'x'.repeat(1025) })).status, 413);
-    assert.equal((await ask(t, h.port('main'), '/any-size', { method: 'POST', body: 'x'.repeat(100_000) })).status, 200);
+    assert.equal(
+      (await ask(t, h.port('main'), '/any-size', { method: 'POST', body: 'x'.repeat(100_000) })).status,
+      200,
+    );
     const chunked = await Client.connect(t, h.port('main'));
-    await chunked.send(`POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n${'x'.repeat(1024)}\r\n1\r\ny\r\n0\r\n\r\n`);
+    await chunked.send(
+      `POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n${'x'.repeat(1024)}\r\n1\r\ny\r\n0\r\n\r\n`,
+    );
     assert.equal((await chunked.response()).status, 413);
   });
 
@@ -210,7 +236,11 @@ describe('limits', () => {
     assert.equal((await ask(t, h.port('small'), `/${'a'.repeat(600)}`)).status, 414);
     assert.equal((await ask(t, h.port('small'), '/', { fields: [`X: ${'a'.repeat(400)}`] })).status, 200);
     assert.equal((await ask(t, h.port('small'), '/', { fields: [`X: ${'a'.repeat(600)}`] })).status, 400);
-    assert.equal((await ask(t, h.port('small'), '/', { fields: Array.from({ length: 20 }, () => `X: ${'a'.repeat(100)}`) })).status, 400);
+    assert.equal(
+      (await ask(t, h.port('small'), '/', { fields: Array.from({ length: 20 }, () => `X: ${'a'.repeat(100)}`) }))
+        .status,
+      400,
+    );
   });
 
   test('field names', async (t) => {
@@ -270,7 +300,8 @@ describe('listening addresses', () => {
   });
 
   test('wildcard', async (t) => {
-    for (const host of ['127.0.0.1', '127.0.0.2']) assert.equal(text(await ask(t, h.port('any'), '/hello', { client: { host } })), 'hello\n');
+    for (const host of ['127.0.0.1', '127.0.0.2'])
+      assert.equal(text(await ask(t, h.port('any'), '/hello', { client: { host } })), 'hello\n');
   });
 });
 

@@ -27,28 +27,114 @@ describe('TLS', { skip }, () => {
   /** A key and a certificate for `name`, signed by the test's own authority. */
   function issue(file_: string, name: string): void {
     const run = (...args: string[]): void => void execFileSync(openssl!, args, { cwd: dir, stdio: 'pipe' });
-    run('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${file_}.key`, '-out', `${file_}.csr`, '-subj', `/CN=${name}`);
+    run(
+      'req',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-keyout',
+      `${file_}.key`,
+      '-out',
+      `${file_}.csr`,
+      '-subj',
+      `/CN=${name}`,
+    );
     writeFileSync(join(dir, `${file_}.ext`), `subjectAltName=DNS:${name}\n`);
-    run('x509', '-req', '-in', `${file_}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-out', `${file_}.crt`, '-extfile', `${file_}.ext`);
+    run(
+      'x509',
+      '-req',
+      '-in',
+      `${file_}.csr`,
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-out',
+      `${file_}.crt`,
+      '-extfile',
+      `${file_}.ext`,
+    );
   }
 
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), 'headrace-tls-'));
     scope.after(() => rmSync(dir, { recursive: true, force: true }));
-    execFileSync(openssl!, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=Test CA'], { cwd: dir, stdio: 'pipe' });
-    execFileSync(openssl!, ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'self.key', '-out', 'self.crt', '-days', '2', '-subj', '/CN=Myself'], { cwd: dir, stdio: 'pipe' });
-    for (const [f, name] of [['one', 'one.test'], ['two', 'two.test'], ['new', 'one.test'], ['backend', 'backend.test'], ['client', 'someone']] as const) issue(f, name);
+    execFileSync(
+      openssl!,
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-keyout',
+        'ca.key',
+        '-out',
+        'ca.crt',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=Test CA',
+      ],
+      { cwd: dir, stdio: 'pipe' },
+    );
+    execFileSync(
+      openssl!,
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-keyout',
+        'self.key',
+        '-out',
+        'self.crt',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=Myself',
+      ],
+      { cwd: dir, stdio: 'pipe' },
+    );
+    for (const [f, name] of [
+      ['one', 'one.test'],
+      ['two', 'two.test'],
+      ['new', 'one.test'],
+      ['backend', 'backend.test'],
+      ['client', 'someone'],
+    ] as const)
+      issue(f, name);
     backend = await Backend.start(
       scope,
       answering((r, c) => ok(`${(c.socket as TLSSocket).servername || '-'} ${r.target}`)),
-      { tls: { key: pem('backend.key'), cert: pem('backend.crt'), ca: pem('ca.crt'), requestCert: true, rejectUnauthorized: false } },
+      {
+        tls: {
+          key: pem('backend.key'),
+          cert: pem('backend.crt'),
+          ca: pem('ca.crt'),
+          requestCert: true,
+          rejectUnauthorized: false,
+        },
+      },
     );
     h = await Headrace.start(scope, configuration('one'));
   });
 
-  const configuration = (certificate: string) => ({ port }: { port: (name: string) => number }): string => {
-    const s = `https://127.0.0.1:${backend.port}`;
-    return `
+  const configuration =
+    (certificate: string) =>
+    ({ port }: { port: (name: string) => number }): string => {
+      const s = `https://127.0.0.1:${backend.port}`;
+      return `
     upstream secure { server 127.0.0.1:${backend.port}; keepalive 4; }
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -83,13 +169,19 @@ describe('TLS', { skip }, () => {
       location /group/ { proxy_ssl_server_name on; proxy_ssl_name $arg_n; proxy_pass https://secure/; }
       location /nottls/ { proxy_pass https://127.0.0.1:${port('plain')}/; }
     }`;
-  };
+    };
 
   const secure = (servername: string, more = {}) => ({ client: { tls: { servername, ca: [pem('ca.crt')], ...more } } });
 
   test('the certificate is that of the name asked for', async (t) => {
-    for (const [name, body] of [['one.test', /^one TLSv1\.[23] one\.test https on$/], ['two.test', /^two two\.test$/]] as const) {
-      const r = await ask(t, h.port('tls'), '/', { fields: [`Host: ${name}`], client: { tls: { servername: name, ca: [pem('ca.crt')], rejectUnauthorized: true } } });
+    for (const [name, body] of [
+      ['one.test', /^one TLSv1\.[23] one\.test https on$/],
+      ['two.test', /^two two\.test$/],
+    ] as const) {
+      const r = await ask(t, h.port('tls'), '/', {
+        fields: [`Host: ${name}`],
+        client: { tls: { servername: name, ca: [pem('ca.crt')], rejectUnauthorized: true } },
+      });
       assert.match(text(r), body);
     }
     // An unknown name gets the default server's.
@@ -99,7 +191,9 @@ describe('TLS', { skip }, () => {
 
   test('keep-alive, pipelining and large answers over TLS', async (t) => {
     const client = await Client.connect(t, h.port('tls'), { tls: { servername: 'one.test' } });
-    await client.send(Buffer.concat([compose('/up/a'), compose('/up/b'), compose('/', { fields: ['Host: one.test'] })]));
+    await client.send(
+      Buffer.concat([compose('/up/a'), compose('/up/b'), compose('/', { fields: ['Host: one.test'] })]),
+    );
     assert.deepEqual([text(await client.response()), text(await client.response())], ['plain', 'plain']);
     assert.match(text(await client.response()), /^one /);
   });
@@ -113,9 +207,19 @@ describe('TLS', { skip }, () => {
   test('client certificates', async (t) => {
     const without = await ask(t, h.port('clients'), '/', secure('one.test'));
     assert.equal(without.status, 400);
-    const withOne = await ask(t, h.port('clients'), '/', secure('one.test', { key: pem('client.key'), cert: pem('client.crt') }));
+    const withOne = await ask(
+      t,
+      h.port('clients'),
+      '/',
+      secure('one.test', { key: pem('client.key'), cert: pem('client.crt') }),
+    );
     assert.equal(text(withOne), 'SUCCESS CN=someone');
-    const own = await ask(t, h.port('clients'), '/', secure('one.test', { key: pem('self.key'), cert: pem('self.crt') }));
+    const own = await ask(
+      t,
+      h.port('clients'),
+      '/',
+      secure('one.test', { key: pem('self.key'), cert: pem('self.crt') }),
+    );
     assert.equal(own.status, 400);
     await h.logged('client SSL certificate verify error');
   });

@@ -19,51 +19,61 @@ let addresses = ['127.0.0.1'];
 
 before(async () => {
   for (const name of NAMES) {
-    servers[name] = await Backend.start(scope, answering((r) => ok(name, r.target.includes('session') ? [`Set-Cookie: session=${name}-session`] : [])), { host: '0.0.0.0' });
+    servers[name] = await Backend.start(
+      scope,
+      answering((r) => ok(name, r.target.includes('session') ? [`Set-Cookie: session=${name}-session`] : [])),
+      { host: '0.0.0.0' },
+    );
   }
   slow = await Backend.start(scope, async (c) => void (await c.request()));
-  dns = await new TestDns((q) => ({ answers: q.type === 'A' && q.name === 'name.test' ? addresses.map((data) => ({ type: 'A' as const, name: q.name, ttl: 1, data })) : [] })).start();
+  dns = await new TestDns((q) => ({
+    answers:
+      q.type === 'A' && q.name === 'name.test'
+        ? addresses.map((data) => ({ type: 'A' as const, name: q.name, ttl: 1, data }))
+        : [],
+  })).start();
   scope.after(() => dns.stop());
   const [a, b, c] = NAMES.map((name) => `127.0.0.1:${servers[name]!.port}`);
-  h = await Headrace.start(
-    scope,
-    ({ port }) => {
-      const dead = `127.0.0.1:${port('nobody')}`;
-      const groups: Record<string, string> = {
-        even: `server ${a}; server ${b}; server ${c};`,
-        weights: `server ${a} weight=5; server ${b}; server ${c};`,
-        down: `server ${a} down; server ${b};`,
-        alldown: `server ${a} down; server ${b} down;`,
-        backup: `server ${dead}; server ${b} backup;`,
-        failing: `server ${dead} max_fails=1 fail_timeout=60s; server ${b};`,
-        least: `least_conn; server 127.0.0.1:${slow.port}; server ${b};`,
-        hash: `hash $arg_k; server ${a}; server ${b}; server ${c};`,
-        ring: `hash $arg_k consistent; server ${a}; server ${b}; server ${c};`,
-        iphash: `ip_hash; server ${a}; server ${b}; server ${c};`,
-        random: `random two; server ${a}; server ${b}; server ${c};`,
-        leasttime: `least_time header; server ${a}; server ${b};`,
-        limited: `zone limited 64k; server 127.0.0.1:${slow.port} max_conns=2; server ${b} backup;`,
-        full: `zone full 64k; server 127.0.0.1:${slow.port} max_conns=1;`,
-        kept: `server ${c}; keepalive 2;`,
-        keptfew: `server ${c}; keepalive 2; keepalive_requests 3;`,
-        keptshort: `server ${c}; keepalive 2; keepalive_timeout 200ms;`,
-        cookie: `server ${a}; server ${b}; server ${c}; sticky cookie srv expires=1h domain=.x.test path=/p httponly;`,
-        route: `server ${a} route=a; server ${b} route=b; sticky route $cookie_route $arg_route;`,
-        learn: `zone learn 128k; server ${a}; server ${b}; server ${c}; sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:1m;`,
-        resolved: `zone resolved 128k; resolver 127.0.0.1:${dns.port} valid=1s ipv6=off; server name.test:${servers['a']!.port} resolve;`,
-      };
-      return `
-      ${Object.entries(groups).map(([name, body]) => `upstream ${name} { ${body} }`).join('\n')}
+  h = await Headrace.start(scope, ({ port }) => {
+    const dead = `127.0.0.1:${port('nobody')}`;
+    const groups: Record<string, string> = {
+      even: `server ${a}; server ${b}; server ${c};`,
+      weights: `server ${a} weight=5; server ${b}; server ${c};`,
+      down: `server ${a} down; server ${b};`,
+      alldown: `server ${a} down; server ${b} down;`,
+      backup: `server ${dead}; server ${b} backup;`,
+      failing: `server ${dead} max_fails=1 fail_timeout=60s; server ${b};`,
+      least: `least_conn; server 127.0.0.1:${slow.port}; server ${b};`,
+      hash: `hash $arg_k; server ${a}; server ${b}; server ${c};`,
+      ring: `hash $arg_k consistent; server ${a}; server ${b}; server ${c};`,
+      iphash: `ip_hash; server ${a}; server ${b}; server ${c};`,
+      random: `random two; server ${a}; server ${b}; server ${c};`,
+      leasttime: `least_time header; server ${a}; server ${b};`,
+      limited: `zone limited 64k; server 127.0.0.1:${slow.port} max_conns=2; server ${b} backup;`,
+      full: `zone full 64k; server 127.0.0.1:${slow.port} max_conns=1;`,
+      kept: `server ${c}; keepalive 2;`,
+      keptfew: `server ${c}; keepalive 2; keepalive_requests 3;`,
+      keptshort: `server ${c}; keepalive 2; keepalive_timeout 200ms;`,
+      cookie: `server ${a}; server ${b}; server ${c}; sticky cookie srv expires=1h domain=.x.test path=/p httponly;`,
+      route: `server ${a} route=a; server ${b} route=b; sticky route $cookie_route $arg_route;`,
+      learn: `zone learn 128k; server ${a}; server ${b}; server ${c}; sticky learn create=$upstream_cookie_session lookup=$cookie_session zone=sessions:1m;`,
+      resolved: `zone resolved 128k; resolver 127.0.0.1:${dns.port} valid=1s ipv6=off; server name.test:${servers['a']!.port} resolve;`,
+    };
+    return `
+      ${Object.entries(groups)
+        .map(([name, body]) => `upstream ${name} { ${body} }`)
+        .join('\n')}
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       server {
         listen 127.0.0.1:${port('main')};
-        ${Object.keys(groups).map((name) => `location /${name}/ { add_header X-Upstream $upstream_addr; proxy_pass http://${name}/; }`).join('\n')}
+        ${Object.keys(groups)
+          .map((name) => `location /${name}/ { add_header X-Upstream $upstream_addr; proxy_pass http://${name}/; }`)
+          .join('\n')}
         location /variable/ { resolver 127.0.0.1:${dns.port} ipv6=off; set $n name.test; proxy_pass http://$n:${servers['b']!.port}; }
         location /unresolved/ { resolver 127.0.0.1:${dns.port} ipv6=off; set $n none.test; proxy_pass http://$n:1; }
       }`;
-    },
-  );
+  });
 });
 
 const get = (target: string, options?: Ask): Promise<Response> => ask(scope, h.port('main'), target, options);
@@ -76,7 +86,7 @@ async function sequence(target: string, n: number, options?: Ask): Promise<strin
 }
 
 describe('choosing', () => {
-  test('round robin and weights, in nginx\'s order', async () => {
+  test("round robin and weights, in nginx's order", async () => {
     assert.equal(await sequence('/even/', 6), 'abcabc');
     assert.equal(await sequence('/weights/', 14), 'aabacaaaabacaa');
   });
@@ -151,10 +161,12 @@ describe('connections to servers', () => {
     assert.equal(c.connections.length, before + 1);
     const clients = await Promise.all(Array.from({ length: 6 }, () => Client.connect(t, h.port('main'))));
     for (let round = 0; round < 3; round++) {
-      await Promise.all(clients.map(async (client) => {
-        await client.send(compose('/kept/'));
-        assert.equal(text(await client.response()), 'c');
-      }));
+      await Promise.all(
+        clients.map(async (client) => {
+          await client.send(compose('/kept/'));
+          assert.equal(text(await client.response()), 'c');
+        }),
+      );
       await until('no more than two to be kept', () => c.connections.slice(before).filter((x) => !x.ended).length <= 2);
     }
   });
@@ -180,7 +192,8 @@ describe('stickiness', () => {
     const first = await get('/cookie/');
     const [cookie] = all(first, 'set-cookie');
     assert.match(cookie!, /^srv=[0-9a-f]{32}; /);
-    for (const attribute of [/; expires=[^;]+/i, /; domain=\.x\.test/i, /; path=\/p/i, /; httponly/i]) assert.match(cookie!, attribute);
+    for (const attribute of [/; expires=[^;]+/i, /; domain=\.x\.test/i, /; path=\/p/i, /; httponly/i])
+      assert.match(cookie!, attribute);
     const value = cookie!.split(';')[0]!;
     assert.equal(await sequence('/cookie/', 4, { fields: [`Cookie: x=y; ${value}`] }), text(first).repeat(4));
     assert.deepEqual(all(await get('/cookie/', { fields: [`Cookie: ${value}`] }), 'set-cookie').length, 1);
@@ -216,7 +229,10 @@ describe('names', () => {
       return seen.has(`127.0.0.3:${port}`) && seen.has(`127.0.0.4:${port}`);
     });
     addresses = ['127.0.0.1'];
-    await until('one again', async () => (await upstream()) === `127.0.0.1:${port}` && (await upstream()) === `127.0.0.1:${port}`);
+    await until(
+      'one again',
+      async () => (await upstream()) === `127.0.0.1:${port}` && (await upstream()) === `127.0.0.1:${port}`,
+    );
   });
 
   test('a variable names a server', async () => {

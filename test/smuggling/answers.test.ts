@@ -85,8 +85,12 @@ async function run(t: { after(fn: () => unknown): void }, c: AnswerCase, mode: (
     const response = await answer(client, method);
     assert.equal(response.status, c.status);
     if (c.body !== undefined) assert.equal(response.body.toString('latin1'), c.body);
-    for (const [name, value] of Object.entries(c.fields ?? {})) assert.deepEqual(all(response, name), value === null ? [] : [value], name);
-    assert.deepEqual(response.fields.filter(([n, v]) => /^smuggled/i.test(n) || v === 'SMUGGLED'), []);
+    for (const [name, value] of Object.entries(c.fields ?? {}))
+      assert.deepEqual(all(response, name), value === null ? [] : [value], name);
+    assert.deepEqual(
+      response.fields.filter(([n, v]) => /^smuggled/i.test(n) || v === 'SMUGGLED'),
+      [],
+    );
     assert.equal(client.unread.length, 0, `behind the answer: ${client.unread.toString('latin1')}`);
     if (all(response, 'connection').includes('close')) {
       await client.end();
@@ -94,13 +98,19 @@ async function run(t: { after(fn: () => unknown): void }, c: AnswerCase, mode: (
     }
   }
 
-  const used = backend.connections.findLast((b) => b.requests.some((r) => r.target === '/case') && b.number >= before - 1)!;
+  const used = backend.connections.findLast(
+    (b) => b.requests.some((r) => r.target === '/case') && b.number >= before - 1,
+  )!;
   if (!c.reused) await until('the proxy to leave the connection', () => used.ended || used.closed);
   await next.send('GET /after HTTP/1.1\r\nHost: good\r\n\r\n');
   const response = await answer(next, 'GET');
   assert.equal(response.status, 200);
   const number = Number(/^after (\d+)$/.exec(response.body.toString('latin1'))?.[1]);
-  assert.equal(number === used.number, c.reused, c.reused ? 'the connection is used again' : 'the connection is not used again');
+  assert.equal(
+    number === used.number,
+    c.reused,
+    c.reused ? 'the connection is used again' : 'the connection is not used again',
+  );
   assert.equal(next.unread.length, 0);
   assert.deepEqual(backend.broken, []);
 }

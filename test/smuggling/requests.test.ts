@@ -109,7 +109,11 @@ async function run(t: { after(fn: () => unknown): void }, c: RequestCase, mode: 
   if (c.refused !== undefined) {
     await send(client, c.bytes, mode.pieces);
     await expectRefusal(client, c.refused, mode.pieces);
-    assert.deepEqual(backend.requests.map((r) => r.line), [], 'no request reaches the server');
+    assert.deepEqual(
+      backend.requests.map((r) => r.line),
+      [],
+      'no request reaches the server',
+    );
     if (!half) assert.equal(backend.bytesReceived, 0, 'no byte reaches the server');
     for (const b of backend.broken) assert.match(b, /^connection ended in a request/);
     return;
@@ -122,12 +126,18 @@ async function run(t: { after(fn: () => unknown): void }, c: RequestCase, mode: 
   if (c.status !== undefined) {
     const response = await answer(client, method);
     assert.equal(response.status, c.status);
-    assert.deepEqual(response.fields.filter(([n]) => /smuggled/i.test(n)), []);
+    assert.deepEqual(
+      response.fields.filter(([n]) => /smuggled/i.test(n)),
+      [],
+    );
   }
   for (const [i] of targets.entries()) {
     const response = await answer(client, method);
     assert.equal(response.status, 200);
-    assert.deepEqual(response.fields.filter(([n]) => /smuggled/i.test(n)), []);
+    assert.deepEqual(
+      response.fields.filter(([n]) => /smuggled/i.test(n)),
+      [],
+    );
     if (method !== 'HEAD') {
       const r = backend.requests[i]!;
       assert.equal(response.body.toString('latin1'), `${r.method} ${r.target} ${r.body.length}`);
@@ -144,7 +154,10 @@ async function run(t: { after(fn: () => unknown): void }, c: RequestCase, mode: 
     assert.equal(client.unread.length, 0);
   }
   const expected = c.thenRefused === true || c.closes === true ? targets : [...targets, '/after'];
-  assert.deepEqual(backend.requests.map((r) => r.target), expected);
+  assert.deepEqual(
+    backend.requests.map((r) => r.target),
+    expected,
+  );
   assert.deepEqual(backend.broken, []);
   const [first] = backend.requests;
   if (c.method !== undefined) assert.equal(first!.method, c.method);
@@ -153,7 +166,13 @@ async function run(t: { after(fn: () => unknown): void }, c: RequestCase, mode: 
     assert.deepEqual(all(first!, name), value === null ? [] : [value], name);
   }
   for (const r of backend.requests) {
-    assert.deepEqual(r.fields.filter(([n, v]) => /smuggled/i.test(n) || (v.includes('SMUGGLED') && n !== 'X-Uri' && n !== 'X-Path' && n !== 'X-Method')), []);
+    assert.deepEqual(
+      r.fields.filter(
+        ([n, v]) =>
+          /smuggled/i.test(n) || (v.includes('SMUGGLED') && n !== 'X-Uri' && n !== 'X-Path' && n !== 'X-Method'),
+      ),
+      [],
+    );
     assert.deepEqual(r.trailers, []);
   }
 }

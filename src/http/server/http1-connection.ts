@@ -635,6 +635,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   }
 
   onDrain(): void {
+    // Bytes that were taken for sent may have waited, too: nobody is held up by those.
+    const held = this.#held;
     this.#held = false;
     if (this.#timerKind === WAIT_SEND) this.#timer.cancel();
     if (this.#state === TUNNEL) {
@@ -642,6 +644,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       return;
     }
     const r = this.#request;
+    if (!held) return;
     if (r.ended) {
       if (!this.#dispatching && this.#state !== LINGER && this.#state !== CLOSED) this.#complete();
       return;

@@ -73,13 +73,20 @@ describe('chunked coding', () => {
 
   test('wrong bytes come to the same for every split into reads', () => {
     fc.assert(
-      fc.property(fc.array(chunkData, { maxLength: 4 }), s.mutations, s.cuts, fc.boolean(), fc.boolean(), (chunks, mutations, cuts, strict, trailer) => {
-        const body = chunks.map((d) => `${d.length.toString(16)}\r\n${d}\r\n`).join('');
-        const bytes = s.latin1(s.mutate(`${body}0\r\n${trailer ? 'A: b\r\n' : ''}\r\n`, mutations));
-        const whole = decode(bytes, [], strict);
-        assert.deepEqual(decode(bytes, cuts, strict), whole);
-        assert.deepEqual(decode(bytes, s.everyByte(bytes), strict), whole);
-      }),
+      fc.property(
+        fc.array(chunkData, { maxLength: 4 }),
+        s.mutations,
+        s.cuts,
+        fc.boolean(),
+        fc.boolean(),
+        (chunks, mutations, cuts, strict, trailer) => {
+          const body = chunks.map((d) => `${d.length.toString(16)}\r\n${d}\r\n`).join('');
+          const bytes = s.latin1(s.mutate(`${body}0\r\n${trailer ? 'A: b\r\n' : ''}\r\n`, mutations));
+          const whole = decode(bytes, [], strict);
+          assert.deepEqual(decode(bytes, cuts, strict), whole);
+          assert.deepEqual(decode(bytes, s.everyByte(bytes), strict), whole);
+        },
+      ),
       { numRuns: 2000 },
     );
   });
@@ -143,7 +150,13 @@ describe('chunked coding', () => {
   });
 
   test('of a server a bare LF is taken, and told', () => {
-    for (const text of ['3\nabc\r\n0\r\n\r\n', '3\r\nabc\n0\r\n\r\n', '3\r\nabc\r\n0\n\r\n', '3\r\nabc\r\n0\r\n\n', '3\nabc\n0\nA: b\n\n']) {
+    for (const text of [
+      '3\nabc\r\n0\r\n\r\n',
+      '3\r\nabc\n0\r\n\r\n',
+      '3\r\nabc\r\n0\n\r\n',
+      '3\r\nabc\r\n0\r\n\n',
+      '3\nabc\n0\nA: b\n\n',
+    ]) {
       const found = decode(s.latin1(text), s.everyByte(s.latin1(text)), false);
       assert.deepEqual([found.event, found.data, found.unclean], [CHUNK_END, 'abc', true], JSON.stringify(text));
     }

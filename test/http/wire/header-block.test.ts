@@ -18,50 +18,70 @@ function parse(text: string, set: (block: HeaderBlock) => void = () => {}, stric
 describe('header block', () => {
   test('fields come out as they went in, for every split into reads', () => {
     fc.assert(
-      fc.property(s.fields, s.spaces, fc.constantFrom('\r\n', '\n'), s.cuts, fc.boolean(), (fields, spaces, eol, cuts, moving) => {
-        const bytes = s.latin1(`${s.fieldLines(fields, eol, spaces)}${eol}rest`);
-        for (const at of [[], cuts, s.everyByte(bytes)]) {
-          const block = new HeaderBlock(true);
-          assert.equal(s.parseInReads(block, bytes, at, moving), DONE);
-          assert.deepEqual(s.fieldsOf(block), fields);
-          assert.equal(block.pos - block.headStart, bytes.length - 4);
-          assert.equal(block.eol, eol === '\n' ? 2 : 1);
-        }
-      }),
+      fc.property(
+        s.fields,
+        s.spaces,
+        fc.constantFrom('\r\n', '\n'),
+        s.cuts,
+        fc.boolean(),
+        (fields, spaces, eol, cuts, moving) => {
+          const bytes = s.latin1(`${s.fieldLines(fields, eol, spaces)}${eol}rest`);
+          for (const at of [[], cuts, s.everyByte(bytes)]) {
+            const block = new HeaderBlock(true);
+            assert.equal(s.parseInReads(block, bytes, at, moving), DONE);
+            assert.deepEqual(s.fieldsOf(block), fields);
+            assert.equal(block.pos - block.headStart, bytes.length - 4);
+            assert.equal(block.eol, eol === '\n' ? 2 : 1);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
 
   test('wrong bytes come to the same for every split into reads', () => {
     fc.assert(
-      fc.property(s.fields, s.mutations, s.cuts, fc.boolean(), fc.boolean(), (fields, mutations, cuts, strict, skipInvalid) => {
-        const bytes = s.latin1(s.mutate(`${s.fieldLines(fields, '\r\n')}\r\n`, mutations));
-        const outcome = (at: readonly number[]): unknown[] => {
-          const block = new HeaderBlock(strict);
-          block.skipInvalid = skipInvalid;
-          block.token = TOKEN_WITHOUT_UNDERSCORE;
-          block.maxFields = 5;
-          const result = s.parseInReads(block, bytes, at, true);
-          return result === DONE ? [result, s.fieldsOf(block), block.mixed, block.skipped, block.pos - block.headStart] : [result];
-        };
-        const whole = outcome([]);
-        assert.deepEqual(outcome(cuts), whole);
-        assert.deepEqual(outcome(s.everyByte(bytes)), whole);
-      }),
+      fc.property(
+        s.fields,
+        s.mutations,
+        s.cuts,
+        fc.boolean(),
+        fc.boolean(),
+        (fields, mutations, cuts, strict, skipInvalid) => {
+          const bytes = s.latin1(s.mutate(`${s.fieldLines(fields, '\r\n')}\r\n`, mutations));
+          const outcome = (at: readonly number[]): unknown[] => {
+            const block = new HeaderBlock(strict);
+            block.skipInvalid = skipInvalid;
+            block.token = TOKEN_WITHOUT_UNDERSCORE;
+            block.maxFields = 5;
+            const result = s.parseInReads(block, bytes, at, true);
+            return result === DONE
+              ? [result, s.fieldsOf(block), block.mixed, block.skipped, block.pos - block.headStart]
+              : [result];
+          };
+          const whole = outcome([]);
+          assert.deepEqual(outcome(cuts), whole);
+          assert.deepEqual(outcome(s.everyByte(bytes)), whole);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
 
   test('what is taken holds no byte that could be read as another line', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom(...'aZ:_ \t\r\n\0\x0b\x7f\x80-1'), { maxLength: 40 }), fc.boolean(), (chars, skip) => {
-        const [result, block] = parse(`${chars.join('')}\r\n\r\n`, (b) => (b.skipInvalid = skip));
-        if (result !== DONE) return;
-        for (const [name, value] of s.fieldsOf(block)) {
-          assert.match(name, /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
-          assert.match(value, /^(|[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)$/);
-        }
-      }),
+      fc.property(
+        fc.array(fc.constantFrom(...'aZ:_ \t\r\n\0\x0b\x7f\x80-1'), { maxLength: 40 }),
+        fc.boolean(),
+        (chars, skip) => {
+          const [result, block] = parse(`${chars.join('')}\r\n\r\n`, (b) => (b.skipInvalid = skip));
+          if (result !== DONE) return;
+          for (const [name, value] of s.fieldsOf(block)) {
+            assert.match(name, /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/);
+            assert.match(value, /^(|[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)$/);
+          }
+        },
+      ),
       { numRuns: 3000 },
     );
   });
@@ -106,14 +126,27 @@ describe('header block', () => {
 
   test('a head that began with bare LF may go on with CRLF: nobody could have read the LF as part of a value', () => {
     const [result, block] = parse('A: b\nC: d\r\n\n');
-    assert.deepEqual([result, block.mixed, s.fieldsOf(block)], [DONE, true, [['A', 'b'], ['C', 'd']]]);
+    assert.deepEqual(
+      [result, block.mixed, s.fieldsOf(block)],
+      [
+        DONE,
+        true,
+        [
+          ['A', 'b'],
+          ['C', 'd'],
+        ],
+      ],
+    );
   });
 
   test('an answer may mix line ends, and says so', () => {
     const [result, block] = parse('A: b\nC: d\r\n\r\n', () => {}, false);
     assert.equal(result, DONE);
     assert.equal(block.mixed, true);
-    assert.deepEqual(s.fieldsOf(block), [['A', 'b'], ['C', 'd']]);
+    assert.deepEqual(s.fieldsOf(block), [
+      ['A', 'b'],
+      ['C', 'd'],
+    ]);
   });
 
   test('fields are counted', () => {
@@ -129,7 +162,10 @@ describe('header block', () => {
 
   test('a known field is found wherever it stands, however many there are', () => {
     for (const before of [0, 31, 32, 255, 256, 65535, 65536]) {
-      const [result, block] = parse(`${'a:\n'.repeat(before)}Transfer-Encoding: chunked\n\n`, (b) => (b.maxFields = 100_000));
+      const [result, block] = parse(
+        `${'a:\n'.repeat(before)}Transfer-Encoding: chunked\n\n`,
+        (b) => (b.maxFields = 100_000),
+      );
       assert.equal(result, DONE);
       assert.equal(block.first(H['transfer-encoding']), before);
       assert.equal(block.get(H['transfer-encoding']), 'chunked');

@@ -18,23 +18,41 @@ function told(result: number, head: ResponseHead): unknown {
 }
 
 const lines = fc.oneof(
-  fc.constantFrom('HTTP/1.1 200 OK', 'HTTP/1.0 404', 'HTTP/1.1 500 ', 'HTTP/1.1 100 \x80\t', 'HTTP/2 200', 'ICY 200 OK', 'HTTP/1.1 99 x', 'HTTP/1.1 2000', 'HTTP/1.1  200', 'HTTP/1.1200'),
+  fc.constantFrom(
+    'HTTP/1.1 200 OK',
+    'HTTP/1.0 404',
+    'HTTP/1.1 500 ',
+    'HTTP/1.1 100 \x80\t',
+    'HTTP/2 200',
+    'ICY 200 OK',
+    'HTTP/1.1 99 x',
+    'HTTP/1.1 2000',
+    'HTTP/1.1  200',
+    'HTTP/1.1200',
+  ),
   fc.tuple(fc.nat(1100), s.value).map(([status, reason]) => `HTTP/1.1 ${status} ${reason}`),
 );
 
 describe('response head', () => {
   test('comes to the same for every split into reads, right or wrong', () => {
     fc.assert(
-      fc.property(lines, s.fields, s.mutations, fc.constantFrom('\r\n', '\n'), s.cuts, (line, fields, mutations, eol, cuts) => {
-        const bytes = s.latin1(`${s.mutate(`${line}${eol}${s.fieldLines(fields, eol)}${eol}`, mutations)}body`);
-        const outcome = (at: readonly number[]): unknown => {
-          const head = new ResponseHead();
-          return told(s.parseInReads(head, bytes, at, true), head);
-        };
-        const whole = outcome([]);
-        assert.deepEqual(outcome(cuts), whole);
-        assert.deepEqual(outcome(s.everyByte(bytes)), whole);
-      }),
+      fc.property(
+        lines,
+        s.fields,
+        s.mutations,
+        fc.constantFrom('\r\n', '\n'),
+        s.cuts,
+        (line, fields, mutations, eol, cuts) => {
+          const bytes = s.latin1(`${s.mutate(`${line}${eol}${s.fieldLines(fields, eol)}${eol}`, mutations)}body`);
+          const outcome = (at: readonly number[]): unknown => {
+            const head = new ResponseHead();
+            return told(s.parseInReads(head, bytes, at, true), head);
+          };
+          const whole = outcome([]);
+          assert.deepEqual(outcome(cuts), whole);
+          assert.deepEqual(outcome(s.everyByte(bytes)), whole);
+        },
+      ),
       { numRuns: 2000 },
     );
   });

@@ -66,10 +66,9 @@ export const value: fc.Arbitrary<string> = fc
 
 const KNOWN = ['Host', 'CONNECTION', 'content-length', 'Transfer-Encoding', 'Cookie', 'X-Forwarded-For', 'ETag'];
 
-export const fields: fc.Arbitrary<Field[]> = fc.array(
-  fc.tuple(fc.oneof(token, fc.constantFrom(...KNOWN)), value),
-  { maxLength: 12 },
-);
+export const fields: fc.Arbitrary<Field[]> = fc.array(fc.tuple(fc.oneof(token, fc.constantFrom(...KNOWN)), value), {
+  maxLength: 12,
+});
 
 const optionalSpace = fc.constantFrom('', '', ' ', '\t', '  \t');
 
@@ -85,7 +84,26 @@ export const mutations: fc.Arbitrary<{ at: number; kind: number; text: string }[
   fc.record({
     at: fc.nat(400),
     kind: fc.nat(2),
-    text: fc.constantFrom('\r', '\n', '\r\n', ' ', '\t', '\0', ':', '\x7f', '\x80', '\x0b', '_', '#', '%', '/', '?', '.', 'HTTP/', '0'),
+    text: fc.constantFrom(
+      '\r',
+      '\n',
+      '\r\n',
+      ' ',
+      '\t',
+      '\0',
+      ':',
+      '\x7f',
+      '\x80',
+      '\x0b',
+      '_',
+      '#',
+      '%',
+      '/',
+      '?',
+      '.',
+      'HTTP/',
+      '0',
+    ),
   }),
   { minLength: 0, maxLength: 3 },
 );

@@ -31,7 +31,35 @@ function reference(path: string, merge: boolean): string | null {
 }
 
 const paths = fc
-  .array(fc.oneof(fc.constantFrom('/', '/', '.', '..', 'a', 'b.c', '...', '%2e', '%2E%2e', '%2f', '%41', '%25', '%zz', '%', '%4', '%00', '%0a', '\xff', '#', '+', '%3f', '%23')), { maxLength: 14 })
+  .array(
+    fc.oneof(
+      fc.constantFrom(
+        '/',
+        '/',
+        '.',
+        '..',
+        'a',
+        'b.c',
+        '...',
+        '%2e',
+        '%2E%2e',
+        '%2f',
+        '%41',
+        '%25',
+        '%zz',
+        '%',
+        '%4',
+        '%00',
+        '%0a',
+        '\xff',
+        '#',
+        '+',
+        '%3f',
+        '%23',
+      ),
+    ),
+    { maxLength: 14 },
+  )
   .map((parts) => `/${parts.join('')}`);
 
 describe('normal form of a path', () => {
@@ -76,7 +104,8 @@ describe('normal form of a path', () => {
     ['/%0d%0aX: y', '/\r\nX: y'],
     ['/%2541', '/%41'],
   ];
-  for (const [path, expected] of cases) test(`${path} -> ${JSON.stringify(expected)}`, () => assert.equal(normal(path), expected));
+  for (const [path, expected] of cases)
+    test(`${path} -> ${JSON.stringify(expected)}`, () => assert.equal(normal(path), expected));
 
   test('takes long paths', () => {
     assert.equal(normal(`/${'a/../'.repeat(20_000)}b`), '/b');

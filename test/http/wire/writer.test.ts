@@ -47,15 +47,26 @@ const harmless = s.fields.map((list) => list.filter(([n]) => !/^(content-length|
 describe('writer', () => {
   test('a block goes out well-formed, without the fields that are hidden, whatever its line ends', () => {
     fc.assert(
-      fc.property(harmless, s.spaces, fc.constantFrom('\r\n', '\n', 'mixed'), fc.array(fc.nat(11)), (fields, spaces, eol, picks) => {
-        const lines = fields.map((f, i) => s.fieldLines([f], eol === 'mixed' ? (i % 2 === 0 ? '\n' : '\r\n') : eol, spaces.slice(i)));
-        const end = eol === 'mixed' ? '\r\n' : eol;
-        const head = headOf(`HTTP/1.1 200 Fine${end}${lines.join('')}${end}`);
-        const names = picks.flatMap((i) => (fields[i] === undefined ? [] : [fields[i][0]]));
-        const hidden = new Set(names.map((n) => n.toLowerCase()));
-        assert.deepEqual(composed(head, null), fields);
-        assert.deepEqual(composed(head, hideTable(names)), fields.filter(([n]) => !hidden.has(n.toLowerCase())));
-      }),
+      fc.property(
+        harmless,
+        s.spaces,
+        fc.constantFrom('\r\n', '\n', 'mixed'),
+        fc.array(fc.nat(11)),
+        (fields, spaces, eol, picks) => {
+          const lines = fields.map((f, i) =>
+            s.fieldLines([f], eol === 'mixed' ? (i % 2 === 0 ? '\n' : '\r\n') : eol, spaces.slice(i)),
+          );
+          const end = eol === 'mixed' ? '\r\n' : eol;
+          const head = headOf(`HTTP/1.1 200 Fine${end}${lines.join('')}${end}`);
+          const names = picks.flatMap((i) => (fields[i] === undefined ? [] : [fields[i][0]]));
+          const hidden = new Set(names.map((n) => n.toLowerCase()));
+          assert.deepEqual(composed(head, null), fields);
+          assert.deepEqual(
+            composed(head, hideTable(names)),
+            fields.filter(([n]) => !hidden.has(n.toLowerCase())),
+          );
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -67,8 +78,14 @@ describe('writer', () => {
     assert.ok(others.length > 0);
     for (const other of others) {
       const head = headOf(`HTTP/1.1 200 OK\r\n${secret}: 1\r\n${other}: 2\r\nkeep: 3\r\n\r\n`);
-      assert.deepEqual(composed(head, hideTable([secret])), [[other, '2'], ['keep', '3']]);
-      assert.deepEqual(composed(head, hideTable([other])), [[secret, '1'], ['keep', '3']]);
+      assert.deepEqual(composed(head, hideTable([secret])), [
+        [other, '2'],
+        ['keep', '3'],
+      ]);
+      assert.deepEqual(composed(head, hideTable([other])), [
+        [secret, '1'],
+        ['keep', '3'],
+      ]);
       assert.deepEqual(composed(head, extended(hideTable([secret]), [other])), [['keep', '3']]);
       assert.deepEqual(composed(head, hideTable([other, secret])), [['keep', '3']]);
     }
@@ -113,7 +130,10 @@ describe('writer', () => {
         composeFields(o, list);
         o.crlf();
         const response = readResponse(Buffer.from(o.buf.subarray(0, o.length)), 'HEAD', true);
-        assert.deepEqual(response?.fields.map(([n]) => n), ['X-A', 'X-B']);
+        assert.deepEqual(
+          response?.fields.map(([n]) => n),
+          ['X-A', 'X-B'],
+        );
       }),
     );
   });
@@ -155,23 +175,32 @@ describe('writer', () => {
 describe('output', () => {
   test('bytes, text and numbers of any length', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.maxSafeNat(), fc.string({ maxLength: 200, unit: fc.nat(255).map((c) => String.fromCharCode(c)) })), { maxLength: 20 }), (parts) => {
-        const o = new Output();
-        let expected = '';
-        for (const part of parts) {
-          if (typeof part === 'number') {
-            o.decimal(part);
-            expected += String(part);
-            o.hex(part);
-            expected += part.toString(16);
-          } else {
-            o.text(part);
-            o.bytes(s.latin1(part), 0, part.length);
-            expected += part + part;
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.maxSafeNat(),
+            fc.string({ maxLength: 200, unit: fc.nat(255).map((c) => String.fromCharCode(c)) }),
+          ),
+          { maxLength: 20 },
+        ),
+        (parts) => {
+          const o = new Output();
+          let expected = '';
+          for (const part of parts) {
+            if (typeof part === 'number') {
+              o.decimal(part);
+              expected += String(part);
+              o.hex(part);
+              expected += part.toString(16);
+            } else {
+              o.text(part);
+              o.bytes(s.latin1(part), 0, part.length);
+              expected += part + part;
+            }
           }
-        }
-        assert.equal(o.buf.latin1Slice(0, o.length), expected);
-      }),
+          assert.equal(o.buf.latin1Slice(0, o.length), expected);
+        },
+      ),
     );
   });
 

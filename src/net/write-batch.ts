@@ -1,0 +1,67 @@
+/**
+ * Small messages that are written in one turn of the event loop go to the kernel together, at its end.
+ *
+ * A write to a socket wakes the process that waits at its other end, and waking costs several times what the write does.
+ * While we work on the next request that process has done its part and sleeps again, so that it is woken for every
+ * message. Written back to back, one wake-up serves many messages. Measured at 64 connections on two cores: waking cost
+ * 3.6 of 20 microseconds per proxied request before.
+ */
+import { Buffer } from 'node:buffer';
+
+/** A transport with bytes in the batch. */
+export interface Batched {
+  /** Writes what the batch holds for it. */
+  flushBatched(): void;
+}
+
+const SIZE = 256 * 1024;
+/** Larger messages are written at once: they are worth a wake-up. */
+export const BATCHED_MAX = 8192;
+/** No message waits for more than so many others. */
+const MOST = 64;
+
+class WriteBatch {
+  readonly buf: Buffer = Buffer.allocUnsafeSlow(SIZE);
+  length = 0;
+  readonly #members: Batched[] = [];
+  #count = 0;
+  #scheduled = false;
+
+  /** Copies a message; it stands at `[returned, returned + n)` of `buf` until the flush. */
+  add(member: Batched, src: Buffer, start: number, end: number): number {
+    const n = end - start;
+    if (this.length + n > SIZE || this.#count === MOST) this.flush();
+    const at = this.append(src, start, end);
+    this.#members[this.#count++] = member;
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(this.#turnEnds);
+    }
+    return at;
+  }
+
+  /** Copies more bytes behind the last message, if there is room; -1 if not. */
+  append(src: Buffer, start: number, end: number): number {
+    const at = this.length;
+    if (at + end - start > SIZE) return -1;
+    src.copy(this.buf, at, start, end);
+    this.length += end - start;
+    return at;
+  }
+
+  readonly #turnEnds = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+
+  flush(): void {
+    const count = this.#count;
+    for (let i = 0; i < count; i++) this.#members[i]!.flushBatched();
+    // Nothing is added meanwhile: writing calls nobody back.
+    this.#count = 0;
+    this.length = 0;
+  }
+}
+
+/** One batch a thread. */
+export const writeBatch: WriteBatch = new WriteBatch();
