@@ -16,7 +16,7 @@ import type { UpstreamTls } from './tls.ts';
 import { hideTable, REQUEST_HIDDEN, RESPONSE_FRAMING, RESPONSE_HIDDEN } from './hide.ts';
 
 /** A stretch of the request head: bytes that never change, or a field whose value is computed. */
-export type HeadSegment = { bytes: Buffer } | { bytes: null; name: Buffer; value: Value };
+export type HeadSegment = { bytes: Buffer } | { bytes: null; name: Buffer; value: Value; isHost: boolean };
 
 export class ProxyPlan implements Target {
   readonly config: ProxyConfig;
@@ -153,7 +153,8 @@ function headSegments(config: ProxyConfig, variables: VariableTable): HeadSegmen
       continue;
     }
     flush();
-    segments.push({ bytes: null, name: Buffer.from(`${field.name}: `, 'latin1'), value });
+    const isHost = field.name.toLowerCase() === 'host';
+    segments.push({ bytes: null, name: Buffer.from(`${field.name}: `, 'latin1'), value, isHost });
   }
   flush();
   return segments;

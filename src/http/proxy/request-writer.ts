@@ -37,7 +37,9 @@ export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, uri: 
   for (const segment of plan.segments) {
     if (segment.bytes !== null) o.bytes(segment.bytes, 0, segment.bytes.length);
     else {
-      const value = segment.value.get(r);
+      let value = segment.value.get(r);
+      // A request without Host still gets one (nginx 1.31.4; RFC 9112 section 3.2 asks for it).
+      if (value === '' && segment.isHost) value = r.proxyTarget?.host ?? plan.proxyHost;
       if (value === '') continue;
       o.bytes(segment.name, 0, segment.name.length);
       o.text(safe(value));
