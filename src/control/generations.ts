@@ -8,6 +8,7 @@ import { createTable } from '../upstream/table/create.ts';
 import { reclaimWorker } from '../upstream/table/reclaim.ts';
 import { reloadTable } from '../upstream/table/reload.ts';
 import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
+import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
 import type { GenerationData } from '../worker/protocol.ts';
 
@@ -41,6 +42,7 @@ export function needsResolving({ config }: Generation): boolean {
 export class Generations {
   #lastId = 0;
   readonly #traffic = createTraffic();
+  readonly #tickets = createTicketSecret();
   #current: Generation | null = null;
   readonly #draining = new Map<number, Draining>();
 
@@ -88,6 +90,7 @@ export class Generations {
       tables,
       learnZones,
       traffic: this.#traffic,
+      tickets: this.#tickets,
     };
     return { data, config, maxWorkers };
   }

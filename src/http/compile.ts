@@ -2,6 +2,7 @@
  * Compiles a configuration's http part into what the request path reads. Runs once per worker and generation; whatever
  * can be decided here is not decided per request.
  */
+import { dirname } from 'node:path';
 import type { Config, ErrorLogTarget, HttpConfig, ListenConfig, LocationConfig, ServerConfig } from '../config/model.ts';
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
@@ -146,7 +147,7 @@ class Compiler {
       case 'proxy': {
         const group = handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!;
         const secure = handler.pass.scheme === 'https';
-        const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables) : null;
+        const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables, dirname(this.#config.file)) : null;
         const plan = new ProxyPlan(loc.config, named.match, handler.pass, group, tls, this.#variables, this.#book, ++this.#serial);
         return (r) => proxy(r, plan);
       }

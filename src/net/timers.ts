@@ -41,6 +41,12 @@ export class Timer {
   cancel(): void {
     this.deadline = NEVER;
   }
+
+  /** Cancels it for good: it leaves the wheel at once, which would hold its owner in memory until its slot comes up. */
+  drop(): void {
+    this.deadline = NEVER;
+    wheel.remove(this);
+  }
 }
 
 class TimerWheel {
@@ -73,6 +79,10 @@ class TimerWheel {
     head.prev.next = timer;
     head.prev = timer;
     this.#linked++;
+  }
+
+  remove(timer: Timer): void {
+    if (timer.slotTick >= 0) this.#unlink(timer);
   }
 
   #unlink(timer: Timer): void {

@@ -2,12 +2,15 @@
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Socket } from 'node:net';
+import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 
 /** What a handshake with one server block needs. */
 export interface ServerTls {
   context: SecureContext;
   requestCertificate: boolean;
   rejectHandshake: boolean;
+  /** Intermediate certificates that may stand between a client's and a trusted one. */
+  verifyDepth: number;
   alpn: string[];
 }
 
@@ -16,46 +19,87 @@ export interface TlsChooser {
   choose(serverName: string): ServerTls;
 }
 
+/** What becomes of a connection; one of them is called, once. */
+export interface TlsOutcome {
+  secure(tls: TLSSocket, serverName: string, chosen: ServerTls): void;
+  /** The client speaks no TLS: the socket is as it was accepted, its first bytes unread. */
+  plain(): void;
+  /** The socket is closed. `error` null: the client left. */
+  failed(error: Error | null): void;
+}
+
 export function secureContext(options: SecureContextOptions): SecureContext {
   return createSecureContext(options);
 }
 
+/** Fatal alert `unrecognized_name` (RFC 6066 section 3), in a record of its own. */
+const UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
+
 /**
- * Starts the server's side of a handshake on an accepted socket.
- * @param done called once: with the TLS socket when the handshake is over, or with null (the socket is closed)
+ * Reads the client's first bytes, chooses the server block by the name in them, and does the server's side of the
+ * handshake with that block's settings.
  * @param handshakeTimeoutMs a client that does not come to an end is closed
  */
-export function acceptTls(
-  socket: Socket,
-  chooser: TlsChooser,
-  handshakeTimeoutMs: number,
-  done: (tls: TLSSocket | null, error: Error | null) => void,
-): void {
-  const initial = chooser.choose('');
-  const tls = new TLSSocket(socket, {
-    isServer: true,
-    secureContext: initial.context,
-    requestCert: initial.requestCertificate,
-    rejectUnauthorized: false,
-    ALPNProtocols: initial.alpn,
-    SNICallback: (name: string, callback: (error: Error | null, context?: SecureContext) => void) => {
-      const chosen = chooser.choose(name);
-      if (chosen.rejectHandshake) callback(new Error('handshake rejected'));
-      else callback(null, chosen.context);
-    },
-  });
+export function acceptTls(socket: Socket, chooser: TlsChooser, handshakeTimeoutMs: number, outcome: TlsOutcome): void {
+  let held: Buffer | null = null;
+  let tls: TLSSocket | null = null;
   let settled = false;
-  const finish = (result: TLSSocket | null, error: Error | null): void => {
-    if (settled) return;
+  const settle = (): boolean => {
+    if (settled) return false;
     settled = true;
     clearTimeout(timer);
-    if (result === null) tls.destroy();
-    done(result, error);
+    return true;
   };
-  const timer = setTimeout(() => finish(null, new Error('handshake timed out')), handshakeTimeoutMs);
+  const fail = (error: Error | null): void => {
+    if (!settle()) return;
+    (tls ?? socket).destroy();
+    outcome.failed(error);
+  };
+  const timer = setTimeout(() => fail(new Error('handshake timed out')), handshakeTimeoutMs);
   timer.unref();
-  tls.once('secure', () => finish(tls, null));
-  tls.on('error', (error) => finish(null, error));
-  socket.on('error', (error) => finish(null, error));
-  tls.once('close', () => finish(null, null));
+
+  const onData = (chunk: Buffer): void => {
+    held = held === null ? chunk : Buffer.concat([held, chunk]);
+    const { kind, serverName } = readClientHello(held);
+    if (kind === HELLO_MORE) return;
+    socket.off('data', onData);
+    socket.off('end', onEnd);
+    socket.pause();
+    if (kind === HELLO_PLAIN) {
+      if (!settle()) return;
+      socket.off('error', onError);
+      socket.off('close', onEnd);
+      socket.unshift(held);
+      outcome.plain();
+      socket.resume();
+      return;
+    }
+    const chosen = chooser.choose(serverName);
+    if (chosen.rejectHandshake) {
+      if (!settle()) return;
+      socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
+      outcome.failed(new Error('handshake rejected'));
+      return;
+    }
+    socket.unshift(held);
+    tls = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: chosen.context,
+      requestCert: chosen.requestCertificate,
+      rejectUnauthorized: false,
+      ALPNProtocols: chosen.alpn,
+    });
+    const secured = tls;
+    secured.once('secure', () => {
+      if (settle()) outcome.secure(secured, serverName, chosen);
+    });
+    secured.on('error', fail);
+    secured.once('close', onEnd);
+  };
+  const onEnd = (): void => fail(null);
+  const onError = (error: Error): void => fail(error);
+  socket.on('data', onData);
+  socket.once('end', onEnd);
+  socket.on('error', onError);
+  socket.once('close', onEnd);
 }

@@ -285,6 +285,8 @@ export interface ConnectOptions {
   /** Path of a unix socket; host and port are ignored. */
   path: string | null;
   localAddress: string | null;
+  /** 0: any. */
+  localPort: number;
   keepAlive: boolean;
 }
 
@@ -301,7 +303,7 @@ export function dial(options: ConnectOptions, owner: TransportOwner, onConnect: 
           port: options.port,
           keepAlive: options.keepAlive,
           autoSelectFamily: false,
-          ...(options.localAddress === null ? null : { localAddress: options.localAddress }),
+          ...(options.localAddress === null ? null : { localAddress: options.localAddress, localPort: options.localPort }),
         });
   const transport = new Transport(socket, hook);
   transport.owner = owner;

@@ -1,15 +1,13 @@
 /** Turns accepted sockets into client connections: plain or after a TLS handshake. */
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
-import type { SslServerConfig } from '../config/model.ts';
 import { Http1Connection } from '../http/server/http1-connection.ts';
-import type { HttpListen, ListenRuntime } from '../http/server/listen.ts';
-import type { ClientAddress, TlsInfo } from '../http/request.ts';
-import { protocolRange } from '../http/proxy/tls.ts';
-import { acceptTls, secureContext } from '../net/tls-server.ts';
-import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
+import type { HttpListen } from '../http/server/listen.ts';
+import type { ClientAddress } from '../http/request.ts';
+import { acceptTls } from '../net/tls-server.ts';
+import type { TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
+import { SocketTls } from './tls.ts';
 
 const UNIX_BYTES = new Uint8Array(0);
 
@@ -56,109 +54,6 @@ function addressOf(socket: Socket, unix: boolean): ClientAddress {
   return new SocketAddress(text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text, socket.remotePort ?? 0);
 }
 
-/** Contexts of a listening address, by server. */
-export class TlsTable implements TlsChooser {
-  readonly #runtime: ListenRuntime;
-  readonly #contexts = new Map<SslServerConfig, ServerTls>();
-
-  /** Throws when a certificate or key cannot be used. */
-  constructor(runtime: ListenRuntime) {
-    this.#runtime = runtime;
-    for (const index of runtime.config.servers) {
-      const { ssl } = runtime.generation.servers[index]!.config;
-      if (ssl !== null && !this.#contexts.has(ssl)) this.#contexts.set(ssl, makeContext(ssl));
-    }
-  }
-
-  choose(serverName: string): ServerTls {
-    const server = serverName === '' ? this.#runtime.defaultServer : this.#runtime.hosts.byName(serverName.toLowerCase());
-    const ssl = server.config.ssl ?? this.#runtime.defaultServer.config.ssl;
-    return this.#contexts.get(ssl!) ?? this.#contexts.get(this.#runtime.defaultServer.config.ssl!)!;
-  }
-}
-
-function makeContext(ssl: SslServerConfig): ServerTls {
-  const ca = [ssl.clientCertificate, ssl.trustedCertificate].filter((pem) => pem !== null);
-  return {
-    context: secureContext({
-      ...(ssl.certificates.length === 0
-        ? null
-        : {
-            cert: ssl.certificates.map((c) => c.certificate),
-            key: ssl.certificates.map((c) => ({ pem: c.key, passphrase: ssl.passphrases[0] ?? '' })),
-          }),
-      ...(ca.length === 0 ? null : { ca }),
-      ...(ssl.crl === null ? null : { crl: ssl.crl }),
-      ...(ssl.dhparam === null ? null : { dhparam: ssl.dhparam }),
-      ...(ssl.ciphers === '' || ssl.ciphers === 'DEFAULT' ? null : { ciphers: ssl.ciphers }),
-      ...(ssl.ecdhCurve === '' || ssl.ecdhCurve === 'auto' ? null : { ecdhCurve: ssl.ecdhCurve }),
-      honorCipherOrder: ssl.preferServerCiphers,
-      sessionTimeout: ssl.sessionTimeoutSec,
-      sessionIdContext: 'headrace',
-      ...protocolRange(ssl.protocols),
-    }),
-    requestCertificate: ssl.verifyClient !== 'off',
-    rejectHandshake: ssl.rejectHandshake,
-    alpn: ['http/1.1', 'http/1.0'],
-  };
-}
-
-/** What is known of a TLS connection; read when somebody asks. */
-class SocketTls implements TlsInfo {
-  readonly #socket: TLSSocket;
-  #verify = '';
-  constructor(socket: TLSSocket) {
-    this.#socket = socket;
-  }
-  get protocol(): string {
-    return this.#socket.getProtocol() ?? '';
-  }
-  get cipher(): string {
-    return this.#socket.getCipher()?.standardName === undefined ? '' : this.#socket.getCipher().name;
-  }
-  get serverName(): string {
-    const name: unknown = (this.#socket as TLSSocket & { servername?: unknown }).servername;
-    return typeof name === 'string' ? name : '';
-  }
-  get sessionReused(): boolean {
-    return this.#socket.isSessionReused();
-  }
-  get sessionId(): string {
-    return '';
-  }
-  get alpn(): string {
-    return typeof this.#socket.alpnProtocol === 'string' ? this.#socket.alpnProtocol : '';
-  }
-  get curve(): string {
-    const info = this.#socket.getEphemeralKeyInfo() as { name?: string } | null;
-    return info?.name ?? '';
-  }
-  get clientVerify(): string {
-    if (this.clientCertificate === null) return 'NONE';
-    if (this.#verify === '') {
-      // `authorized` is set by tls.Server only; a socket of our own has to be asked as that does. No handle, no proof.
-      const handle = (this.#socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })._handle;
-      const error = handle == null ? new Error('connection is closed') : handle.verifyError();
-      this.#verify = error == null ? 'SUCCESS' : `FAILED:${error.message}`;
-    }
-    return this.#verify;
-  }
-  get clientCertificate(): TlsInfo['clientCertificate'] {
-    const x509 = this.#socket.getPeerX509Certificate();
-    if (x509 === undefined) return null;
-    const names = (text: string): string => text.split('\n').reverse().join(',');
-    return {
-      pem: x509.toString(),
-      subject: names(x509.subject),
-      issuer: names(x509.issuer),
-      serial: x509.serialNumber,
-      fingerprint: x509.fingerprint.replaceAll(':', '').toLowerCase(),
-      notBefore: x509.validFrom,
-      notAfter: x509.validTo,
-    };
-  }
-}
-
 /** A connection was accepted on a plain address. */
 export function acceptPlain(listen: HttpListen, socket: Socket, transport: Transport | null): void {
   traffic.row[ACCEPTED]!++;
@@ -172,12 +67,16 @@ export function acceptSecure(listen: HttpListen, socket: Socket, tls: TlsChooser
   const unix = listen.config.kind === 'unix';
   const address = addressOf(socket, unix);
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
-  acceptTls(socket, tls, timeout, (secure, error) => {
-    if (secure === null) {
+  acceptTls(socket, tls, timeout, {
+    secure(secure, serverName, chosen) {
+      new Http1Connection(new Transport(secure, null), listen, address, new SocketTls(secure, serverName, chosen));
+    },
+    plain() {
+      new Http1Connection(new Transport(socket, null), listen, address, null);
+    },
+    failed(error) {
       traffic.row[CLOSED]!++;
       if (error !== null) listen.log('info', `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking`, address.text);
-      return;
-    }
-    new Http1Connection(new Transport(secure, null), listen, address, new SocketTls(secure));
+    },
   });
 }

@@ -8,15 +8,17 @@ import { ConnectionList, HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import type { TicketSecret } from '../net/tls-tickets.ts';
 import { AccessLogs } from '../observe/access-log-writer.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 import { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
-import { acceptPlain, acceptSecure, TlsTable } from './connections.ts';
+import { acceptPlain, acceptSecure } from './connections.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
+import { TlsTable } from './tls.ts';
 
 const init = workerData as WorkerInit;
 
@@ -35,6 +37,8 @@ interface Prepared {
   id: number;
   runtime: HttpRuntime | null;
   resources: Resources;
+  log: ErrorLog;
+  tickets: TicketSecret;
   /** worker_shutdown_timeout; 0: none. */
   shutdownTimeoutMs: number;
   /** By key of `keyOf`: bound for this generation only. */
@@ -66,7 +70,9 @@ class HttpWorker {
     try {
       const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
       const runtime = this.#compile(data, resources);
-      prepared = { id: data.id, runtime, resources, shutdownTimeoutMs, fresh: new Map(), tls: new Map() };
+      const { id, tickets } = data;
+      const log = resources.errorLog(data.config.main.errorLog);
+      prepared = { id, runtime, resources, log, tickets, shutdownTimeoutMs, fresh: new Map(), tls: new Map() };
       await this.#bind(prepared);
       this.#prepared = prepared;
       say({ type: 'prepared', id: data.id });
@@ -79,7 +85,6 @@ class HttpWorker {
 
   #compile(data: GenerationData, resources: Resources): HttpRuntime | null {
     const { config } = data;
-    resources.errorLog(config.main.errorLog);
     if (config.http === null) return null;
     const runtime = compileHttp(data.id, config, config.http, {
       group: this.#env,
@@ -96,7 +101,7 @@ class HttpWorker {
   async #bind(prepared: Prepared): Promise<void> {
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? new TlsTable(runtime) : null;
+      const tls = runtime.config.ssl ? new TlsTable(runtime, prepared.tickets) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
       if (this.#bound.has(key) || (runtime.config.kind === 'unix' && init.workerId !== 0)) continue;
@@ -145,7 +150,7 @@ class HttpWorker {
     const previous = this.#current;
     if (previous === null) setTimeout(saveCompileCache, CACHE_DELAY_MS).unref();
     this.#current = prepared;
-    if (prepared.runtime !== null) this.#log = prepared.runtime.generation.log;
+    this.#log = prepared.log;
     for (const [key, bound] of prepared.fresh) this.#bound.set(key, bound);
     const wanted = new Map<string, ListenRuntime>();
     for (const runtime of prepared.runtime?.listens.values() ?? []) wanted.set(keyOf(runtime), runtime);

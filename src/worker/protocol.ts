@@ -7,6 +7,7 @@
  * request ends: `drained`.
  */
 import type { Config } from '../config/model.ts';
+import type { TicketSecret } from '../net/tls-tickets.ts';
 
 /** One configuration as it is run: the same for all workers, except that each has its own listening sockets. */
 export interface GenerationData {
@@ -19,6 +20,8 @@ export interface GenerationData {
   learnZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */
   traffic: SharedArrayBuffer;
+  /** What keys of TLS session tickets are made of; the same in all generations. */
+  tickets: TicketSecret;
 }
 
 /** `workerData` of a worker thread. */

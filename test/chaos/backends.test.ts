@@ -44,26 +44,32 @@ test('one of three backends changes its mood all the time', { timeout: TIMEOUT_M
   t.diagnostic(`${done} requests, moods: ${[...seen].join(' ')}`);
   assert.deepEqual(failures.slice(0, 5), []);
   assert.equal(headrace.lines('[alert]').length, 0);
-  await until('a sound backend again', () => bad!.be('good').then(() => true));
+  await bad!.be('good');
   const after = await load({ port: headrace.port('main'), keepAlive: 4, requests: 300 });
   assert.deepEqual(after.failures, []);
 });
 
-test('an answer that is cut in its body is cut for the client too, and never passed off as whole', { timeout: TIMEOUT_MS }, async (t) => {
-  const backend = await ChaosBackend.start(t);
-  const headrace = await Headrace.start(
-    t,
-    ({ port }) => `server { listen 127.0.0.1:${port('main')}; location / { proxy_pass http://127.0.0.1:${backend.port}; } }`,
-    { logLevel: 'error' },
-  );
-  await backend.be('cut-body');
-  const cut = await load({ port: headrace.port('main'), keepAlive: 2, closing: 2, requests: 40 });
-  assert.equal(cut.done, 0);
-  assert.ok(cut.failures.every((text) => /^(closed without answer|ECONNRESET)/.test(text)), cut.failures[0]);
-  await backend.be('good');
-  const after = await load({ port: headrace.port('main'), keepAlive: 2, closing: 2, requests: 100 });
-  assert.deepEqual(after.failures, []);
-});
+test(
+  'an answer that is cut in its body is cut for the client too, and never passed off as whole',
+  { timeout: TIMEOUT_MS },
+  async (t) => {
+    const backend = await ChaosBackend.start(t);
+    const headrace = await Headrace.start(
+      t,
+      ({ port }) =>
+        `server { listen 127.0.0.1:${port('main')}; location / { proxy_pass http://127.0.0.1:${backend.port}; } }`,
+      { logLevel: 'error' },
+    );
+    await backend.be('cut-body');
+    const cut = await load({ port: headrace.port('main'), keepAlive: 2, closing: 2, requests: 40 });
+    assert.equal(cut.done, 0);
+    const other = cut.failures.filter((text) => !/^(closed without answer|ECONNRESET)/.test(text));
+    assert.deepEqual(other, []);
+    await backend.be('good');
+    const after = await load({ port: headrace.port('main'), keepAlive: 2, closing: 2, requests: 100 });
+    assert.deepEqual(after.failures, []);
+  },
+);
 
 test('all backends die and come back', { timeout: TIMEOUT_MS }, async (t) => {
   const backends = await Promise.all([ChaosBackend.start(t), ChaosBackend.start(t)]);

@@ -17,12 +17,15 @@ test('an access log on a full device', { timeout: TIMEOUT_MS }, async (t) => {
   const backend = await ChaosBackend.start(t);
   const headrace = await Headrace.start(
     t,
-    ({ port }) => `access_log /dev/full combined; server { listen 127.0.0.1:${port('main')}; location / { proxy_pass http://127.0.0.1:${backend.port}; } }`,
+    ({ port }) =>
+      `access_log /dev/full combined; server { listen 127.0.0.1:${port('main')}; location / { proxy_pass http://127.0.0.1:${backend.port}; } }`,
     { workers: 2 },
   );
   const result = await load({ port: headrace.port('main'), keepAlive: 4, closing: 4, requests: 2000 });
   assert.deepEqual(result.failures, []);
-  const complaints = (await headrace.logged('No space left on device')).split('\n').filter((line) => line.includes('No space left'));
+  const complaints = (await headrace.logged('No space left on device'))
+    .split('\n')
+    .filter((line) => line.includes('No space left'));
   // Told, but not once a request.
   assert.ok(complaints.length < 200, `${complaints.length} complaints`);
 });
@@ -70,7 +73,9 @@ test('temporary files and a log on a full disk', { timeout: TIMEOUT_MS }, async 
   const body = 'x'.repeat(1024 * 1024);
   for (let i = 0; i < 3; i++) {
     const client = await Client.connect(t, port);
-    await client.send(`POST /upload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await client.send(
+      `POST /upload HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
     const answer = await client.response();
     assert.equal(answer.status, 500);
     client.socket.destroy();
@@ -79,6 +84,12 @@ test('temporary files and a log on a full disk', { timeout: TIMEOUT_MS }, async 
   const result = await load({ port, keepAlive: 4, closing: 4, requests: 3000 });
   assert.deepEqual(result.failures, []);
   await headrace.logged('No space left on device');
-  const left = readdirSync(join(disk, 'bodies'), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  assert.deepEqual(left.map(({ name }) => name), [], 'temporary files are left behind');
+  const left = readdirSync(join(disk, 'bodies'), { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  assert.deepEqual(
+    left.map(({ name }) => name),
+    [],
+    'temporary files are left behind',
+  );
 });

@@ -72,7 +72,12 @@ class Load {
   }
 
   #connection(keep: boolean): Promise<void> {
-    const { port, path = '/', timeoutMs = 10_000, good = (status, body) => status === 200 && body === 'ok' } = this.#options;
+    const {
+      port,
+      path = '/',
+      timeoutMs = 10_000,
+      good = (status, body) => status === 200 && body === 'ok',
+    } = this.#options;
     const result = this.#result;
     const request = `GET ${path} HTTP/1.1\r\nHost: load\r\n${keep ? '' : 'Connection: close\r\n'}\r\n`;
     result.connections++;

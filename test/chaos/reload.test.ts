@@ -24,10 +24,17 @@ for (const workers of [1, 2]) {
       headrace.signal('SIGHUP');
     }, EVERY_MS);
     t.after(() => clearInterval(timer));
-    const result = await load({ port: headrace.port('main'), keepAlive: 8, closing: 8, requests: requests(6000, 250_000) });
+    const result = await load({
+      port: headrace.port('main'),
+      keepAlive: 8,
+      closing: 8,
+      requests: requests(6000, 250_000),
+    });
     clearInterval(timer);
     const reloads = headrace.lines('#0: reconfiguring').length;
-    t.diagnostic(`${result.done} requests in ${result.seconds.toFixed(1)} s, ${reloads} reloads, ${result.connections} connections`);
+    t.diagnostic(
+      `${result.done} requests in ${result.seconds.toFixed(1)} s, ${reloads} reloads, ${result.connections} connections`,
+    );
     assert.deepEqual(result.failures, []);
     assert.ok(reloads >= 2, `only ${reloads} reloads`);
     for (const level of ['[alert]', '[emerg]', '[crit]', '[error]']) assert.deepEqual(headrace.lines(level), []);

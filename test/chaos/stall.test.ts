@@ -15,7 +15,9 @@ test('a stall longer than keepalive_timeout and proxy_read_timeout', { timeout: 
   const backend = await ChaosBackend.start(t);
   const headrace = await Headrace.start(
     t,
-    ({ port }) => `server { listen 127.0.0.1:${port('main')}; keepalive_timeout 1s; proxy_read_timeout 1s; proxy_send_timeout 1s; client_header_timeout 1s;
+    ({
+      port,
+    }) => `server { listen 127.0.0.1:${port('main')}; keepalive_timeout 1s; proxy_read_timeout 1s; proxy_send_timeout 1s; client_header_timeout 1s;
       location / { proxy_pass http://127.0.0.1:${backend.port}; } }`,
   );
   const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -41,4 +43,6 @@ test('a stall longer than keepalive_timeout and proxy_read_timeout', { timeout: 
     headrace.signal('SIGCONT');
   }
   for (const client of [...busy, ...idle]) assert.equal((await client.response()).status, 200);
+  for (const client of [...busy, ...idle]) client.socket.destroy();
+  await headrace.stop();
 });

@@ -62,7 +62,10 @@ test('a worker thread dies in mid traffic', { timeout: TIMEOUT_MS }, async (t) =
   const marks = clients.map(({ answers }) => answers);
   await until('the others to go on', () => clients.every(({ answers, lost }, i) => lost || answers > marks[i]! + 10));
   const survivors = clients.filter(({ lost }) => !lost);
-  assert.ok(survivors.length > 0 && survivors.length < clients.length, `${survivors.length} of ${clients.length} survive`);
+  assert.ok(
+    survivors.length > 0 && survivors.length < clients.length,
+    `${survivors.length} of ${clients.length} survive`,
+  );
   assert.equal(headrace.lines('exited on fatal error: Error: killed by the test').length, 1);
 
   // New connections find both again, and what the dead one held of max_conns was given back.

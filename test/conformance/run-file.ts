@@ -51,7 +51,7 @@ export function runFile(file: string, { checkout, env, timeoutMs, as }: RunOptio
       env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...(as ?? {}),
+      ...as,
     });
     const output: string[] = [];
     const flushes = [collect(child.stdout, output), collect(child.stderr, output)];

@@ -20,7 +20,8 @@ import { runFile } from './run-file.ts';
 import type { FileResult, RunOptions } from './run-file.ts';
 
 const BINARY = fileURLToPath(new URL('../../bin/headrace', import.meta.url));
-const USAGE = 'usage: run CHECKOUT [GROUP|FILE …] [--json[=FILE]] [--jobs=N] [--timeout=SECONDS] [--binary=PATH] [--user=NAME] [--verbose]';
+const USAGE =
+  'usage: run CHECKOUT [GROUP|FILE …] [--json[=FILE]] [--jobs=N] [--timeout=SECONDS] [--binary=PATH] [--user=NAME] [--verbose]';
 
 interface Done extends FileResult {
   group: string;
@@ -83,7 +84,12 @@ function json(results: readonly Done[]): string {
 }
 
 /** Takes the next file whenever one has ended. */
-async function runAll(files: readonly TestFile[], jobs: number, options: RunOptions, each: (result: Done) => void): Promise<Done[]> {
+async function runAll(
+  files: readonly TestFile[],
+  jobs: number,
+  options: RunOptions,
+  each: (result: Done) => void,
+): Promise<Done[]> {
   const results: Done[] = [];
   const queue = files.values();
   const lane = async (): Promise<void> => {
@@ -115,7 +121,8 @@ async function main(): Promise<number> {
   const [path, ...names] = positionals;
   if (path === undefined) throw new Error(USAGE);
   const checkout = resolve(path);
-  if (!existsSync(join(checkout, 'lib/Test/Nginx.pm'))) throw new Error(`${path} is no checkout of nginx-tests (no lib/Test/Nginx.pm)`);
+  if (!existsSync(join(checkout, 'lib/Test/Nginx.pm')))
+    throw new Error(`${path} is no checkout of nginx-tests (no lib/Test/Nginx.pm)`);
   const files = select(names.length === 0 ? ['A1'] : names, loadGroups());
   const jobs = Number(values.jobs);
   const timeoutMs = Number(values.timeout) * 1000;
@@ -133,7 +140,9 @@ async function main(): Promise<number> {
     const results = await runAll(files, jobs, { checkout, env, timeoutMs, as }, (result) => {
       if (!quiet) report(result, values.verbose);
     });
-    results.sort((a, b) => files.findIndex(({ file }) => file === a.file) - files.findIndex(({ file }) => file === b.file));
+    results.sort(
+      (a, b) => files.findIndex(({ file }) => file === a.file) - files.findIndex(({ file }) => file === b.file),
+    );
     if (!quiet) summary(results);
     if (values.json === '-') process.stdout.write(json(results));
     else if (values.json !== undefined) writeFileSync(values.json, json(results));

@@ -40,7 +40,13 @@ test('what Test::More says about a failure goes with it', () => {
     '#   at x.t line 2.',
     'ok 3',
   ]);
-  assert.deepEqual(failures.map(({ number, details }) => [number, details.length]), [[1, 3], [2, 2]]);
+  assert.deepEqual(
+    failures.map(({ number, details }) => [number, details.length]),
+    [
+      [1, 3],
+      [2, 2],
+    ],
+  );
   assert.equal(verdict(parseTap(['1..1', 'ok 1']), 0, true).status, 'failed');
 });
 
@@ -48,7 +54,10 @@ test('names of groups and files', () => {
   const known = loadGroups();
   assert.ok(known.length > 400);
   assert.equal(select(['A1'], known).length, 36);
-  assert.deepEqual(select(['upstream', 'upstream.t'], known).map(({ file }) => file), ['upstream.t']);
+  assert.deepEqual(
+    select(['upstream', 'upstream.t'], known).map(({ file }) => file),
+    ['upstream.t'],
+  );
   assert.deepEqual(select(['new.t'], known), [{ group: '?', file: 'new.t', assertions: 0 }]);
   assert.ok(select(['B'], known).length > 70);
   assert.throws(() => select(['Z9'], known), /"Z9" is neither a group \(A1 /);

@@ -82,7 +82,10 @@ function attach(failures: TapFailure[], accounts: string[][]): void {
   }
 }
 
-export type Verdict = { status: 'passed' } | { status: 'skipped'; reason: string } | { status: 'failed'; reason: string };
+export type Verdict =
+  | { status: 'passed' }
+  | { status: 'skipped'; reason: string }
+  | { status: 'failed'; reason: string };
 
 /**
  * @param tap what the file said

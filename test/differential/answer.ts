@@ -18,7 +18,7 @@ const OWN = new Set(['date', 'server']);
 export function readAnswers(raw: string, methods: readonly string[]): Answer[] {
   const answers: Answer[] = [];
   let rest = raw;
-  for (let turn = 0; rest.startsWith('HTTP/1.'); ) {
+  for (let turn = 0; rest.startsWith('HTTP/1.');) {
     const end = rest.indexOf('\r\n\r\n');
     if (end === -1) break;
     const [status = '', ...lines] = rest.slice(0, end).split('\r\n');
@@ -59,7 +59,10 @@ function comparable({ status, headers, body }: Answer, bodiless: boolean): Answe
 
 function readBody(rest: string, headers: string[]): [string, string] {
   const value = (name: string): string | undefined =>
-    headers.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1).trim();
+    headers
+      .find((line) => line.startsWith(`${name}:`))
+      ?.slice(name.length + 1)
+      .trim();
   if (value('transfer-encoding') === 'chunked') {
     let body = '';
     for (;;) {

@@ -30,17 +30,37 @@ const address = (i: number): string => `${(i * 37) % 223}.${(i * 101) % 256}.${(
 const GROUPS: Group[] = [
   { name: 'round robin', upstream: 'server %A%; server %B%; server %C%;', requests: 12 },
   { name: 'weights 5, 1, 1', upstream: 'server %A% weight=5; server %B%; server %C%;', requests: 35 },
-  { name: 'weights 7, 3, 4, 1', upstream: 'server %A% weight=7; server %B% weight=3; server %C% weight=4; server %D%;', requests: 60 },
+  {
+    name: 'weights 7, 3, 4, 1',
+    upstream: 'server %A% weight=7; server %B% weight=3; server %C% weight=4; server %D%;',
+    requests: 60,
+  },
   { name: 'one is down', upstream: 'server %A%; server %B% down; server %C% weight=2;', requests: 12 },
   { name: 'one server', upstream: 'server %A%;', requests: 4 },
   { name: 'backup unused', upstream: 'server %A%; server %B% backup; server %C%;', requests: 8 },
   { name: 'backup used', upstream: 'server %N%; server %B% backup; server %C% backup weight=2;', requests: 9 },
   { name: 'a dead server, one failure', upstream: 'server %A%; server %N%; server %C%;', requests: 20 },
-  { name: 'a dead server, three failures', upstream: 'server %A% weight=3; server %N% weight=2 max_fails=3; server %C%;', requests: 30 },
-  { name: 'a dead server that is always tried', upstream: 'server %A%; server %N% max_fails=0; server %C%;', requests: 15 },
-  { name: 'dead with weights', upstream: 'server %N% weight=5 max_fails=2; server %A%; server %B% weight=3;', requests: 30 },
+  {
+    name: 'a dead server, three failures',
+    upstream: 'server %A% weight=3; server %N% weight=2 max_fails=3; server %C%;',
+    requests: 30,
+  },
+  {
+    name: 'a dead server that is always tried',
+    upstream: 'server %A%; server %N% max_fails=0; server %C%;',
+    requests: 15,
+  },
+  {
+    name: 'dead with weights',
+    upstream: 'server %N% weight=5 max_fails=2; server %A%; server %B% weight=3;',
+    requests: 30,
+  },
   { name: 'all dead', upstream: 'server %N%; server %M%;', requests: 4 },
-  { name: 'least_conn, idle', upstream: 'least_conn; server %A% weight=3; server %B%; server %C% weight=2;', requests: 24 },
+  {
+    name: 'least_conn, idle',
+    upstream: 'least_conn; server %A% weight=3; server %B%; server %C% weight=2;',
+    requests: 24,
+  },
   {
     name: 'hash',
     upstream: 'hash $arg_k; server %A%; server %B% weight=3; server %C%;',
@@ -119,7 +139,13 @@ async function backends(t: TestContext): Promise<Record<string, number>> {
     const server = createServer((request, response) => {
       const concerns = (request.url ?? '').split('?')[1]?.includes(name) ?? false;
       if (concerns && request.url!.startsWith('/drop')) return void request.socket.destroy();
-      response.statusCode = !concerns ? 200 : request.url!.startsWith('/busy') ? 503 : request.url!.startsWith('/missing') ? 404 : 200;
+      response.statusCode = !concerns
+        ? 200
+        : request.url!.startsWith('/busy')
+          ? 503
+          : request.url!.startsWith('/missing')
+            ? 404
+            : 200;
       response.end(name);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -157,7 +183,8 @@ test('which server each request goes to, as nginx chooses', async (t) => {
   const patient = (text: string): string => text.replace(/server (%\w%)/g, 'server $1 fail_timeout=600');
   const groups = GROUPS.map(({ upstream }, i) => `upstream g${i} { ${fill(patient(upstream))} }`);
   const locations = GROUPS.map(
-    ({ location = '' }, i) => `location /g${i}/ { ${location} proxy_pass http://g${i}/; add_header X-Up $upstream_addr always; }`,
+    ({ location = '' }, i) =>
+      `location /g${i}/ { ${location} proxy_pass http://g${i}/; add_header X-Up $upstream_addr always; }`,
   );
   const http =
     `proxy_http_version 1.1; proxy_set_header Connection ""; ${groups.join('\n')}\n` +

@@ -40,7 +40,7 @@ function told(request: string): string {
   const lines = request.slice(0, head).split('\r\n');
   if (lines.some((line) => /^transfer-encoding: *chunked/i.test(line))) {
     let whole = '';
-    for (let rest = body; ; ) {
+    for (let rest = body; ;) {
       const line = /^([0-9a-f]+)[^\r\n]*\r\n/i.exec(rest);
       const size = Number.parseInt(line?.[1] ?? '0', 16);
       if (line === null || size === 0) break;
@@ -70,7 +70,10 @@ export async function startEcho(name: string, raw: Record<string, RawAnswer> = {
     const text = told(request);
     const { length } = text;
     const body = request.startsWith('HEAD ') ? '' : text;
-    socket.write(`HTTP/1.1 200 OK\r\nX-Backend: ${name}\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\n${body}`, 'latin1');
+    socket.write(
+      `HTTP/1.1 200 OK\r\nX-Backend: ${name}\r\nContent-Type: text/plain\r\nContent-Length: ${length}\r\n\r\n${body}`,
+      'latin1',
+    );
     if (/^\S+ \S+ HTTP\/1\.0\r\n/.test(request) || /\r\nconnection: *close/i.test(request)) socket.end();
   };
   const server = createServer((socket) => {

@@ -3,7 +3,16 @@
  * own, and a client that sends bytes and keeps what comes back.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -49,7 +58,9 @@ export class Running {
     this.ports = ports;
     const binary = kind === 'nginx' ? findProgram('nginx') : HEADRACE;
     if (binary === null) throw new Error('nginx is not installed');
-    this.child = spawn(binary, ['-p', dir, '-c', 'nginx.conf', '-e', 'error.log'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = spawn(binary, ['-p', dir, '-c', 'nginx.conf', '-e', 'error.log'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
     this.ended = new Promise((resolve) => this.child.once('close', () => resolve()));
   }

@@ -2,8 +2,11 @@
 import type { PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { dial, Transport } from '../../net/transport.ts';
-import type { TransportOwner } from '../../net/transport.ts';
-import type { HttpRequest } from '../request.ts';
+import type { ConnectOptions, TransportOwner } from '../../net/transport.ts';
+import { intermediates } from '../../net/tls-peer.ts';
+import type { ClientAddress, HttpRequest } from '../request.ts';
+import { logRequest } from '../request-log.ts';
+import { parseAddress } from '../server/realip.ts';
 import { failedText } from '../../observe/errno.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import type { ProxyPlan } from './plan.ts';
@@ -24,9 +27,12 @@ export function openUpstream(
   failed: (message: string) => void,
 ): { cancel(): void } {
   const path = peer.family === 'unix' ? peer.host : null;
-  const local = plan.bind === null ? '' : plan.bind.get(r);
-  const localAddress = local === '' || local === 'off' || path !== null ? null : local;
-  if (plan.tls !== null) return openTls(r, plan, target, { host: peer.host, port: peer.port, path, localAddress }, peer, opened, failed);
+  const local = plan.bind === null || path !== null ? null : localOf(r, plan.bind.get(r));
+  const localAddress = local === null ? null : local.text;
+  const localPort = local === null ? 0 : local.port;
+  const keepAlive = plan.config.socketKeepalive;
+  const address = { host: peer.host, port: peer.port, path, localAddress, localPort, keepAlive };
+  if (plan.tls !== null) return openTls(r, plan, target, address, peer, opened, failed);
 
   const conn = new Http1Upstream();
   let settled = false;
@@ -40,8 +46,7 @@ export function openUpstream(
       failed(`${failedText('connect()', error ?? new Error('connection closed'))} while connecting to upstream`);
     },
   };
-  const options = { host: peer.host, port: peer.port, path, localAddress, keepAlive: plan.config.socketKeepalive };
-  const transport = dial(options, early, () => {
+  const transport = dial(address, early, () => {
     if (settled) return;
     settled = true;
     transport.owner = conn;
@@ -61,16 +66,25 @@ function openTls(
   r: HttpRequest,
   plan: ProxyPlan,
   target: Target,
-  address: { host: string; port: number; path: string | null; localAddress: string | null },
+  address: ConnectOptions,
   peer: PeerInfo,
   opened: (conn: Http1Upstream) => void,
   failed: (message: string) => void,
 ): { cancel(): void } {
   const tls = plan.tls!;
   const name = tls.nameOf(r, target.proxyHost);
-  const socket = startTls(tls, name, `${peer.address} ${name}`, address);
-  const conn = new Http1Upstream();
   let settled = false;
+  const credentials = tls.credentialsOf(r);
+  const context = tls.contextOf(credentials);
+  if (typeof context === 'string') {
+    // The caller has no handle to cancel yet.
+    queueMicrotask(() => {
+      if (!settled) failed(context);
+    });
+    return { cancel: () => void (settled = true) };
+  }
+  const socket = startTls(tls, context, name, `${peer.address} ${name} ${credentials}`, address);
+  const conn = new Http1Upstream();
   let connected = false;
   let problem: Error | null = null;
   socket.once('connect', () => {
@@ -80,6 +94,11 @@ function openTls(
     if (settled) return;
     settled = true;
     clock.update();
+    if (tls.config.verify && !socket.isSessionReused() && intermediates(socket) > tls.config.verifyDepth) {
+      socket.destroy();
+      failed('upstream SSL certificate verify error: (22:certificate chain too long) while SSL handshaking to upstream');
+      return;
+    }
     const transport = new Transport(socket, null);
     conn.transport = transport;
     transport.owner = conn;
@@ -101,6 +120,14 @@ function openTls(
       socket.destroy();
     },
   };
+}
+
+/** The address of proxy_bind, which may come from a variable: what is none is told and not used, as in nginx. */
+function localOf(r: HttpRequest, text: string): ClientAddress | null {
+  if (text === '' || text === 'off') return null;
+  const address = parseAddress(text);
+  if (address === null) logRequest(r, 'error', `invalid local address "${text}"`);
+  return address;
 }
 
 /** nginx's wording of what can go wrong in a handshake. */

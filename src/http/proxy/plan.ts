@@ -114,7 +114,8 @@ export class ProxyPlan implements Target {
   variantOf(r: HttpRequest): string {
     if (this.tls === null && this.bind === null) return this.variant;
     const name = this.tls === null ? '' : this.tls.nameOf(r, r.proxyTarget?.host ?? this.proxyHost);
-    return `${this.variant}|${name}|${this.bind?.get(r) ?? ''}`;
+    const credentials = this.tls === null ? '' : this.tls.credentialsOf(r);
+    return `${this.variant}|${name}|${credentials}|${this.bind?.get(r) ?? ''}`;
   }
 }
 

@@ -2,7 +2,12 @@
 import { connect as tlsConnect, createSecureContext } from 'node:tls';
 import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
 import { checkServerIdentity } from 'node:tls';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { decodeText } from '../../config/bytes.ts';
 import type { ProxySslConfig } from '../../config/model.ts';
+import { openKey } from '../../net/tls-peer.ts';
+import type { ConnectOptions } from '../../net/transport.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
@@ -14,17 +19,28 @@ export class UpstreamTls {
   /** What must be equal for a connection to be used again: same trust, same credentials, same protocol. */
   readonly key: string;
   readonly name: Value | null;
-  readonly context: SecureContext;
+  readonly #context: SecureContext;
+  /** With variables in their names certificates are read when they are first asked for. */
+  readonly #certificate: Value | null;
+  readonly #certificateKey: Value | null;
+  readonly #directory: string;
+  /** By what `credentialsOf` gives, the oldest first. */
+  readonly #contexts = new Map<string, SecureContext>();
   /** Sessions by address and name, least recently used first. */
   readonly #sessions = new Map<string, Buffer>();
 
-  constructor(config: ProxySslConfig, variables: VariableTable) {
+  /** @param directory of the configuration file: what names of files are relative to */
+  constructor(config: ProxySslConfig, variables: VariableTable, directory: string) {
     this.config = config;
     this.name = config.name === null ? null : variables.compile(config.name);
-    this.context = createSecureContext(contextOptions(config));
+    const named = config.certificatePem === null && config.certificate !== null;
+    this.#certificate = named ? variables.compile(config.certificate!) : null;
+    this.#certificateKey = named ? variables.compileOptional(config.certificateKey) : null;
+    this.#directory = directory;
+    this.#context = createSecureContext(contextOptions(config));
     this.key = [
       'tls',
-      config.verify ? `verify:${hash(config.trustedCertificate ?? '')}:${config.verifyDepth}` : 'any',
+      config.verify ? `verify:${hash(config.trustedCertificate ?? '')}:${hash(config.crl ?? '')}:${config.verifyDepth}` : 'any',
       config.serverName ? 'sni' : '',
       hash(config.certificatePem ?? ''),
       config.protocols.join(','),
@@ -36,6 +52,34 @@ export class UpstreamTls {
   nameOf(r: HttpRequest, proxyHost: string): string {
     const name = this.name === null ? proxyHost : this.name.get(r);
     return name.startsWith('[') ? name.slice(1, name.indexOf(']')) : name.replace(/:\d+$/, '');
+  }
+
+  /** What a request's own certificate is called; empty: it has none of its own. */
+  credentialsOf(r: HttpRequest): string {
+    if (this.#certificate === null) return '';
+    const certificate = this.#certificate.get(r);
+    return certificate === '' ? '' : `${certificate}\n${this.#certificateKey?.get(r) ?? ''}`;
+  }
+
+  /** The context for these credentials, or the log's text when they cannot be loaded. */
+  contextOf(credentials: string): SecureContext | string {
+    if (credentials === '') return this.#context;
+    const made = this.#contexts.get(credentials);
+    if (made !== undefined) return made;
+    const [certificate = '', key = ''] = credentials.split('\n');
+    try {
+      const pems = { certificatePem: this.#read(certificate), certificateKeyPem: this.#read(key) };
+      const context = createSecureContext(contextOptions({ ...this.config, ...pems }));
+      if (this.#contexts.size >= MAX_SESSIONS) this.#contexts.delete(this.#contexts.keys().next().value!);
+      this.#contexts.set(credentials, context);
+      return context;
+    } catch (error) {
+      return `cannot load certificate "${certificate}": ${(error as Error).message}`;
+    }
+  }
+
+  #read(name: string): string {
+    return name.startsWith('data:') ? name.slice(5) : readFileSync(resolve(this.#directory, decodeText(name)), 'latin1');
   }
 
   session(key: string): Buffer | undefined {
@@ -60,8 +104,7 @@ function contextOptions(config: ProxySslConfig): Parameters<typeof createSecureC
   return {
     ...(config.trustedCertificate === null ? null : { ca: config.trustedCertificate }),
     ...(config.crl === null ? null : { crl: config.crl }),
-    ...(config.certificatePem === null ? null : { cert: config.certificatePem, key: config.certificateKeyPem ?? config.certificatePem }),
-    ...(config.passphrases.length === 0 ? null : { passphrase: config.passphrases[0]! }),
+    ...(config.certificatePem === null ? null : { cert: config.certificatePem, key: openKey(config.certificateKeyPem ?? config.certificatePem, config.passphrases) }),
     ...(config.ciphers === '' || config.ciphers === 'DEFAULT' ? null : { ciphers: config.ciphers }),
     ...protocolRange(config.protocols),
   };
@@ -82,11 +125,11 @@ export function protocolRange(protocols: readonly string[]): { minVersion?: 'TLS
 }
 
 /** Starts a handshake; the caller listens for `secureConnect`, `error` and `close`. */
-export function startTls(tls: UpstreamTls, name: string, sessionKey: string, address: { host: string; port: number; path: string | null; localAddress: string | null }): TLSSocket {
+export function startTls(tls: UpstreamTls, context: SecureContext, name: string, sessionKey: string, address: ConnectOptions): TLSSocket {
   const literal = /^[\d.]+$|:/.test(name);
   const session = tls.session(sessionKey);
   const options: ConnectionOptions = {
-    secureContext: tls.context,
+    secureContext: context,
     rejectUnauthorized: tls.config.verify,
     checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
   };
@@ -95,11 +138,12 @@ export function startTls(tls: UpstreamTls, name: string, sessionKey: string, add
     options.host = address.host;
     options.port = address.port;
   }
-  if (address.localAddress !== null) Object.assign(options, { localAddress: address.localAddress });
+  if (address.localAddress !== null) Object.assign(options, { localAddress: address.localAddress, localPort: address.localPort });
   if (tls.config.serverName && !literal) options.servername = name;
   if (session !== undefined) options.session = session;
   const socket = tlsConnect(options);
   socket.setNoDelay(true);
+  if (address.keepAlive) socket.setKeepAlive(true);
   socket.on('session', (data: Buffer) => tls.keepSession(sessionKey, data));
   return socket;
 }

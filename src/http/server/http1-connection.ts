@@ -13,7 +13,7 @@ import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
 import { Timer } from '../../net/timers.ts';
-import { BAD, BAD_VERSION, DONE, MORE, TOO_LONG, TOO_MANY } from '../wire/outcomes.ts';
+import { DONE, MORE } from '../wire/outcomes.ts';
 import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_CONNECT, METHOD_TRACE, RequestHead } from '../wire/request-head.ts';
@@ -40,6 +40,7 @@ import {
 } from './framing.ts';
 import { hostPort } from './host-table.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
+import { refusalOf } from './refusals.ts';
 import * as engine from '../engine.ts';
 import { flushTurn } from '../../observe/access-log-writer.ts';
 import { BEGUN, CLOSED as GONE, ENDED, READING, traffic } from '../../observe/traffic.ts';
@@ -101,7 +102,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   /** The last Host field and what it came to. */
   #hostText = '';
   #host = '';
-  #lingerUntil = 0;
   /** A part of a head has arrived; `stub_status` tells how many such connections there are. */
   #partial = false;
   /** Number of the request whose first bytes came with those of the one before it. */
@@ -204,7 +204,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       this.#buf ??= Buffer.allocUnsafeSlow(INITIAL_HEAD_ROOM);
       const config = this.#listen.defaultServer.config;
       head.reset(this.#buf, 0);
-      head.token = config.underscoresInHeaders ? TOKEN : TOKEN_WITHOUT_UNDERSCORE;
+      // An underscore makes a name invalid, and what is invalid goes on when it is not to be ignored.
+      head.token = config.underscoresInHeaders || !config.ignoreInvalidHeaders ? TOKEN : TOKEN_WITHOUT_UNDERSCORE;
       head.skipInvalid = config.ignoreInvalidHeaders;
       head.maxFields = config.maxHeaders > 0 ? config.maxHeaders : 1000;
       head.maxLine = Math.max(config.largeClientHeaderBuffers.size, config.clientHeaderBufferSize);
@@ -226,7 +227,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       }
       pos += take;
       if (result !== MORE) {
-        this.#refuseHead(result);
+        const { status, why } = refusalOf(result, head.lineDone);
+        this.#beginRefused(status, why);
         return end;
       }
       if (this.#length === this.#buf!.length && !this.#growHead()) return end;
@@ -267,17 +269,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#buf = grown;
     head.rebase(grown, 0);
     return true;
-  }
-
-  #refuseHead(result: number): void {
-    const head = this.#head;
-    if (result === BAD_VERSION) this.#beginRefused(505, 'client sent invalid version while reading client request line');
-    else if (result === TOO_LONG && head.lineDone) this.#beginRefused(494, 'client sent too long header line');
-    else if (result === TOO_LONG) this.#beginRefused(414, 'client sent too long URI while reading client request line');
-    else if (result === TOO_MANY) this.#beginRefused(494, 'client sent too many header lines');
-    else if (result === BAD && head.lineDone) {
-      this.#beginRefused(400, 'client sent invalid header line while reading client request headers');
-    } else this.#beginRefused(400, 'client sent invalid request while reading client request line');
   }
 
   /** A head that cannot be understood: answer and close. */
@@ -398,7 +389,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (this.tls !== null) {
       const refused = this.#listen.tlsRefusal(r);
       if (refused !== null) return refused;
-    }
+    } else if (this.#listen.config.ssl) return { status: 497, why: 'client sent plain HTTP request to HTTPS port' };
     if (head.method === METHOD_CONNECT || head.method === METHOD_TRACE) {
       if (head.method === METHOD_CONNECT && hostPort(head.buf.latin1Slice(head.hostStart, head.hostEnd)) === 0) {
         return { status: 400, why: 'client sent no port in CONNECT request' };
@@ -483,8 +474,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       else r.keepAlive = false;
     }
     // What the location says counts, and it is known only now.
-    const { keepaliveTimeoutMs, keepaliveRequests } = r.loc.core;
+    const { keepaliveTimeoutMs, keepaliveRequests, keepaliveTimeMs } = r.loc.core;
     if (this.#closing || keepaliveTimeoutMs === 0 || this.requestCount >= keepaliveRequests) r.keepAlive = false;
+    // Said, not just done: the client would send its next request into a connection that closes.
+    else if (keepaliveTimeMs > 0 && clock.now - this.acceptedAt > keepaliveTimeMs) r.keepAlive = false;
     // An unread body is read and thrown away, unless that could take for ever.
     if (!r.body.complete && r.body.undecided && !this.#continueSent && head100(r)) r.keepAlive = false;
 
@@ -717,7 +710,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       return;
     }
     this.#ahead = null;
-    this.#lingerUntil = clock.now + core.lingeringTimeMs;
     flushTurn();
     this.#transport.end();
     this.#transport.resume();
@@ -795,7 +787,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   }
 
   onClose(error: Error | null): void {
-    this.#timer.cancel();
+    this.#timer.drop();
     if (this.#state === TUNNEL) {
       this.#tunnel!.onClientClose();
     } else if (this.#state === BUSY || this.#state === BODY) {
@@ -888,11 +880,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   kill(): void {
     if (this.#state === BUSY || this.#state === BODY) this.#gone('worker is shutting down');
     else this.#transport.destroy();
-  }
-
-  /** How long a lingering close may still last, in milliseconds. */
-  get lingerLeft(): number {
-    return this.#lingerUntil - clock.now;
   }
 }
 

@@ -95,7 +95,7 @@ export class HttpListen {
     const tls = r.channel.tls;
     if (ssl === null || tls === null || ssl.verifyClient === 'off') return null;
     // The certificate was asked for by the server that SNI named; another one may not be reached through it.
-    if (r.server !== this.hosts.find(tls.serverName, r) && tls.serverName !== '') {
+    if (tls.serverName !== '' && r.server !== this.hosts.find(tls.serverName.toLowerCase(), r)) {
       return { status: 421, why: 'client attempted to request the server name different from the one that was negotiated' };
     }
     if (tls.clientVerify.startsWith('FAILED') && ssl.verifyClient !== 'optional_no_ca') {

@@ -23,10 +23,16 @@ interface Case {
   expect: RegExp;
 }
 
-const get = (path: string, ...fields: string[]): string => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields.map((f) => `${f}\r\n`).join('')}\r\n`;
+const get = (path: string, ...fields: string[]): string =>
+  `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields.map((f) => `${f}\r\n`).join('')}\r\n`;
 
 const CASES: Case[] = [
-  { from: 'proxy_if.t', name: 'rewrite … break: the URI of proxy_pass does not count', send: get('/cut/x'), expect: /one GET \/cut\/new\/x HTTP/ },
+  {
+    from: 'proxy_if.t',
+    name: 'rewrite … break: the URI of proxy_pass does not count',
+    send: get('/cut/x'),
+    expect: /one GET \/cut\/new\/x HTTP/,
+  },
   { from: 'proxy_if.t', name: 'without a rewrite it does', send: get('/cut/'), expect: /one GET \/base\/ HTTP/ },
   {
     from: 'comparison',
@@ -34,7 +40,12 @@ const CASES: Case[] = [
     send: 'POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
     expect: /one POST \/x HTTP\/1\.1 length=0$/,
   },
-  { from: 'comparison', name: 'none is passed on as none', send: get('/x'), expect: /one GET \/x HTTP\/1\.1 length=none$/ },
+  {
+    from: 'comparison',
+    name: 'none is passed on as none',
+    send: get('/x'),
+    expect: /one GET \/x HTTP\/1\.1 length=none$/,
+  },
   {
     from: 'proxy_redirect.t',
     name: 'a Location that proxy_redirect made relative is made absolute',
@@ -47,7 +58,12 @@ const CASES: Case[] = [
     send: get('/intercept/401'),
     expect: /^HTTP\/1\.1 401 [^]*WWW-Authenticate: Basic realm="x"[^]*own page$/,
   },
-  { from: 'proxy_implicit.t', name: 'a variable may name a literal proxy_pass, without resolver', send: get('/var?name=localhost'), expect: /one GET \/stub HTTP/ },
+  {
+    from: 'proxy_implicit.t',
+    name: 'a variable may name a literal proxy_pass, without resolver',
+    send: get('/var?name=localhost'),
+    expect: /one GET \/stub HTTP/,
+  },
 ];
 
 test('proxying', async (t) => {
@@ -78,7 +94,9 @@ test('proxying', async (t) => {
 });
 
 test('addresses that were resolved for a request remember no failures (http_resolver.t)', async (t) => {
-  const dns = await new TestDns((query) => ({ answers: query.type === 'A' ? [a(query.name, '127.0.0.201'), a(query.name, '127.0.0.202')] : [] })).start();
+  const dns = await new TestDns((query) => ({
+    answers: query.type === 'A' ? [a(query.name, '127.0.0.201'), a(query.name, '127.0.0.202')] : [],
+  })).start();
   t.after(() => dns.stop());
   const headrace = await Headrace.start(
     t,
@@ -100,7 +118,8 @@ test('sticky learn: a session ends when it is not used (upstream_sticky_learn.t)
         sticky learn create=$arg_new lookup=$arg_id zone=z:1m timeout=1s; }
       server { listen 127.0.0.1:${port('main')}; location / { proxy_pass http://u; } }`,
   );
-  const whom = async (path: string): Promise<string> => /(one|two) GET/.exec(await raw(t, headrace.port('main'), get(path)))?.[1] ?? '';
+  const whom = async (path: string): Promise<string> =>
+    /(one|two) GET/.exec(await raw(t, headrace.port('main'), get(path)))?.[1] ?? '';
   const bound = await whom('/?new=s');
   for (let i = 0; i < 4; i++) assert.equal(await whom('/?id=s'), bound);
   await sleep(1100);
@@ -113,7 +132,8 @@ test('limit_rate paces the head of an answer too (upstream_least_time.t)', async
   const head = 'x'.repeat(1500);
   const headrace = await Headrace.start(
     t,
-    ({ port }) => `server { listen 127.0.0.1:${port('main')}; location / { limit_rate 1000; add_header X-Long ${head}; return 200 body; } }`,
+    ({ port }) =>
+      `server { listen 127.0.0.1:${port('main')}; location / { limit_rate 1000; add_header X-Long ${head}; return 200 body; } }`,
   );
   const begun = performance.now();
   const client = await Client.connect(t, headrace.port('main'));
@@ -143,4 +163,24 @@ test('an answer that limit_rate holds back is not mixed with those that come mea
   void paced.then(() => (over = true));
   while (!over) await raw(t, headrace.port('main'), get('/fast'));
   assert.ok((await paced).endsWith(`\r\n\r\n${slow}`));
+});
+
+test('proxy_bind with an address and port, and with what is neither (proxy_bind.t)', async (t) => {
+  const backend = await Backend.start(
+    t,
+    answering((_, c) => ok(`from ${c.socket.remoteAddress}:${c.socket.remotePort}`)),
+  );
+  const headrace = await Headrace.start(
+    t,
+    ({ port }) =>
+      `server { listen 127.0.0.1:${port('main')}; location / { proxy_bind $arg_from; proxy_pass http://127.0.0.1:${backend.port}; } }`,
+  );
+  const port = headrace.port('spare');
+  const from = async (text: string): Promise<string> => raw(t, headrace.port('main'), get(`/?from=${text}`));
+  assert.match(await from('127.0.0.2'), /from 127\.0\.0\.2:/);
+  assert.ok((await from(`127.0.0.2:${port}`)).endsWith(`from 127.0.0.2:${port}`));
+  assert.match(await from('nonsense'), /from 127\.0\.0\.1:/);
+  assert.match(await from('::1'), /^HTTP\/1\.1 502 /);
+  assert.match(await headrace.logged('invalid local address'), /invalid local address "nonsense"/);
+  assert.deepEqual(headrace.lines('[alert]'), []);
 });

@@ -1,8 +1,10 @@
 /** What nginx's test suite taught about requests and what is answered without a backend. Bytes in, text out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { raw } from '../../helpers/client.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, raw } from '../../helpers/client.ts';
 import { Headrace } from '../../helpers/headrace.ts';
+import { field } from '../../helpers/http1.ts';
 
 interface Case {
   /** The file that taught it. */
@@ -45,7 +47,19 @@ const CASES: Case[] = [
     send: 'GET /unreal HTTP/1.0\r\nX-Real-IP: ::5\r\n\r\n',
     expect: /client=127\.0\.0\.1$/,
   },
-  { from: 'http_keepalive.t', name: 'keepalive_timeout 0 of a location', send: 'GET /nokeep HTTP/1.1\r\nHost: a\r\n\r\n', expect: /\r\nConnection: close\r\n/ },
+  {
+    from: 'http_keepalive.t',
+    name: 'keepalive_timeout 0 of a location',
+    send: 'GET /nokeep HTTP/1.1\r\nHost: a\r\n\r\n',
+    expect: /\r\nConnection: close\r\n/,
+  },
+  {
+    from: 'ignore_invalid_headers.t',
+    name: 'what is invalid and not to be ignored goes on: underscores too',
+    send: 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX_Under: score\r\n\r\n',
+    expect: /under=score$/,
+    port: 'invalid',
+  },
   {
     from: 'http_server_name.t',
     name: 'a request without host is for the server named ""',
@@ -53,9 +67,25 @@ const CASES: Case[] = [
     expect: /nameless$/,
     port: 'hosts',
   },
-  { from: 'access_log_variables.t', name: '$request_length', send: 'GET /length HTTP/1.0\r\n\r\n', expect: /length=24$/ },
-  { from: 'http_method.t', name: '405 in nginx\'s words', send: 'GET /405 HTTP/1.0\r\n\r\n', expect: /^HTTP\/1\.1 405 Not Allowed\r\n/ },
-  { from: 'rewrite.t', name: '204 has no type', send: 'GET /204 HTTP/1.0\r\n\r\n', expect: /^HTTP\/1\.1 204 /, not: /Content-Type/i },
+  {
+    from: 'access_log_variables.t',
+    name: '$request_length',
+    send: 'GET /length HTTP/1.0\r\n\r\n',
+    expect: /length=24$/,
+  },
+  {
+    from: 'http_method.t',
+    name: "405 in nginx's words",
+    send: 'GET /405 HTTP/1.0\r\n\r\n',
+    expect: /^HTTP\/1\.1 405 Not Allowed\r\n/,
+  },
+  {
+    from: 'rewrite.t',
+    name: '204 has no type',
+    send: 'GET /204 HTTP/1.0\r\n\r\n',
+    expect: /^HTTP\/1\.1 204 /,
+    not: /Content-Type/i,
+  },
   {
     from: 'range.t',
     name: '416 says how long the content is',
@@ -79,6 +109,7 @@ test('requests', async (t) => {
         location /204 { return 204; }
         location /file.txt { root html; }
       }
+      server { listen 127.0.0.1:${port('invalid')}; ignore_invalid_headers off; location / { return 200 under=$http_x_under; } }
       server { listen 127.0.0.1:${port('hosts')}; server_name first; location / { return 200 first; } }
       server { listen 127.0.0.1:${port('hosts')}; server_name ""; location / { return 200 nameless; } }`,
     { files: { 'html/file.txt': '0123456789' } },
@@ -90,4 +121,17 @@ test('requests', async (t) => {
       if (not !== undefined) assert.doesNotMatch(answer, not);
     });
   }
+});
+
+test('a connection older than keepalive_time is closed, and says so (http_keepalive.t)', async (t) => {
+  const headrace = await Headrace.start(
+    t,
+    ({ port }) => `server { listen 127.0.0.1:${port('main')}; keepalive_time 1s; location / { return 200 ok; } }`,
+  );
+  const client = await Client.connect(t, headrace.port('main'));
+  await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.equal(field(await client.response(), 'connection'), 'keep-alive');
+  await sleep(1100);
+  await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  assert.equal(field(await client.response(), 'connection'), 'close');
 });

@@ -130,8 +130,10 @@ function finish(raw: SslRaw, server: ServerNode, { cycle }: Build): Partial<Serv
     const text = `no "ssl_certificate_key" is defined for certificate "${last}"`;
     throw new ConfigError(text, place, at(place));
   }
-  if (certificates.length === 0 && raw.rejectHandshake !== true) return { ssl: null };
-  checkVerify(raw, place);
+  const handshakes = certificates.length > 0 || raw.rejectHandshake === true;
+  // Without a certificate the default server's is shown; who is let in is still this server's to say.
+  if (!handshakes && (raw.verify ?? 'off') === 'off') return { ssl: null };
+  if (handshakes) checkVerify(raw, place);
 
   const ssl: SslServerConfig = {
     certificates: certificates.map((name, i) => {
