@@ -121,7 +121,11 @@ function reportPerf(data: string, top: number): void {
     const args = ['report', '--stdio', '-q', '--no-children', '--sort', sort, '-i', data];
     const { stdout, stderr } = spawnSync('perf', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
     const lines = stdout.split('\n').filter((line) => /^\s*\d/.test(line));
-    const tidy = (line: string): string => line.replace(/ +-( +-)* *$/, '').trimEnd().slice(0, 160);
+    const tidy = (line: string): string =>
+      line
+        .replace(/ +-( +-)* *$/, '')
+        .trimEnd()
+        .slice(0, 160);
     const short = lines.slice(0, top).map(tidy);
     console.log(`\nby ${sort.replace(',', ' and ')}\n${short.join('\n') || stderr}`);
   }

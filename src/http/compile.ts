@@ -3,7 +3,14 @@
  * can be decided here is not decided per request.
  */
 import { dirname } from 'node:path';
-import type { Config, ErrorLogTarget, HttpConfig, ListenConfig, LocationConfig, ServerConfig } from '../config/model.ts';
+import type {
+  Config,
+  ErrorLogTarget,
+  HttpConfig,
+  ListenConfig,
+  LocationConfig,
+  ServerConfig,
+} from '../config/model.ts';
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
@@ -104,7 +111,11 @@ class Compiler {
   #server(config: ServerConfig): Server {
     const root = this.#location(config.root, config);
     const server = new Server(config, root);
-    server.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.root.rewriteLog, makeLocation: null });
+    server.rewrite = compileRewrite(config.rewrite, {
+      table: this.#variables,
+      log: config.root.rewriteLog,
+      makeLocation: null,
+    });
     const locations: Location[] = [];
     for (const child of root.children) {
       if (child.config.match.kind === 'named') server.named.set(child.config.match.name.replace(/^@/, ''), child);
@@ -137,7 +148,8 @@ class Compiler {
     loc.children = config.locations.map((child) => this.#location(child, server));
     const nested = loc.children.filter((child) => child.config.match.kind !== 'named');
     if (nested.length > 0 && config.match.kind !== 'server') loc.locations = new LocationTree(nested, this.#variables);
-    if (config.limitExcept !== null) loc.limitExcept = new LimitExcept(this.#location(config.limitExcept, server, named));
+    if (config.limitExcept !== null)
+      loc.limitExcept = new LimitExcept(this.#location(config.limitExcept, server, named));
     return loc;
   }
 
@@ -148,7 +160,16 @@ class Compiler {
         const group = handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!;
         const secure = handler.pass.scheme === 'https';
         const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables, dirname(this.#config.file)) : null;
-        const plan = new ProxyPlan(loc.config, named.match, handler.pass, group, tls, this.#variables, this.#book, ++this.#serial);
+        const plan = new ProxyPlan(
+          loc.config,
+          named.match,
+          handler.pass,
+          group,
+          tls,
+          this.#variables,
+          this.#book,
+          ++this.#serial,
+        );
         return (r) => proxy(r, plan);
       }
       case 'stub_status':

@@ -178,7 +178,13 @@ export function internalRedirect(r: HttpRequest, uri: string, args: string): voi
 export function namedLocation(r: HttpRequest, name: string): void {
   const loc = r.server.named.get(name.startsWith('@') ? name.slice(1) : name);
   if (loc === undefined || --r.uriChanges <= 0) {
-    logRequest(r, 'error', loc === undefined ? `could not find named location "${name}"` : `rewrite or internal redirection cycle while redirect to named location "${name}"`);
+    logRequest(
+      r,
+      'error',
+      loc === undefined
+        ? `could not find named location "${name}"`
+        : `rewrite or internal redirection cycle while redirect to named location "${name}"`,
+    );
     answerBuiltin(r, 500);
     return;
   }

@@ -46,7 +46,6 @@ export class FieldList {
   }
 }
 
-// eslint-disable-next-line no-control-regex -- these are the bytes that would start a second field
 const UNSAFE = /[\r\n\0]|[^\x00-\xff]/;
 
 function cleanValue(value: string): string {

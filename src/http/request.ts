@@ -88,7 +88,15 @@ export interface TlsInfo {
   curve: string;
   /** `NONE`, `SUCCESS`, `FAILED:reason`. */
   clientVerify: string;
-  clientCertificate: { pem: string; subject: string; issuer: string; serial: string; fingerprint: string; notBefore: string; notAfter: string } | null;
+  clientCertificate: {
+    pem: string;
+    subject: string;
+    issuer: string;
+    serial: string;
+    fingerprint: string;
+    notBefore: string;
+    notAfter: string;
+  } | null;
 }
 
 /** Whoever produces the answer's body and must be told when the client takes more, or is gone. */

@@ -37,7 +37,7 @@ export function readClientHello(bytes: Buffer): Hello {
 function handshakeMessage(bytes: Buffer): Buffer | null {
   const parts: Buffer[] = [];
   let have = 0;
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     if (at + 5 > bytes.length) return null;
     if (bytes[at] !== HANDSHAKE) return EMPTY;
     const end = at + 5 + bytes.readUInt16BE(at + 3);

@@ -46,7 +46,9 @@ export class Listener {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       const options =
-        kind === 'unix' ? { path: host, backlog } : { host, port, backlog, ipv6Only: ipv6only, reusePort: true, exclusive: true };
+        kind === 'unix'
+          ? { path: host, backlog }
+          : { host, port, backlog, ipv6Only: ipv6only, reusePort: true, exclusive: true };
       this.#server.listen(options, () => {
         this.#server.off('error', reject);
         this.#takeHandles();

@@ -9,7 +9,7 @@ export function openKey(pem: string, passphrases: readonly string[]): string {
   for (const passphrase of passphrases) {
     try {
       const key = createPrivateKey({ key: pem, passphrase: Buffer.from(encodeText(passphrase), 'latin1') });
-      return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+      return key.export({ type: 'pkcs8', format: 'pem' }) as string;
     } catch {
       // The next one.
     }
@@ -21,7 +21,11 @@ export function openKey(pem: string, passphrases: readonly string[]): string {
 export function intermediates(socket: TLSSocket): number {
   let count = -1;
   let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-  while (certificate !== undefined && certificate.issuerCertificate !== undefined && certificate.issuerCertificate !== certificate) {
+  while (
+    certificate !== undefined &&
+    certificate.issuerCertificate !== undefined &&
+    certificate.issuerCertificate !== certificate
+  ) {
     count++;
     certificate = certificate.issuerCertificate;
   }

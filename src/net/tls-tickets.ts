@@ -88,7 +88,9 @@ export class TicketKeys {
   }
 
   #derive(period: number): TicketKey {
-    const bytes = createHmac('sha512', this.#secret.key).update(`${this.#identity} ${this.#periodMs} ${period}`).digest();
+    const bytes = createHmac('sha512', this.#secret.key)
+      .update(`${this.#identity} ${this.#periodMs} ${period}`)
+      .digest();
     return { name: bytes.subarray(0, 16), hmac: bytes.subarray(16, 32), aes: bytes.subarray(32, 48) };
   }
 }

@@ -159,7 +159,11 @@ export class Transport implements Batched {
     if (this.closed) return SENT;
     this.bytesWritten += end - start;
     if (this.#batchedStart >= 0) {
-      if (this.#batchedEnd === writeBatch.length && end - start <= BATCHED_MAX && writeBatch.append(buf, start, end) >= 0) {
+      if (
+        this.#batchedEnd === writeBatch.length &&
+        end - start <= BATCHED_MAX &&
+        writeBatch.append(buf, start, end) >= 0
+      ) {
         this.#batchedEnd = writeBatch.length;
         return SENT;
       }
@@ -303,7 +307,9 @@ export function dial(options: ConnectOptions, owner: TransportOwner, onConnect: 
           port: options.port,
           keepAlive: options.keepAlive,
           autoSelectFamily: false,
-          ...(options.localAddress === null ? null : { localAddress: options.localAddress, localPort: options.localPort }),
+          ...(options.localAddress === null
+            ? null
+            : { localAddress: options.localAddress, localPort: options.localPort }),
         });
   const transport = new Transport(socket, hook);
   transport.owner = owner;

@@ -110,8 +110,6 @@ export class AccessLogFile {
     }
   }
 
-
-
   readonly #onTimer = (): void => {
     this.#timer = null;
     this.flush();

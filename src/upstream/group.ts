@@ -38,7 +38,8 @@
  */
 import type { UpstreamConfig } from '../config/model.ts';
 import { reached, releasePeer, takePeer } from './accounting.ts';
-import { Attempt, type AttemptKeys, type Outcome } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
+import { type AttemptKeys, type Outcome } from './attempt.ts';
 import { type Balancer } from './balancers/balancer.ts';
 import { makeBalancer } from './balancers/table.ts';
 import { choose } from './select/choose.ts';

@@ -51,7 +51,10 @@ export function addressBytes(text: string): Uint8Array {
 function addressOf(socket: Socket, unix: boolean): ClientAddress {
   if (unix) return new SocketAddress('unix:', 0);
   const text = socket.remoteAddress ?? '';
-  return new SocketAddress(text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text, socket.remotePort ?? 0);
+  return new SocketAddress(
+    text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text,
+    socket.remotePort ?? 0,
+  );
 }
 
 /** A connection was accepted on a plain address. */
@@ -76,7 +79,8 @@ export function acceptSecure(listen: HttpListen, socket: Socket, tls: TlsChooser
     },
     failed(error) {
       traffic.row[CLOSED]!++;
-      if (error !== null) listen.log('info', `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking`, address.text);
+      if (error !== null)
+        listen.log('info', `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking`, address.text);
     },
   });
 }

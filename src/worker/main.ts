@@ -57,7 +57,10 @@ class HttpWorker {
   readonly #accessLogs = new AccessLogs({ onFailure: (message) => this.#log.alert(message) });
   readonly #logs = new ErrorLogPool();
   readonly #env = { workerId: init.workerId, clock: { now: () => clock.wall }, random: Math.random };
-  readonly #resolvers = new ResolverPool({ clock: { ms: () => clock.update() }, log: (level, message) => this.#log.write(level, message) });
+  readonly #resolvers = new ResolverPool({
+    clock: { ms: () => clock.update() },
+    log: (level, message) => this.#log.write(level, message),
+  });
   #log: ErrorLog = new ErrorLog([{ kind: 'file', path: init.errorLogPath, level: 'error' }]);
   #prepared: Prepared | null = null;
   #current: Prepared | null = null;

@@ -26,9 +26,13 @@ export class TlsTable implements TlsChooser {
   }
 
   choose(serverName: string): ServerTls {
-    const server = serverName === '' ? this.#runtime.defaultServer : this.#runtime.hosts.byName(serverName.toLowerCase());
+    const server =
+      serverName === '' ? this.#runtime.defaultServer : this.#runtime.hosts.byName(serverName.toLowerCase());
     const { ssl } = server.config;
-    return (usable(ssl) ? this.#contexts.get(ssl) : undefined) ?? this.#contexts.get(this.#runtime.defaultServer.config.ssl!)!;
+    return (
+      (usable(ssl) ? this.#contexts.get(ssl) : undefined) ??
+      this.#contexts.get(this.#runtime.defaultServer.config.ssl!)!
+    );
   }
 }
 
@@ -54,7 +58,10 @@ function makeContext(ssl: SslServerConfig, tickets: TicketSecret): ServerTls {
   const context = secureContext({
     ...(ssl.certificates.length === 0
       ? null
-      : { cert: ssl.certificates.map((c) => c.certificate), key: ssl.certificates.map((c) => ({ pem: openKey(c.key, ssl.passphrases), passphrase: '' })) }),
+      : {
+          cert: ssl.certificates.map((c) => c.certificate),
+          key: ssl.certificates.map((c) => ({ pem: openKey(c.key, ssl.passphrases), passphrase: '' })),
+        }),
     ...(ca.length === 0 ? null : { ca }),
     ...(ssl.crl === null ? null : { crl: ssl.crl }),
     ...(ssl.dhparam === null ? null : { dhparam: ssl.dhparam }),
@@ -124,7 +131,8 @@ export class SocketTls implements TlsInfo {
     if (this.clientCertificate === null) return 'NONE';
     if (this.#verify === '') {
       // `authorized` is set by tls.Server only; a socket of our own has to be asked as that does. No handle, no proof.
-      const handle = (this.#socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })._handle;
+      const handle = (this.#socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })
+        ._handle;
       const error = handle == null ? new Error('connection is closed') : handle.verifyError();
       if (error != null) this.#verify = `FAILED:${error.message}`;
       else this.#verify = intermediates(this.#socket) > this.#depth ? 'FAILED:certificate chain too long' : 'SUCCESS';

@@ -21,14 +21,30 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
   const pem = (name: string): Buffer => readFileSync(join(dir, name));
   const run = (...args: string[]): void => void execFileSync(openssl!, args, { cwd: dir, stdio: 'pipe' });
   const selfSigned = (name: string): void =>
-    run('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', `${name}.key`,
-      '-out', `${name}.crt`, '-days', '2', '-subj', `/CN=${name}`);
+    run(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.crt`,
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+    );
 
   before(async () => {
     dir = directory(scope);
     for (const name of ['one', 'two', 'client', 'other']) selfSigned(name);
     run('ec', '-in', 'one.key', '-aes128', '-passout', 'pass:second', '-out', 'locked.key');
-    const own = (name: string, key = name): string => `ssl_certificate ${dir}/${name}.crt; ssl_certificate_key ${dir}/${key}.key;`;
+    const own = (name: string, key = name): string =>
+      `ssl_certificate ${dir}/${name}.crt; ssl_certificate_key ${dir}/${key}.key;`;
     h = await Headrace.start(
       scope,
       ({ port, dir: here }) => `
@@ -53,7 +69,10 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
         ssl_session_ticket_key ${here}/current.key; ssl_session_ticket_key ${here}/previous.key;
         location / { return 200 "$ssl_session_reused"; }
       }`,
-      { workers: 2, files: { passwords: 'first\nsecond\n', 'current.key': randomBytes(48), 'previous.key': randomBytes(80) } },
+      {
+        workers: 2,
+        files: { passwords: 'first\nsecond\n', 'current.key': randomBytes(48), 'previous.key': randomBytes(80) },
+      },
     );
   });
 
@@ -64,8 +83,19 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
   }
 
   /** One request on a connection of its own; out also: the session to resume. */
-  async function visit(port: string, servername: string, options: tls.ConnectionOptions = {}, host = servername): Promise<Result> {
-    const socket = tls.connect({ port: h.port(port), host: '127.0.0.1', servername, rejectUnauthorized: false, ...options });
+  async function visit(
+    port: string,
+    servername: string,
+    options: tls.ConnectionOptions = {},
+    host = servername,
+  ): Promise<Result> {
+    const socket = tls.connect({
+      port: h.port(port),
+      host: '127.0.0.1',
+      servername,
+      rejectUnauthorized: false,
+      ...options,
+    });
     let session: Buffer = Buffer.alloc(0);
     let answer = '';
     socket.on('session', (data: Buffer) => (session = data));
@@ -90,7 +120,10 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
   test('clients are asked for a certificate where one is wanted, and only there', async () => {
     const client = { key: pem('client.key'), cert: pem('client.crt') };
     const other = { key: pem('other.key'), cert: pem('other.crt') };
-    assert.deepEqual([(await visit('tls', 'private')).status, (await visit('tls', 'private', other)).status], [400, 400]);
+    assert.deepEqual(
+      [(await visit('tls', 'private')).status, (await visit('tls', 'private', other)).status],
+      [400, 400],
+    );
     assert.equal((await visit('tls', 'private', client)).body, 'SUCCESS .');
     assert.match((await visit('tls', 'noca', other)).body, /^FAILED:/);
     assert.equal((await visit('tls', 'noca')).body, 'NONE');
@@ -104,7 +137,10 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { session } = await visit('tls', 'one', { maxVersion });
       const again = await Promise.all(Array.from({ length: 12 }, () => visit('tls', 'one', { maxVersion, session })));
-      assert.deepEqual(again.map((r) => r.body), Array.from({ length: 12 }, () => `${maxVersion} r`));
+      assert.deepEqual(
+        again.map((r) => r.body),
+        Array.from({ length: 12 }, () => `${maxVersion} r`),
+      );
     }
   });
 
@@ -144,7 +180,9 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
     const renewed = await until('a session with the new key', async () => {
       const { body, session } = await visit('file', 'x', { session: first.session });
       assert.equal(body, 'r');
-      return h.errorLog().includes('reconfiguring') && !session.includes(current.subarray(0, 16)) && session.length > 0 ? session : null;
+      return h.errorLog().includes('reconfiguring') && !session.includes(current.subarray(0, 16)) && session.length > 0
+        ? session
+        : null;
     });
     assert.equal((await visit('file', 'x', { session: renewed })).body, 'r');
     assert.equal((await visit('tls', 'one', { session: own.session })).body, 'TLSv1.3 r');

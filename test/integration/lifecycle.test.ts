@@ -36,7 +36,8 @@ test('worker_shutdown_timeout closes what is left of a replaced configuration, a
   let version = 1;
   const h = await Headrace.start(
     t,
-    ({ port }) => `server { listen 127.0.0.1:${port('main')}; location / { return 200 "${version}"; } location /slow { limit_rate 1; return 200 slow; } }`,
+    ({ port }) =>
+      `server { listen 127.0.0.1:${port('main')}; location / { return 200 "${version}"; } location /slow { limit_rate 1; return 200 slow; } }`,
     { main: 'worker_shutdown_timeout 500ms;', logLevel: 'notice' },
   );
   const silent = await Client.connect(t, h.port('main'));
@@ -64,7 +65,10 @@ test('worker_shutdown_timeout closes what is left of a replaced configuration, a
 });
 
 test('a second quit with a shorter time', async (t) => {
-  const h = await Headrace.start(t, ({ port }) => `server { listen 127.0.0.1:${port('main')}; location / { limit_rate 1; return 200 slow; } }`);
+  const h = await Headrace.start(
+    t,
+    ({ port }) => `server { listen 127.0.0.1:${port('main')}; location / { limit_rate 1; return 200 slow; } }`,
+  );
   const slow = await Client.connect(t, h.port('main'));
   await slow.send(compose('/'));
   await until('the answer to begin', () => slow.text.length > 0);
@@ -88,15 +92,18 @@ test('log lines collected before USR1 stand in the old file', async (t) => {
   await until('the new file', () => existsSync(join(h.dir, 'access.log')));
 });
 
-test('nothing is left of clients that break off, or of configurations that were replaced', { skip: proc }, async (t) => {
-  const backend = await Backend.start(t, (c) => {
-    if (c.number % 3 === 0) return answering(() => ok('x'.repeat(200_000)))(c);
-    // Takes some of what comes and says nothing.
-    return undefined;
-  });
-  backend.recording = true;
-  let log = 'a';
-  const configuration = ({ port, dir }: { port(name: string): number; dir: string }): string => `
+test(
+  'nothing is left of clients that break off, or of configurations that were replaced',
+  { skip: proc },
+  async (t) => {
+    const backend = await Backend.start(t, (c) => {
+      if (c.number % 3 === 0) return answering(() => ok('x'.repeat(200_000)))(c);
+      // Takes some of what comes and says nothing.
+      return undefined;
+    });
+    backend.recording = true;
+    let log = 'a';
+    const configuration = ({ port, dir }: { port(name: string): number; dir: string }): string => `
     log_format u "$request_uri"; error_log ${dir}/${log}.err;
     resolver 127.0.0.1:${port('dns')};
     upstream u { server 127.0.0.1:${backend.port} max_fails=0; keepalive 4; }
@@ -109,37 +116,44 @@ test('nothing is left of clients that break off, or of configurations that were 
       location /counted { stub_status; }
       location /ok { return 200 ok; }
     }`;
-  const h = await Headrace.start(t, configuration, { logLevel: 'notice' });
-  await ask(t, h.port('main'), '/ok');
-  await reload(h);
-  const before = descriptors(h);
-
-  for (let round = 0; round < 10; round++) {
-    await Promise.all(
-      Array.from({ length: 20 }, async (_, i) => {
-        const client = await Client.connect(t, h.port('main'));
-        const target = i % 2 === 0 ? '/buffered' : '/streamed';
-        if (i % 4 < 2) await client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${'y'.repeat(5000 * (i % 7))}`);
-        else await client.send(compose(target));
-        if (i % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-        if (i % 3 === 0) client.reset();
-        else client.destroy();
-      }),
-    );
-  }
-  for (let i = 0; i < 30; i++) {
-    log = i % 2 === 0 ? 'b' : 'a';
-    h.configure(configuration);
+    const h = await Headrace.start(t, configuration, { logLevel: 'notice' });
+    await ask(t, h.port('main'), '/ok');
     await reload(h);
-    assert.equal(text(await ask(t, h.port('main'), '/ok')), 'ok');
-  }
-  const count = async (): Promise<number> => Number(/\d+/.exec(text(await ask(t, h.port('main'), '/counted')))![0]);
-  await until('all connections to be closed', async () => (await count()) === 1);
-  await until(
-    () => `no descriptor more than before:\n${descriptors(h).join('\n')}\nbefore:\n${before.join('\n')}`,
-    () => descriptors(h).length <= before.length,
-  );
-  assert.ok(descriptors(h).some((name) => name.endsWith('a.log')));
-  assert.ok(!descriptors(h).some((name) => name.endsWith('b.log') || name.endsWith('b.err')), 'logs of an old configuration');
-  assert.deepEqual(existsSync(join(h.dir, 'client_body')) ? readdirSync(join(h.dir, 'client_body')) : [], []);
-});
+    const before = descriptors(h);
+
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(
+        Array.from({ length: 20 }, async (_, i) => {
+          const client = await Client.connect(t, h.port('main'));
+          const target = i % 2 === 0 ? '/buffered' : '/streamed';
+          if (i % 4 < 2)
+            await client.send(
+              `POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n${'y'.repeat(5000 * (i % 7))}`,
+            );
+          else await client.send(compose(target));
+          if (i % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+          if (i % 3 === 0) client.reset();
+          else client.destroy();
+        }),
+      );
+    }
+    for (let i = 0; i < 30; i++) {
+      log = i % 2 === 0 ? 'b' : 'a';
+      h.configure(configuration);
+      await reload(h);
+      assert.equal(text(await ask(t, h.port('main'), '/ok')), 'ok');
+    }
+    const count = async (): Promise<number> => Number(/\d+/.exec(text(await ask(t, h.port('main'), '/counted')))![0]);
+    await until('all connections to be closed', async () => (await count()) === 1);
+    await until(
+      () => `no descriptor more than before:\n${descriptors(h).join('\n')}\nbefore:\n${before.join('\n')}`,
+      () => descriptors(h).length <= before.length,
+    );
+    assert.ok(descriptors(h).some((name) => name.endsWith('a.log')));
+    assert.ok(
+      !descriptors(h).some((name) => name.endsWith('b.log') || name.endsWith('b.err')),
+      'logs of an old configuration',
+    );
+    assert.deepEqual(existsSync(join(h.dir, 'client_body')) ? readdirSync(join(h.dir, 'client_body')) : [], []);
+  },
+);

@@ -41,10 +41,14 @@ function inRecords(bytes: Buffer, size: number): Buffer {
 test('the name is found, however the bytes come', async () => {
   const named = await hello({ servername: 'some.name.test' });
   assert.deepEqual(readClientHello(named), { kind: HELLO_TLS, serverName: 'some.name.test' });
-  assert.deepEqual(readClientHello(await hello({ maxVersion: 'TLSv1.2', servername: 'old.test' })).serverName, 'old.test');
+  assert.deepEqual(
+    readClientHello(await hello({ maxVersion: 'TLSv1.2', servername: 'old.test' })).serverName,
+    'old.test',
+  );
   assert.deepEqual(readClientHello(await hello({})), { kind: HELLO_TLS, serverName: '' });
   for (const size of [1, 7, 100]) assert.equal(readClientHello(inRecords(named, size)).serverName, 'some.name.test');
-  for (let n = 0; n < named.length; n++) assert.equal(readClientHello(named.subarray(0, n)).kind, HELLO_MORE, `${n} bytes`);
+  for (let n = 0; n < named.length; n++)
+    assert.equal(readClientHello(named.subarray(0, n)).kind, HELLO_MORE, `${n} bytes`);
 });
 
 test('what is no TLS, and what is none that can be read', () => {
@@ -53,7 +57,12 @@ test('what is no TLS, and what is none that can be read', () => {
   // Another message, another record, and one that never ends.
   assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 4, 2, 0, 0, 0])).kind, HELLO_TLS);
   assert.equal(readClientHello(Buffer.from([22, 3, 1, 0, 1, 1, 23, 3, 3, 0, 0])).kind, HELLO_TLS);
-  assert.equal(readClientHello(inRecords(Buffer.concat([Buffer.alloc(5), Buffer.from([1, 255, 255, 255]), Buffer.alloc(70_000)]), 16_000)).kind, HELLO_TLS);
+  assert.equal(
+    readClientHello(
+      inRecords(Buffer.concat([Buffer.alloc(5), Buffer.from([1, 255, 255, 255]), Buffer.alloc(70_000)]), 16_000),
+    ).kind,
+    HELLO_TLS,
+  );
 });
 
 test('no bytes make it throw', async () => {

@@ -736,7 +736,7 @@ const rewritten: RequestCase[] = [
 ];
 
 /** Bodies that are long enough to take other paths than small ones, with another request right behind. */
-const LONG = `${'0123456789abcdef'.repeat(600)}`;
+const LONG = '0123456789abcdef'.repeat(600);
 const LONG_CHUNK = `${LONG.length.toString(16)}\r\n${LONG}\r\n`;
 const large: RequestCase[] = [
   {

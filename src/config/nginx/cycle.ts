@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { decodeText, encodeText, fsPath } from '../bytes.ts';
-import { ConfigError, at } from '../errors.ts';
-import type { Diagnostic } from '../errors.ts';
+import { at } from '../errors.ts';
+import type { Diagnostic, ConfigError } from '../errors.ts';
 import type { LogLevel, PeerAddress, Place } from '../model.ts';
 import { expandGlob } from './glob.ts';
 import { peerAddress } from '../address.ts';

@@ -37,7 +37,8 @@ export function accelRedirect(r: HttpRequest, head: ResponseHead, cookies: Cooki
     const value = head.value(i);
     r.fields.add('Set-Cookie', cookies?.rewrite(r, value) ?? value);
   }
-  for (const name of KEPT) for (let i = head.find(name); i >= 0; i = head.find(name, i)) r.fields.add(head.name(i), head.value(i));
+  for (const name of KEPT)
+    for (let i = head.find(name); i >= 0; i = head.find(name, i)) r.fields.add(head.name(i), head.value(i));
 
   const to = head.get(H['x-accel-redirect']) ?? '';
   if (to.startsWith('@')) {

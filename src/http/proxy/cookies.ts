@@ -107,7 +107,10 @@ const domainRule: TextRule = (from, value, to) => {
 /** A prefix of the path. */
 const pathRule: TextRule = (from, value, to) => (value.startsWith(from) ? to() + value.slice(from.length) : null);
 
-function cookieMatcher(cookie: ProxyConfig['cookieFlags'][number]['cookie'], variables: VariableTable): FlagRule['matches'] {
+function cookieMatcher(
+  cookie: ProxyConfig['cookieFlags'][number]['cookie'],
+  variables: VariableTable,
+): FlagRule['matches'] {
   if (typeof cookie !== 'string') {
     const regex = new RequestRegex(cookie, variables);
     return (r, name) => regex.exec(r, name);
@@ -126,7 +129,14 @@ const SAME_SITE: readonly (readonly [flag: string, value: string])[] = [
   ['samesite=lax', 'Lax'],
   ['samesite=none', 'None'],
 ];
-const KNOWN = new Set(['secure', 'nosecure', 'httponly', 'nohttponly', 'nosamesite', ...SAME_SITE.map(([flag]) => flag)]);
+const KNOWN = new Set([
+  'secure',
+  'nosecure',
+  'httponly',
+  'nohttponly',
+  'nosamesite',
+  ...SAME_SITE.map(([flag]) => flag),
+]);
 
 /** Sets and removes flags; what is there as it shall be stays as it was written. @returns false: there was nothing to do */
 function setFlags(parts: Part[], flags: Set<string>): boolean {

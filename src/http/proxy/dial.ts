@@ -96,7 +96,9 @@ function openTls(
     clock.update();
     if (tls.config.verify && !socket.isSessionReused() && intermediates(socket) > tls.config.verifyDepth) {
       socket.destroy();
-      failed('upstream SSL certificate verify error: (22:certificate chain too long) while SSL handshaking to upstream');
+      failed(
+        'upstream SSL certificate verify error: (22:certificate chain too long) while SSL handshaking to upstream',
+      );
       return;
     }
     const transport = new Transport(socket, null);
@@ -134,8 +136,11 @@ function localOf(r: HttpRequest, text: string): ClientAddress | null {
 function tlsMessage(error: Error | null, connected: boolean, name: string): string {
   if (error === null) return 'peer closed connection in SSL handshake while SSL handshaking to upstream';
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (!connected && code.startsWith('E') && !code.startsWith('ERR_')) return `${failedText('connect()', error)} while connecting to upstream`;
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `upstream SSL certificate does not match "${name}" while SSL handshaking to upstream`;
-  if (/CERT|SELF_SIGNED|VERIFY|CRL|UNABLE_TO/.test(code)) return `upstream SSL certificate verify error: (${code}:${error.message}) while SSL handshaking to upstream`;
+  if (!connected && code.startsWith('E') && !code.startsWith('ERR_'))
+    return `${failedText('connect()', error)} while connecting to upstream`;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `upstream SSL certificate does not match "${name}" while SSL handshaking to upstream`;
+  if (/CERT|SELF_SIGNED|VERIFY|CRL|UNABLE_TO/.test(code))
+    return `upstream SSL certificate verify error: (${code}:${error.message}) while SSL handshaking to upstream`;
   return `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking to upstream`;
 }

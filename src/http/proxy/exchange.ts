@@ -21,7 +21,7 @@ import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/fr
 import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_HEAD, METHOD_LOCK, METHOD_PATCH, METHOD_POST } from '../wire/request-head.ts';
-import { ResponseHead } from '../wire/response-head.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
 import { accelRedirect, limitRate } from './accel.ts';
 import { composeRequest, CHUNKED_BODY, NO_BODY } from './request-writer.ts';
 import { openUpstream } from './dial.ts';
@@ -189,7 +189,12 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
       this.#peer = null;
       this.#address = group.config.name;
       this.#status = 502;
-      logRequest(r, 'error', 'no live upstreams while connecting to upstream', `${plan.pass.scheme}://${group.config.name}${this.#uri ?? r.head.target()}`);
+      logRequest(
+        r,
+        'error',
+        'no live upstreams while connecting to upstream',
+        `${plan.pass.scheme}://${group.config.name}${this.#uri ?? r.head.target()}`,
+      );
       this.#finalize(502);
       return;
     }
@@ -360,7 +365,8 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     group.peers.headerReceived(this.attempt, this.#headerMs);
     if (group.sticky !== null) group.sticky.headerReceived(r, this.#peer!);
 
-    if (plan.config.interceptErrors && status >= 300 && r.loc.errorPages !== null && this.#intercept(status, head)) return;
+    if (plan.config.interceptErrors && status >= 300 && r.loc.errorPages !== null && this.#intercept(status, head))
+      return;
     if (head.has(H['x-accel-limit-rate']) && plan.accel.limitRate) limitRate(r, head);
     if (head.has(H['x-accel-redirect']) && plan.accel.redirect) {
       this.#giveUp(false);
@@ -385,7 +391,8 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     const { r } = this;
     if (r.inErrorPage || !r.loc.errorPages!.some((page) => page.statuses.includes(status))) return false;
     if (status === 401) {
-      for (let i = head.first(H['www-authenticate']); i >= 0; i = head.next(i)) r.fields.add('WWW-Authenticate', head.value(i));
+      for (let i = head.first(H['www-authenticate']); i >= 0; i = head.next(i))
+        r.fields.add('WWW-Authenticate', head.value(i));
     }
     this.#giveUp(false);
     engine.finalize(r, status);
@@ -397,7 +404,12 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     const conn = this.conn!;
     this.#responseLength += end - start;
     if (conn.extra) {
-      logRequest(r, 'warn', 'upstream sent more data than specified in "Content-Length" header while reading upstream', this.#upstreamText());
+      logRequest(
+        r,
+        'warn',
+        'upstream sent more data than specified in "Content-Length" header while reading upstream',
+        this.#upstreamText(),
+      );
     }
     if (last) {
       if (conn.trailers !== null) {
@@ -484,7 +496,12 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     const group = this.target.group!;
     if (group.sticky !== null && !failed) group.sticky.done(this.r, this.#peer!);
     if (group.peers.done(this.attempt, outcome)) {
-      logRequest(this.r, 'warn', 'upstream server temporarily disabled while connecting to upstream', this.#upstreamText());
+      logRequest(
+        this.r,
+        'warn',
+        'upstream server temporarily disabled while connecting to upstream',
+        this.#upstreamText(),
+      );
     }
   }
 
@@ -614,7 +631,10 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
   #upgrade(head: ResponseHead, conn: Http1Upstream): void {
     const { r, plan } = this;
     if (!r.head.has(H.upgrade)) {
-      this.#failed(INVALID, 'upstream sent unexpected "101 Switching Protocols" while reading response header from upstream');
+      this.#failed(
+        INVALID,
+        'upstream sent unexpected "101 Switching Protocols" while reading response header from upstream',
+      );
       return;
     }
     this.#headDone = true;

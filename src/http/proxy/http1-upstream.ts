@@ -244,14 +244,21 @@ export class Http1Upstream implements TransportOwner {
   #frame(head: ResponseHead): string | null {
     const te = head.first(H['transfer-encoding']);
     const cl = head.first(H['content-length']);
-    const keep = head.version >= 11 && head.eol === EOL_CRLF && !head.mixed && (!head.has(H.connection) || (connectionFlags(head) & CONNECTION_CLOSE) === 0);
+    const keep =
+      head.version >= 11 &&
+      head.eol === EOL_CRLF &&
+      !head.mixed &&
+      (!head.has(H.connection) || (connectionFlags(head) & CONNECTION_CLOSE) === 0);
     this.reusable = keep;
     this.contentLength = -1;
     if (cl >= 0) {
-      if (te >= 0) return 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time while reading response header from upstream';
-      if (head.next(cl) >= 0) return 'upstream sent duplicate header line: "Content-Length" while reading response header from upstream';
+      if (te >= 0)
+        return 'upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time while reading response header from upstream';
+      if (head.next(cl) >= 0)
+        return 'upstream sent duplicate header line: "Content-Length" while reading response header from upstream';
       this.contentLength = plainNumber(head, cl);
-      if (this.contentLength < 0) return `upstream sent invalid "Content-Length" header: "${head.value(cl)}" while reading response header from upstream`;
+      if (this.contentLength < 0)
+        return `upstream sent invalid "Content-Length" header: "${head.value(cl)}" while reading response header from upstream`;
     }
     if (te >= 0 && (head.next(te) >= 0 || !head.valueIs(te, 'chunked'))) {
       return `upstream sent unknown "Transfer-Encoding": "${head.value(te)}" while reading response header from upstream`;
@@ -327,7 +334,8 @@ export class Http1Upstream implements TransportOwner {
       if (event === CHUNK_BAD) {
         const exchange = this.requests;
         if (at > start) events.onBody(src, start, at, false);
-        if (this.requests === exchange && this.events === events) this.#fail('cut', 'upstream sent invalid chunked response while reading upstream');
+        if (this.requests === exchange && this.events === events)
+          this.#fail('cut', 'upstream sent invalid chunked response while reading upstream');
         return;
       }
       const last = event === CHUNK_END;

@@ -19,7 +19,13 @@ export const CHUNKED_BODY = -1;
  * @param uri what `targetOf` gave; null: the client's own target
  * @param bodyLength bytes, `CHUNKED_BODY` or `NO_BODY`
  */
-export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, uri: string | null, bodyLength: number): void {
+export function composeRequest(
+  o: Output,
+  r: HttpRequest,
+  plan: ProxyPlan,
+  uri: string | null,
+  bodyLength: number,
+): void {
   const head = r.head;
   const method = plan.method === null ? '' : plan.method.get(r);
   // proxy_method may hold variables: what is no method must not become another request line.
@@ -55,13 +61,15 @@ export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, uri: 
 /** The client's fields, less those that `hide` names and those that its Connection field nominates. */
 function composeClientFields(o: Output, head: RequestHead, table: HideTable): void {
   let hide = table;
-  if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0) hide = extended(hide, nominatedFields(head));
+  if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0)
+    hide = extended(hide, nominatedFields(head));
   const plain = head.eol === 1 && head.skipped === 0;
   let runStart = -1;
   let runEnd = 0;
   for (let i = 0; i < head.count; i++) {
     const id = head.id(i);
-    const hidden = id !== 0 ? hide.ids[id] !== 0 : hide.others !== null && head.namedAny(i, hide.others.get(head.hash(i)));
+    const hidden =
+      id !== 0 ? hide.ids[id] !== 0 : hide.others !== null && head.namedAny(i, hide.others.get(head.hash(i)));
     if (hidden) {
       if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
       runStart = -1;
@@ -81,11 +89,9 @@ function composeClientFields(o: Output, head: RequestHead, table: HideTable): vo
   if (runStart >= 0) o.bytes(head.buf, runStart, runEnd);
 }
 
-// eslint-disable-next-line no-control-regex -- these bytes would end the line
 const UNSAFE = /[\r\n\0]|[^\x00-\xff]/g;
 
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// eslint-disable-next-line no-control-regex -- these bytes would end the target or the line
 const UNSAFE_TARGET = /[\x00-\x20\x7f]|[^\x00-\xff]/g;
 
 /**
@@ -101,7 +107,9 @@ function safeTarget(uri: string): string {
 }
 
 function percentEncoded(c: string): string {
-  return c.charCodeAt(0) > 255 ? encodeURIComponent(c.isWellFormed() ? c : '?') : `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+  return c.charCodeAt(0) > 255
+    ? encodeURIComponent(c.isWellFormed() ? c : '?')
+    : `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }
 
 /** A computed value must stay one line, whatever a variable brought. */

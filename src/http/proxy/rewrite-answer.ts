@@ -34,14 +34,28 @@ export function rewriteAnswer(r: HttpRequest, plan: ProxyPlan, target: Target, h
 }
 
 /** Fields that an answer has once. */
-const SINGLE = ['content-type', 'date', 'etag', 'expires', 'last-modified', 'location', 'refresh', 'server', 'status'] as const;
+const SINGLE = [
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'refresh',
+  'server',
+  'status',
+] as const;
 
 /** Of a field that an answer may have once the first one goes on; nginx ignores the others. Call it when names repeat. */
 export function dropDuplicates(r: HttpRequest, head: ResponseHead): void {
   for (const name of SINGLE) {
     const first = head.first(H[name]);
     if (first < 0 || head.next(first) < 0) continue;
-    logRequest(r, 'warn', `upstream sent duplicate header line: "${head.name(first)}", ignored while reading response header from upstream`);
+    logRequest(
+      r,
+      'warn',
+      `upstream sent duplicate header line: "${head.name(first)}", ignored while reading response header from upstream`,
+    );
     if (r.hide!.ids[H[name]] !== 0) continue;
     r.hide = extended(r.hide!, [name]);
     r.fields.add(head.name(first), head.value(first));

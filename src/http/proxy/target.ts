@@ -177,6 +177,11 @@ export function resolveTarget(r: HttpRequest, plan: ProxyPlan, done: (target: Ta
       done(null);
       return;
     }
-    finish(book.of(proxyHost, resolution.addresses.map((a) => peerAddress(a.family === 4 ? 'inet' : 'inet6', a.address, url.port))));
+    finish(
+      book.of(
+        proxyHost,
+        resolution.addresses.map((a) => peerAddress(a.family === 4 ? 'inet' : 'inet6', a.address, url.port)),
+      ),
+    );
   });
 }

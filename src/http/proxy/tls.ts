@@ -40,7 +40,9 @@ export class UpstreamTls {
     this.#context = createSecureContext(contextOptions(config));
     this.key = [
       'tls',
-      config.verify ? `verify:${hash(config.trustedCertificate ?? '')}:${hash(config.crl ?? '')}:${config.verifyDepth}` : 'any',
+      config.verify
+        ? `verify:${hash(config.trustedCertificate ?? '')}:${hash(config.crl ?? '')}:${config.verifyDepth}`
+        : 'any',
       config.serverName ? 'sni' : '',
       hash(config.certificatePem ?? ''),
       config.protocols.join(','),
@@ -79,7 +81,9 @@ export class UpstreamTls {
   }
 
   #read(name: string): string {
-    return name.startsWith('data:') ? name.slice(5) : readFileSync(resolve(this.#directory, decodeText(name)), 'latin1');
+    return name.startsWith('data:')
+      ? name.slice(5)
+      : readFileSync(resolve(this.#directory, decodeText(name)), 'latin1');
   }
 
   session(key: string): Buffer | undefined {
@@ -104,7 +108,12 @@ function contextOptions(config: ProxySslConfig): Parameters<typeof createSecureC
   return {
     ...(config.trustedCertificate === null ? null : { ca: config.trustedCertificate }),
     ...(config.crl === null ? null : { crl: config.crl }),
-    ...(config.certificatePem === null ? null : { cert: config.certificatePem, key: openKey(config.certificateKeyPem ?? config.certificatePem, config.passphrases) }),
+    ...(config.certificatePem === null
+      ? null
+      : {
+          cert: config.certificatePem,
+          key: openKey(config.certificateKeyPem ?? config.certificatePem, config.passphrases),
+        }),
     ...(config.ciphers === '' || config.ciphers === 'DEFAULT' ? null : { ciphers: config.ciphers }),
     ...protocolRange(config.protocols),
   };
@@ -118,14 +127,23 @@ const VERSIONS: Readonly<Record<string, 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1
 };
 
 /** Node takes a range; the listed versions' lowest and highest are its ends. */
-export function protocolRange(protocols: readonly string[]): { minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'; maxVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3' } {
+export function protocolRange(protocols: readonly string[]): {
+  minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+  maxVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+} {
   const known = Object.keys(VERSIONS).filter((v) => protocols.includes(v));
   if (known.length === 0) return {};
   return { minVersion: VERSIONS[known[0]!]!, maxVersion: VERSIONS[known[known.length - 1]!]! };
 }
 
 /** Starts a handshake; the caller listens for `secureConnect`, `error` and `close`. */
-export function startTls(tls: UpstreamTls, context: SecureContext, name: string, sessionKey: string, address: ConnectOptions): TLSSocket {
+export function startTls(
+  tls: UpstreamTls,
+  context: SecureContext,
+  name: string,
+  sessionKey: string,
+  address: ConnectOptions,
+): TLSSocket {
   const literal = /^[\d.]+$|:/.test(name);
   const session = tls.session(sessionKey);
   const options: ConnectionOptions = {
@@ -138,7 +156,8 @@ export function startTls(tls: UpstreamTls, context: SecureContext, name: string,
     options.host = address.host;
     options.port = address.port;
   }
-  if (address.localAddress !== null) Object.assign(options, { localAddress: address.localAddress, localPort: address.localPort });
+  if (address.localAddress !== null)
+    Object.assign(options, { localAddress: address.localAddress, localPort: address.localPort });
   if (tls.config.serverName && !literal) options.servername = name;
   if (session !== undefined) options.session = session;
   const socket = tlsConnect(options);

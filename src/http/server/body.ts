@@ -224,7 +224,8 @@ export class RequestBody {
 
   /** Reads buffered content from `offset` into `into`; returns the number of bytes (0 at the end). */
   read(offset: number, into: Buffer): number {
-    if (offset < this.memoryLength) return this.memory!.copy(into, 0, offset, Math.min(this.memoryLength, offset + into.length));
+    if (offset < this.memoryLength)
+      return this.memory!.copy(into, 0, offset, Math.min(this.memoryLength, offset + into.length));
     if (this.fd < 0) return 0;
     return readSync(this.fd, into, 0, Math.min(into.length, this.length - offset), offset - this.memoryLength);
   }

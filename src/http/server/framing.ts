@@ -47,8 +47,15 @@ export function plainNumber(block: HeaderBlock, i: number): number {
 
 /** Fields that nginx takes once (ngx_http_process_unique_header_line), besides those that frame the request. */
 const UNIQUE = [
-  H['if-modified-since'], H['if-unmodified-since'], H['if-match'], H['if-none-match'], H['if-range'], H['content-range'],
-  H.expect, H.authorization, H['proxy-authorization'],
+  H['if-modified-since'],
+  H['if-unmodified-since'],
+  H['if-match'],
+  H['if-none-match'],
+  H['if-range'],
+  H['content-range'],
+  H.expect,
+  H.authorization,
+  H['proxy-authorization'],
 ];
 
 /** Name of a field that may stand in a request once and does so more often; null: there is none. */

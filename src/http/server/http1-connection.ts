@@ -371,7 +371,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       const text = head.hostStart >= 0 ? head.buf.latin1Slice(head.hostStart, head.hostEnd) : head.value(hostField);
       const host = hosts.validate(text);
       if (host === null) {
-        return { status: 400, why: head.hostStart >= 0 ? 'client sent invalid host in request line' : 'client sent invalid host header' };
+        return {
+          status: 400,
+          why: head.hostStart >= 0 ? 'client sent invalid host in request line' : 'client sent invalid host header',
+        };
       }
       r.host = host;
       // The authority of the target wins over the field (RFC 9112 section 3.2.2), but the field must be valid too.
@@ -456,7 +459,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#continueSent = true;
     if (r.version < 11) return;
     const i = this.#head.first(H.expect);
-    if (i >= 0 && this.#head.valueIs(i, '100-continue') && !r.headSent) this.#transport.write(CONTINUE, 0, CONTINUE.length);
+    if (i >= 0 && this.#head.valueIs(i, '100-continue') && !r.headSent)
+      this.#transport.write(CONTINUE, 0, CONTINUE.length);
   }
 
   // ------------------------------------------------------------------------------------ writing
@@ -505,7 +509,12 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       r.bytesSent += o.length;
       return this.#writeOutput(r, false);
     }
-    if (!headerOnly && fits(buf, start, end, headLength) && r.block?.buf !== buf && !(last && this.#chunked && hasTrailers(r))) {
+    if (
+      !headerOnly &&
+      fits(buf, start, end, headLength) &&
+      r.block?.buf !== buf &&
+      !(last && this.#chunked && hasTrailers(r))
+    ) {
       this.#frame(start, end, last);
       frameHead(o.buf, headLength);
       return this.#writeFramed(r, headLength, last);
@@ -600,7 +609,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   }
 
   #writeOutput(r: HttpRequest, last: boolean): number {
-    const result = output.length === 0 ? (this.#held ? HELD : SENT) : this.#transport.write(output.buf, 0, output.length);
+    const result =
+      output.length === 0 ? (this.#held ? HELD : SENT) : this.#transport.write(output.buf, 0, output.length);
     if (result === HELD && output.length !== 0) this.#hold(r);
     if (last) this.#ended(r, result === HELD);
     return result;

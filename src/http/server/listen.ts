@@ -42,7 +42,7 @@ export class ConnectionList {
 
   /** Calls `visit` for each; it may close the connection. */
   each(visit: (c: Http1Connection) => void): void {
-    for (let c = this.#first; c !== null; ) {
+    for (let c = this.#first; c !== null;) {
       const next: Http1Connection | null = c.next;
       visit(c);
       c = next;
@@ -96,7 +96,10 @@ export class HttpListen {
     if (ssl === null || tls === null || ssl.verifyClient === 'off') return null;
     // The certificate was asked for by the server that SNI named; another one may not be reached through it.
     if (tls.serverName !== '' && r.server !== this.hosts.find(tls.serverName.toLowerCase(), r)) {
-      return { status: 421, why: 'client attempted to request the server name different from the one that was negotiated' };
+      return {
+        status: 421,
+        why: 'client attempted to request the server name different from the one that was negotiated',
+      };
     }
     if (tls.clientVerify.startsWith('FAILED') && ssl.verifyClient !== 'optional_no_ca') {
       return { status: 495, why: `client SSL certificate verify error: (${tls.clientVerify.slice(7)})` };

@@ -12,7 +12,8 @@ export interface Refusal {
  * @param lineDone the request line was complete: it is a field that is wrong
  */
 export function refusalOf(result: number, lineDone: boolean): Refusal {
-  if (result === BAD_VERSION) return { status: 505, why: 'client sent invalid version while reading client request line' };
+  if (result === BAD_VERSION)
+    return { status: 505, why: 'client sent invalid version while reading client request line' };
   if (result === TOO_MANY) return { status: 494, why: 'client sent too many header lines' };
   if (result === TOO_LONG) {
     return lineDone

@@ -1,5 +1,16 @@
 /** The head of an HTTP/1 request: request line (RFC 9112 section 3) and header fields. Pure; strict. */
-import { CR, LF, SP, TARGET, TARGET_DOT, TARGET_FRAGMENT, TARGET_PERCENT, TARGET_QUERY, TARGET_SLASH, TOKEN } from './bytes.ts';
+import {
+  CR,
+  LF,
+  SP,
+  TARGET,
+  TARGET_DOT,
+  TARGET_FRAGMENT,
+  TARGET_PERCENT,
+  TARGET_QUERY,
+  TARGET_SLASH,
+  TOKEN,
+} from './bytes.ts';
 import { HeaderBlock } from './header-block.ts';
 import { BAD, BAD_VERSION, DONE, MORE, TOO_LONG } from './outcomes.ts';
 
@@ -134,7 +145,8 @@ export class RequestHead extends HeaderBlock {
           if (pathEnd < 0) pathEnd = i;
           else if (argsEnd < 0) argsEnd = i;
         } else if (pathEnd < 0) {
-          if (c === TARGET_PERCENT || (previous === TARGET_SLASH && (c === TARGET_SLASH || c === TARGET_DOT))) this.complex = true;
+          if (c === TARGET_PERCENT || (previous === TARGET_SLASH && (c === TARGET_SLASH || c === TARGET_DOT)))
+            this.complex = true;
         }
       }
       previous = c;
@@ -151,7 +163,8 @@ export class RequestHead extends HeaderBlock {
     i++;
     if (i + 8 >= end) return this.#partialVersion(i, end);
     // "HTTP/1.x"
-    if (buf[i] !== 0x48 || buf[i + 1] !== 0x54 || buf[i + 2] !== 0x54 || buf[i + 3] !== 0x50 || buf[i + 4] !== 0x2f) return BAD;
+    if (buf[i] !== 0x48 || buf[i + 1] !== 0x54 || buf[i + 2] !== 0x54 || buf[i + 3] !== 0x50 || buf[i + 4] !== 0x2f)
+      return BAD;
     const major = buf[i + 5]! - 0x30;
     const minor = buf[i + 7]! - 0x30;
     if (major < 0 || major > 9 || minor < 0 || minor > 9 || buf[i + 6] !== 0x2e) return BAD;
@@ -168,7 +181,8 @@ export class RequestHead extends HeaderBlock {
   #partialVersion(i: number, end: number): number {
     const expected = 'HTTP/';
     for (let k = 0; i + k < end && k < expected.length; k++) if (this.buf[i + k] !== expected.charCodeAt(k)) return BAD;
-    for (let k = i; k < end; k++) if (this.buf[k] === LF || this.buf[k] === CR) return k + 1 < end || this.buf[k] === LF ? BAD : MORE;
+    for (let k = i; k < end; k++)
+      if (this.buf[k] === LF || this.buf[k] === CR) return k + 1 < end || this.buf[k] === LF ? BAD : MORE;
     return MORE;
   }
 

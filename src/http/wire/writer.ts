@@ -100,8 +100,18 @@ function composeBlockByField(o: Output, block: ResponseHead, hide: HideTable | n
 /** What frames a message, routes it or tells how to read its content must stand in front (RFC 9110 section 6.5.1). */
 const NO_TRAILERS = new Uint8Array(KNOWN_COUNT);
 for (const name of [
-  'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'host',
-  'content-encoding', 'content-type', 'content-range',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'host',
+  'content-encoding',
+  'content-type',
+  'content-range',
 ] as const) {
   NO_TRAILERS[H[name]] = 1;
 }
