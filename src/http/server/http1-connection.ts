@@ -16,31 +16,14 @@ import { Timer } from '../../net/timers.ts';
 import { DONE, MORE } from '../wire/outcomes.ts';
 import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
 import { H } from '../wire/known.ts';
-import { METHOD_CONNECT, METHOD_TRACE, RequestHead } from '../wire/request-head.ts';
-import { normalPath } from '../wire/uri.ts';
-import {
-  composeBlock,
-  composeChunked,
-  composeConnection,
-  composeContentLength,
-  composeField,
-  composeFields,
-  composeStatusLine,
-  composeTrailers,
-} from '../wire/writer.ts';
+import { RequestHead } from '../wire/request-head.ts';
+import { composeFields, composeStatusLine } from '../wire/writer.ts';
+import { composeAnswerHead, composeChunk, composeLastChunk, hasTrailers } from './answer-writer.ts';
 import { FEED_TOO_LARGE, FEED_FAILED, RequestBody } from './body.ts';
-import {
-  AMBIGUOUS,
-  CONNECTION_CLOSE,
-  CONNECTION_KEEP_ALIVE,
-  connectionFlags,
-  repeatedField,
-  requestBodyLength,
-  UNKNOWN_CODING,
-} from './framing.ts';
-import { hostPort } from './host-table.ts';
+import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionFlags, requestBodyLength } from './framing.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
 import { refusalOf } from './refusals.ts';
+import { RequestCheck } from './request-check.ts';
 import * as engine from '../engine.ts';
 import { flushTurn } from '../../observe/access-log-writer.ts';
 import { BEGUN, CLOSED as GONE, ENDED, READING, traffic } from '../../observe/traffic.ts';
@@ -67,7 +50,6 @@ const WAIT_LINGER = 4;
 
 const INITIAL_HEAD_ROOM = 2048;
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
-const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 
 let serial = 0;
 
@@ -84,6 +66,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   readonly #transport: Transport;
   readonly #listen: HttpListen;
   readonly #head = new RequestHead();
+  readonly #check: RequestCheck;
   readonly #request: HttpRequest;
   readonly #timer = new Timer(() => this.#timedOut());
   #timerKind = WAIT_HEAD;
@@ -99,9 +82,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   #chunked = false;
   #tunnel: ClientTunnel | null = null;
   #continueSent = false;
-  /** The last Host field and what it came to. */
-  #hostText = '';
-  #host = '';
   /** A part of a head has arrived; `stub_status` tells how many such connections there are. */
   #partial = false;
   /** Number of the request whose first bytes came with those of the one before it. */
@@ -114,6 +94,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#listen = listen;
     this.peer = peer;
     this.tls = tls;
+    this.#check = new RequestCheck(listen, tls !== null);
     this.#request = new HttpRequest(this);
     this.#request.body = new RequestBody();
     this.#request.gen = listen.generation;
@@ -329,7 +310,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     const flags = head.has(H.connection) ? connectionFlags(head) : 0;
     r.keepAlive = head.version >= 11 ? (flags & CONNECTION_CLOSE) === 0 : (flags & CONNECTION_KEEP_ALIVE) !== 0;
     const length = requestBodyLength(head);
-    const wrong = this.#check(r, length);
+    const wrong = this.#check.run(r, length);
     if (wrong !== null) {
       r.keepAlive = false;
       r.uri = '';
@@ -345,67 +326,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     this.#state = length === 0 ? BUSY : BODY;
     r.args = head.argsStart < 0 ? '' : head.args();
     engine.start(r);
-  }
-
-  /** Checks of the head that need more than its grammar; sets host, server and path. */
-  #check(r: HttpRequest, length: number): { status: number; why: string } | null {
-    const head = this.#head;
-    if (head.version === 9) return { status: 400, why: 'client sent HTTP/0.9 request' };
-    if (length === AMBIGUOUS) {
-      return { status: 400, why: 'client sent ambiguous body length ("Content-Length", "Transfer-Encoding")' };
-    }
-    if (length === UNKNOWN_CODING) return { status: 501, why: 'client sent unknown "Transfer-Encoding"' };
-    const hostField = head.first(H.host);
-    if (hostField < 0) {
-      if (head.version >= 11) return { status: 400, why: 'client sent HTTP/1.1 request without "Host" header' };
-    } else if (head.next(hostField) >= 0) return { status: 400, why: 'client sent duplicate header line: "Host"' };
-    const repeated = repeatedField(head);
-    if (repeated !== null) return { status: 400, why: `client sent duplicate header line: "${repeated}"` };
-    const hosts = this.#listen.hosts;
-    let server = this.#listen.defaultServer;
-    r.host = '';
-    if (head.hostStart < 0 && hostField >= 0 && this.#hostText !== '' && head.valueEquals(hostField, this.#hostText)) {
-      // The same as in this connection's request before, as nearly always.
-      r.host = this.#host;
-    } else if (head.hostStart >= 0 || hostField >= 0) {
-      const text = head.hostStart >= 0 ? head.buf.latin1Slice(head.hostStart, head.hostEnd) : head.value(hostField);
-      const host = hosts.validate(text);
-      if (host === null) {
-        return {
-          status: 400,
-          why: head.hostStart >= 0 ? 'client sent invalid host in request line' : 'client sent invalid host header',
-        };
-      }
-      r.host = host;
-      // The authority of the target wins over the field (RFC 9112 section 3.2.2), but the field must be valid too.
-      if (head.hostStart < 0) {
-        this.#hostText = text;
-        this.#host = host;
-      } else if (hostField >= 0 && hosts.validate(head.value(hostField)) === null) {
-        return { status: 400, why: 'client sent invalid host header' };
-      }
-    }
-    // A request without host is the server's whose name is "", if there is one.
-    if (hosts.several) server = hosts.find(r.host, r);
-    r.server = server;
-    r.loc = server.root;
-    if (this.tls !== null) {
-      const refused = this.#listen.tlsRefusal(r);
-      if (refused !== null) return refused;
-    } else if (this.#listen.config.ssl) return { status: 497, why: 'client sent plain HTTP request to HTTPS port' };
-    if (head.method === METHOD_CONNECT || head.method === METHOD_TRACE) {
-      if (head.method === METHOD_CONNECT && hostPort(head.buf.latin1Slice(head.hostStart, head.hostEnd)) === 0) {
-        return { status: 400, why: 'client sent no port in CONNECT request' };
-      }
-      return { status: 405, why: `client sent ${head.methodText()} method` };
-    }
-    if (head.targetEnd === head.targetStart || head.pathEnd === head.targetStart) r.uri = '/';
-    else if (head.complex) {
-      const path = normalPath(head.buf, head.targetStart, head.pathEnd, server.config.mergeSlashes);
-      if (path === null) return { status: 400, why: 'client sent invalid request while reading client request line' };
-      r.uri = path;
-    } else r.uri = head.buf.latin1Slice(head.targetStart, head.pathEnd);
-    return null;
   }
 
   #readBody(src: Buffer, pos: number, end: number): number {
@@ -485,23 +405,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     // An unread body is read and thrown away, unless that could take for ever.
     if (!r.body.complete && r.body.undecided && !this.#continueSent && head100(r)) r.keepAlive = false;
 
-    composeStatusLine(o, r.status, r.reason, r.block);
-    this.#listen.serverLines(r).compose(o, clock.wall, r.block, r.hide);
-    if (r.contentType !== null && r.status !== 204) composeField(o, 'Content-Type', r.contentType);
-    if (r.status >= 200 && r.status !== 204) {
-      if (r.contentLength >= 0) {
-        if (r.status !== 304 || r.block === null) composeContentLength(o, r.contentLength);
-      } else if (this.#chunked) composeChunked(o);
-    }
-    if (r.status === 101) composeField(o, 'Connection', 'upgrade');
-    else composeConnection(o, r.keepAlive);
-    if (r.keepAlive && r.loc.core.keepaliveHeaderSec > 0) {
-      composeField(o, 'Keep-Alive', `timeout=${r.loc.core.keepaliveHeaderSec}`);
-    }
-    if (r.block !== null) composeBlock(o, r.block, r.hide);
-    if (r.fields.count !== 0) composeFields(o, r.fields);
-    if (r.setCookie !== null) composeField(o, 'Set-Cookie', r.setCookie);
-    o.crlf();
+    composeAnswerHead(o, r, this.#listen.serverLines(r), this.#chunked);
     const headLength = o.length;
     if (r.headBudget >= 0 && headLength > r.headBudget) {
       r.headRest = Buffer.from(o.buf.subarray(r.headBudget, headLength));
@@ -520,14 +424,10 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       return this.#writeFramed(r, headLength, last);
     }
     if (!headerOnly && buf !== null && end > start) {
-      if (this.#chunked) {
-        o.hex(end - start);
-        o.crlf();
-        o.bytes(buf, start, end);
-        o.crlf();
-      } else o.bytes(buf, start, end);
+      if (this.#chunked) composeChunk(o, buf, start, end);
+      else o.bytes(buf, start, end);
     }
-    if (last && this.#chunked) this.#composeLastChunk(r);
+    if (last && this.#chunked) composeLastChunk(output, r);
     r.bytesSent += o.length;
     r.bodyBytesSent += o.length - headLength;
     return this.#writeOutput(r, last);
@@ -552,13 +452,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       }
       const o = output;
       o.length = 0;
-      if (buf !== null && end > start) {
-        o.hex(end - start);
-        o.crlf();
-        o.bytes(buf, start, end);
-        o.crlf();
-      }
-      if (last) this.#composeLastChunk(r);
+      if (buf !== null && end > start) composeChunk(o, buf, start, end);
+      if (last) composeLastChunk(output, r);
       r.bytesSent += o.length;
       r.bodyBytesSent += o.length;
       return this.#writeOutput(r, last);
@@ -592,20 +487,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (result === HELD) this.#hold(r);
     if (last) this.#ended(r, result === HELD);
     return result;
-  }
-
-  #composeLastChunk(r: HttpRequest): void {
-    if (!hasTrailers(r)) {
-      output.bytes(LAST_CHUNK, 0, LAST_CHUNK.length);
-      return;
-    }
-    output.text('0\r\n');
-    if (r.trailers !== null) composeTrailers(output, r.trailers, r.hide);
-    if (r.trailing !== null) {
-      r.trailing.fill(r);
-      composeFields(output, r.trailing.fields);
-    }
-    output.crlf();
   }
 
   #writeOutput(r: HttpRequest, last: boolean): number {
@@ -891,10 +772,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (this.#state === BUSY || this.#state === BODY) this.#gone('worker is shutting down');
     else this.#transport.destroy();
   }
-}
-
-function hasTrailers(r: HttpRequest): boolean {
-  return r.trailers !== null || r.trailing !== null;
 }
 
 /** Whether the client waits for `100 Continue` and so may never send its body. */
