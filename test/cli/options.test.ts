@@ -48,15 +48,15 @@ for (const [args, message] of [
 }
 
 test('paths are completed from the prefix', () => {
-  const of = (...args: string[]) => configSource(parseOptions(args), '/work');
-  assert.deepEqual(of(), { prefix: '/work/', file: '/work/conf/nginx.conf', globals: '', errorLogPath: 'stderr' });
+  const of = (...args: string[]) => configSource(parseOptions(args), '/srv');
+  assert.deepEqual(of(), { prefix: '/srv/', file: '/srv/conf/nginx.conf', globals: '', errorLogPath: 'stderr' });
   assert.deepEqual(of('-p', '/x/', '-c', 'a.conf', '-e', 'error.log'), {
     prefix: '/x/',
     file: '/x/a.conf',
     globals: '',
     errorLogPath: '/x/error.log',
   });
-  assert.equal(of('-p', 'rel', '-c', '/abs').prefix, '/work/rel/');
+  assert.equal(of('-p', 'rel', '-c', '/abs').prefix, '/srv/rel/');
   assert.equal(of('-c', '/abs').file, '/abs');
   assert.equal(of('-e', 'stderr').errorLogPath, 'stderr');
   assert.equal(of('-p', '/').prefix, '/');
