@@ -240,9 +240,9 @@ export class Transport implements Batched {
     this.owner.onDrain();
   };
 
-  /** Whether something written is still waiting to be taken. */
+  /** Whether something written is still waiting to be taken. Over TLS it is taken, but Node tells so a turn later. */
   get busy(): boolean {
-    return this.#batchedStart >= 0 || this.socket.writableLength !== 0;
+    return this.#batchedStart >= 0 || (this.#direct && this.socket.writableLength !== 0);
   }
 
   pause(): void {
