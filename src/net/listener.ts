@@ -28,7 +28,7 @@ export class Listener {
   readonly options: ListenOptions;
   readonly #server: Server;
   readonly #raw: boolean;
-  #onConnection: OnConnection;
+  readonly #onConnection: OnConnection;
 
   /** `raw`: give bare sockets (for TLS) instead of transports. */
   constructor(options: ListenOptions, raw: boolean, onConnection: OnConnection) {
@@ -86,10 +86,5 @@ export class Listener {
   /** Stops accepting; connections stay. */
   close(): void {
     this.#server.close();
-  }
-
-  /** Connections from now on go to another handler (a reload that turns TLS on or off makes a new listener instead). */
-  set onConnection(handler: OnConnection) {
-    this.#onConnection = handler;
   }
 }

@@ -42,7 +42,6 @@ const READING = 2;
 const ERROR = 0;
 const TIMEOUT = 1;
 const INVALID = 2;
-const STATUS = 3;
 
 /** Where pieces of buffered bodies are read into on their way. */
 const pieceBuffer = Buffer.allocUnsafeSlow(65536);
@@ -350,7 +349,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
       this.#upgrade(head, conn);
       return;
     }
-    if (plan.nextStatus[status] === 1 && this.#mayRetry(STATUS) && this.attempt.triesLeft > 1) {
+    if (plan.nextStatus[status] === 1 && this.#mayRetry() && this.attempt.triesLeft > 1) {
       this.#countBytes(conn);
       this.#responseMs = elapsed(this.#selectedAt);
       this.#endAttempt(status !== 403 && status !== 404, status === 403 || status === 404);
@@ -475,7 +474,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     ) {
       conn.release();
       group.keep(conn, this.#address, this.#variant());
-    } else conn.destroyAfterRead();
+    } else conn.destroy();
   }
 
   #countBytes(conn: Http1Upstream): void {
@@ -546,7 +545,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
     this.#endAttempt(true, false);
     // A server may close an idle connection at any time: that says nothing about it.
     if (this.#reused && why === ERROR) this.attempt.grantExtraTry();
-    if (this.attempt.triesLeft > 0 && this.#mayRetry(why) && allowed(plan, why)) {
+    if (this.attempt.triesLeft > 0 && this.#mayRetry() && allowed(plan, why)) {
       this.#pushAttempt();
       this.head = null;
       this.#select();
@@ -556,7 +555,7 @@ export class Exchange implements BodyProducer, BodyConsumer, UpstreamEvents, Ups
   }
 
   /** What every retry asks for, whatever its reason (spec 2.13). */
-  #mayRetry(_why: number): boolean {
+  #mayRetry(): boolean {
     const { r, plan } = this;
     const next = plan.config.nextUpstream;
     if (this.#sentSomething) {

@@ -99,11 +99,6 @@ export class Http1Upstream implements TransportOwner {
     this.transport.resume();
   }
 
-  /** Closes once the present read was dealt with; no event follows. */
-  destroyAfterRead(): void {
-    this.destroy();
-  }
-
   /** Closes at once; no event follows. */
   destroy(): void {
     this.events = null;

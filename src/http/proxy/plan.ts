@@ -44,7 +44,6 @@ export class ProxyPlan implements Target {
   readonly rewritesAnswer: boolean;
   readonly cookies: CookieRewriter | null;
   readonly accel: Acceleration;
-  readonly bufferLimit: number;
   readonly redirects: CompiledRedirect[];
   /** The location's prefix, which the default proxy_redirect puts in the place of the target's URL. */
   readonly location: string;
@@ -98,7 +97,6 @@ export class ProxyPlan implements Target {
     this.book = book;
     this.proxyHost = pass.hostHeader;
     this.proxyPort = pass.port;
-    this.bufferLimit = config.buffering ? Math.max(config.buffers.count * config.buffers.size, config.bufferSize) : 0;
   }
 
   /** The group's name and port decide what the default proxy_redirect looks for: `http://u/uri`. */
