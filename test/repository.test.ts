@@ -26,6 +26,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['store'],
   ['worker'],
   ['http', 'stream'],
+  ['variables'],
   ['health'],
   ['discovery'],
   ['upstream', 'net', 'observe'],

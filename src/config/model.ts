@@ -73,7 +73,13 @@ export interface HttpConfig {
   listens: ListenConfig[];
   servers: ServerConfig[];
   maps: MapConfig[];
-  logFormats: { name: string; parts: ValueText; escape: 'default' | 'json' | 'none' }[];
+  logFormats: LogFormatConfig[];
+}
+
+export interface LogFormatConfig {
+  name: string;
+  parts: ValueText;
+  escape: 'default' | 'json' | 'none';
 }
 
 // ---------------------------------------------------------------------------------------------- listening

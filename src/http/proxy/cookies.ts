@@ -3,7 +3,7 @@ import type { ProxyConfig, ProxyCookieRewrite } from '../../config/model.ts';
 import type { HttpRequest } from '../request.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { Value } from '../variables/value.ts';
-import { RequestRegex } from '../variables/regex.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
 
 /** One part of a cookie between semicolons; `value` null: there is no `=`. The first one is the cookie itself. */
 interface Part {
@@ -91,7 +91,7 @@ type TextRule = (from: string, value: string, to: () => string) => string | null
 function compileRule(rule: ProxyCookieRewrite, variables: VariableTable, matchText: TextRule): Rule {
   const to = variables.compile(rule.to);
   if (rule.kind === 'regex') {
-    const regex = new RequestRegex(rule.regex, variables);
+    const regex = new CaptureRegex(rule.regex, variables);
     return (r, value) => (regex.exec(r, value) ? to.get(r) : null);
   }
   const from = variables.compile(rule.from);
@@ -112,7 +112,7 @@ function cookieMatcher(
   variables: VariableTable,
 ): FlagRule['matches'] {
   if (typeof cookie !== 'string') {
-    const regex = new RequestRegex(cookie, variables);
+    const regex = new CaptureRegex(cookie, variables);
     return (r, name) => regex.exec(r, name);
   }
   const value = variables.compile(cookie);

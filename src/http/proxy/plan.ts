@@ -4,7 +4,7 @@ import type { LocationConfig, LocationMatch, ProxyConfig, ProxyPassConfig, Proxy
 import type { HideTable, HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
-import { RequestRegex } from '../variables/regex.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
 import { acceleration } from './accel.ts';
 import type { Acceleration } from './accel.ts';
 import { compileCookies } from './cookies.ts';
@@ -119,7 +119,7 @@ export class ProxyPlan implements Target {
 
 export interface CompiledRedirect {
   /** Null: the default rule, or a text. */
-  regex: RequestRegex | null;
+  regex: CaptureRegex | null;
   /** Null: the default rule. */
   from: Value | null;
   to: Value;
@@ -130,7 +130,7 @@ function compileRedirect(rule: ProxyRedirect, variables: VariableTable): Compile
   const to = variables.compile(rule.to);
   return rule.kind === 'prefix'
     ? { regex: null, from: variables.compile(rule.from), to }
-    : { regex: new RequestRegex(rule.regex, variables), from: null, to };
+    : { regex: new CaptureRegex(rule.regex, variables), from: null, to };
 }
 
 /** Fields that only the proxy may write: they frame the message. */

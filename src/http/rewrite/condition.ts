@@ -3,7 +3,7 @@ import type { IfCondition } from '../../config/model.ts';
 import { statFile } from '../handlers/static-path.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
-import { RequestRegex } from '../variables/regex.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
 import type { RewriteContext, RewriteState } from './program.ts';
 import { template } from './template.ts';
 
@@ -29,7 +29,7 @@ export function compileCondition(condition: IfCondition, { table, log }: Rewrite
     }
     case 'regex': {
       const getter = table.lookup(condition.variable);
-      const regex = new RequestRegex(condition.regex, table);
+      const regex = new CaptureRegex(condition.regex, table);
       const { negate } = condition;
       return (r) => {
         const value = getter(r) ?? '';

@@ -14,7 +14,7 @@ import { AGAIN, NEXT, TAKEN } from '../runtime.ts';
 import type { Location } from '../runtime.ts';
 import { checkPreconditions } from '../filters/not-modified.ts';
 import type { Setter, VariableTable } from '../variables/table.ts';
-import { RequestRegex } from '../variables/regex.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
 import type { Value } from '../variables/value.ts';
 import { compileCondition } from './condition.ts';
 import type { Condition } from './condition.ts';
@@ -235,7 +235,7 @@ function answerText(r: HttpRequest, status: number, body: Buffer | null): void {
 }
 
 class RewriteStep implements Step {
-  readonly #regex: RequestRegex;
+  readonly #regex: CaptureRegex;
   readonly #path: Template;
   readonly #args: Template | null;
   /** The client's query is kept. */
@@ -251,7 +251,7 @@ class RewriteStep implements Step {
 
   constructor(op: Extract<RewriteOp, { op: 'rewrite' }>, { table, log }: RewriteContext) {
     this.#table = table;
-    this.#regex = new RequestRegex(op.regex, table);
+    this.#regex = new CaptureRegex(op.regex, table);
     let { replacement } = op;
     // A `?` at the end drops the client's query.
     this.#keepArgs = !replacement.endsWith('?');

@@ -3,7 +3,7 @@ import type { ValuePart } from '../../config/value.ts';
 import { parseValue } from '../../config/value.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Getter } from '../variables/value.ts';
-import { captureGetter } from '../variables/value.ts';
+import { captureGetter } from '../../variables/value.ts';
 import { escapeArgs } from '../wire/escape.ts';
 
 /**

@@ -1,16 +1,16 @@
 /** Virtual servers of one listening address, found by the request's host; and the checks that a host must pass. */
 import type { HttpRequest } from '../request.ts';
 import type { Server } from '../runtime.ts';
-import { HostMatcher } from '../variables/host-match.ts';
-import { RequestRegex } from '../variables/regex.ts';
-import type { CaptureSlots } from '../variables/regex.ts';
+import { HostMatcher } from '../../variables/host-match.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
+import type { CaptureSlots } from '../../variables/regex.ts';
 
 export class HostTable {
   /** False: whatever the host, the default server answers, and nobody need ask. */
   readonly several: boolean;
   readonly #default: Server;
   readonly #names = new HostMatcher<Server>();
-  readonly #regexes: { regex: RequestRegex; server: Server }[] = [];
+  readonly #regexes: { regex: CaptureRegex; server: Server }[] = [];
 
   /**
    * @param servers those of the address, in order of configuration
@@ -23,7 +23,7 @@ export class HostTable {
         if (name.kind === 'exact') this.#names.addExact(name.name.toLowerCase(), server);
         else if (name.kind === 'suffix') this.#names.addSuffix(name.name.toLowerCase(), server);
         else if (name.kind === 'prefix') this.#names.addPrefix(name.name.toLowerCase(), server);
-        else this.#regexes.push({ regex: new RequestRegex(name.regex, slots), server });
+        else this.#regexes.push({ regex: new CaptureRegex(name.regex, slots), server });
       }
     }
     this.several = servers.some((server) => server !== defaultServer) || this.#regexes.length > 0;

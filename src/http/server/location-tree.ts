@@ -7,8 +7,8 @@
 import { escapeUri } from '../wire/escape.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Location } from '../runtime.ts';
-import { RequestRegex } from '../variables/regex.ts';
-import type { CaptureSlots } from '../variables/regex.ts';
+import { CaptureRegex } from '../../variables/regex.ts';
+import type { CaptureSlots } from '../../variables/regex.ts';
 
 /** One node: the text from its parent, what ends there, what goes on. */
 interface Node {
@@ -37,7 +37,7 @@ let found: Location | null = null;
 
 export class LocationTree {
   readonly #root: Node | null = null;
-  readonly #regexes: { regex: RequestRegex; location: Location }[] = [];
+  readonly #regexes: { regex: CaptureRegex; location: Location }[] = [];
 
   /**
    * @param locations in order of configuration; kinds that are not found by URI (named, `if`) are left out
@@ -49,7 +49,7 @@ export class LocationTree {
     for (const location of locations) {
       const { match } = location.config;
       if (match.kind === 'regex') {
-        this.#regexes.push({ regex: new RequestRegex(match.regex, slots), location });
+        this.#regexes.push({ regex: new CaptureRegex(match.regex, slots), location });
       } else if (match.kind === 'exact' || match.kind === 'prefix') {
         any = true;
         const at = insert(root, match.path, 0);

@@ -5,7 +5,7 @@
 import { formatIpv6, parseIpv4, parseIpv6 } from '../../config/address.ts';
 import type { RealipConfig } from '../../config/model.ts';
 import type { ClientAddress, HttpRequest } from '../request.ts';
-import { proxyProtocol } from '../variables/environment.ts';
+import { proxyProtocol } from '../variables/proxy-protocol.ts';
 import { H } from '../wire/known.ts';
 
 // ------------------------------------------------------------------------------------------------ networks

@@ -5,10 +5,9 @@ import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import { hostPort } from '../server/host-table.ts';
 import { H } from '../wire/known.ts';
-import type { VariableEnvironment } from './environment.ts';
-import { proxyProtocol } from './environment.ts';
+import { proxyProtocol } from './proxy-protocol.ts';
 import { argument, joinedFields, knownByVariable, requestCookie } from './fields.ts';
-import { commonLogTime, isoTime, seconds } from './times.ts';
+import { seconds } from '../../variables/times.ts';
 import type { Getter } from './value.ts';
 
 /** A port as text; empty for none. */
@@ -86,72 +85,57 @@ function binaryAddress(r: HttpRequest): string {
   return bytes.length === 0 ? text : Buffer.from(bytes).latin1Slice();
 }
 
+const zero = (): string => '0';
+
 /** Built-in variables of the request by name. */
-export function requestVariables(env: VariableEnvironment): Record<string, Getter> {
-  const hostname = env.hostname;
-  const version = env.nginxVersion;
-  const pid = String(env.pid);
-  const connections = env.connections;
-  const zero = (): string => '0';
-  return {
-    uri: (r) => r.uri,
-    document_uri: (r) => r.uri,
-    request_uri: requestUri,
-    args: (r) => r.args,
-    query_string: (r) => r.args,
-    is_args: (r) => (r.args === '' ? '' : '?'),
-    request: (r) => (r.head.requestLineEnd > r.head.requestLineStart ? r.head.requestLine() : null),
-    request_method: (r) => r.methodName,
-    server_protocol: protocol,
-    scheme: (r) => (r.channel.tls === null ? 'http' : 'https'),
-    https: (r) => (r.channel.tls === null ? '' : 'on'),
-    http2: (r) => (r.version === 20 ? (r.channel.tls === null ? 'h2c' : 'h2') : ''),
-    host: (r) => (r.host === '' ? r.server.config.serverName : r.host),
-    http_cookie: (r) => r.head.joined(H.cookie, '; '),
-    content_type: (r) => r.head.joined(H['content-type'], ', '),
-    content_length: contentLength,
-    server_name: (r) => r.server.config.serverName,
-    server_addr: (r) => r.channel.localAddress(),
-    server_port: (r) => portText(r.channel.localPort()),
-    request_port: (r) => portText(requestPort(r)),
-    is_request_port: (r) => (requestPort(r) > 0 ? ':' : ''),
-    remote_addr: (r) => r.client.text,
-    remote_port: (r) => portText(r.client.port),
-    binary_remote_addr: binaryAddress,
-    realip_remote_addr: (r) => r.channel.peer.text,
-    realip_remote_port: (r) => portText(r.channel.peer.port),
-    remote_user: basicUser,
-    proxy_protocol_addr: (r) => proxyProtocol(r.channel)?.sourceAddress ?? null,
-    proxy_protocol_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.sourcePort)),
-    proxy_protocol_server_addr: (r) => proxyProtocol(r.channel)?.destinationAddress ?? null,
-    proxy_protocol_server_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.destinationPort)),
-    request_body: bodyText,
-    request_body_file: (r) => (r.body.fileLength > 0 ? r.body.filePath : null),
-    request_length: (r) => String(r.bytesReceived),
-    request_time: (r) => seconds(r.elapsedMs()),
-    request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
-    pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
-    connection: (r) => String(r.channel.serial),
-    connection_requests: (r) => String(r.channel.requestCount),
-    connection_time: (r) => seconds(clock.now - r.channel.acceptedAt),
-    // Node gives no TCP_INFO.
-    tcpinfo_rtt: zero,
-    tcpinfo_rttvar: zero,
-    tcpinfo_snd_cwnd: zero,
-    tcpinfo_rcv_space: zero,
-    connections_active: () => String(connections().active),
-    connections_reading: () => String(connections().reading),
-    connections_writing: () => String(connections().writing),
-    connections_waiting: () => String(connections().waiting),
-    nginx_version: () => version,
-    hostname: () => hostname,
-    pid: () => pid,
-    msec: () => seconds(clock.wall),
-    time_iso8601: () => isoTime(clock.wall),
-    time_local: () => commonLogTime(clock.wall),
-    gzip_ratio: () => null,
-  };
-}
+export const REQUEST_VARIABLES: Record<string, Getter> = {
+  uri: (r) => r.uri,
+  document_uri: (r) => r.uri,
+  request_uri: requestUri,
+  args: (r) => r.args,
+  query_string: (r) => r.args,
+  is_args: (r) => (r.args === '' ? '' : '?'),
+  request: (r) => (r.head.requestLineEnd > r.head.requestLineStart ? r.head.requestLine() : null),
+  request_method: (r) => r.methodName,
+  server_protocol: protocol,
+  scheme: (r) => (r.channel.tls === null ? 'http' : 'https'),
+  https: (r) => (r.channel.tls === null ? '' : 'on'),
+  http2: (r) => (r.version === 20 ? (r.channel.tls === null ? 'h2c' : 'h2') : ''),
+  host: (r) => (r.host === '' ? r.server.config.serverName : r.host),
+  http_cookie: (r) => r.head.joined(H.cookie, '; '),
+  content_type: (r) => r.head.joined(H['content-type'], ', '),
+  content_length: contentLength,
+  server_name: (r) => r.server.config.serverName,
+  server_addr: (r) => r.channel.localAddress(),
+  server_port: (r) => portText(r.channel.localPort()),
+  request_port: (r) => portText(requestPort(r)),
+  is_request_port: (r) => (requestPort(r) > 0 ? ':' : ''),
+  remote_addr: (r) => r.client.text,
+  remote_port: (r) => portText(r.client.port),
+  binary_remote_addr: binaryAddress,
+  realip_remote_addr: (r) => r.channel.peer.text,
+  realip_remote_port: (r) => portText(r.channel.peer.port),
+  remote_user: basicUser,
+  proxy_protocol_addr: (r) => proxyProtocol(r.channel)?.sourceAddress ?? null,
+  proxy_protocol_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.sourcePort)),
+  proxy_protocol_server_addr: (r) => proxyProtocol(r.channel)?.destinationAddress ?? null,
+  proxy_protocol_server_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.destinationPort)),
+  request_body: bodyText,
+  request_body_file: (r) => (r.body.fileLength > 0 ? r.body.filePath : null),
+  request_length: (r) => String(r.bytesReceived),
+  request_time: (r) => seconds(r.elapsedMs()),
+  request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
+  pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
+  connection: (r) => String(r.channel.serial),
+  connection_requests: (r) => String(r.channel.requestCount),
+  connection_time: (r) => seconds(clock.now - r.channel.acceptedAt),
+  // Node gives no TCP_INFO.
+  tcpinfo_rtt: zero,
+  tcpinfo_rttvar: zero,
+  tcpinfo_snd_cwnd: zero,
+  tcpinfo_rcv_space: zero,
+  gzip_ratio: () => null,
+};
 
 function mapNull<T>(value: T | null, f: (value: T) => string): string | null {
   return value === null ? null : f(value);

@@ -2,7 +2,7 @@
 import type { HttpRequest, UpstreamAttempt } from '../request.ts';
 import { H } from '../wire/known.ts';
 import { joinedFields, setCookie } from './fields.ts';
-import { seconds } from './times.ts';
+import { seconds } from '../../variables/times.ts';
 import type { Getter } from './value.ts';
 
 /**

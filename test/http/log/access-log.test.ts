@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { escapeDefault, escapeJson } from '../../../src/http/log/escape.ts';
+import { escapeDefault, escapeJson } from '../../../src/variables/escape.ts';
 import { Site } from '../variables/site.ts';
 
 test('formats: escaping, what is not found, what is empty', async () => {

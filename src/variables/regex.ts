@@ -1,15 +1,15 @@
-/** Regular expressions as requests meet them: a match sets `$1`… and the variables of named groups. */
-import { compilePattern } from '../../config/pcre.ts';
-import type { RegexText } from '../../config/model.ts';
-import type { HttpRequest } from '../request.ts';
+/** Regular expressions as requests and sessions meet them: a match sets `$1`… and the variables of named groups. */
+import { compilePattern } from '../config/pcre.ts';
+import type { RegexText } from '../config/model.ts';
+import type { VariableContext } from './context.ts';
 
 /** Where named groups are stored. */
 export interface CaptureSlots {
-  /** Index in `r.vars` of a variable, made if new. */
+  /** Index in `vars` of a variable, made if new. */
   indexOf(name: string): number;
 }
 
-export class RequestRegex {
+export class CaptureRegex {
   /** The pattern as written, for logs. */
   readonly pattern: string;
   readonly #regexp: RegExp;
@@ -28,23 +28,23 @@ export class RequestRegex {
   }
 
   /**
-   * Matches `subject`. On success `r.captures` are those of this match (none if the pattern has no groups, as in
+   * Matches `subject`. On success `captures` are those of this match (none if the pattern has no groups, as in
    * nginx); otherwise nothing changes.
    */
-  exec(r: HttpRequest, subject: string): boolean {
+  exec(c: VariableContext, subject: string): boolean {
     if (this.#captures === 0) {
       if (!this.#regexp.test(subject)) return false;
-      r.captures = null;
+      c.captures = null;
       return true;
     }
     const match = this.#regexp.exec(subject);
     if (match === null) return false;
-    r.captures = match.length > this.#captures + 1 ? match.slice(0, this.#captures + 1) : match;
-    for (const { group, index } of this.#names) (r.vars ??= [])[index] = match.groups![group] ?? '';
+    c.captures = match.length > this.#captures + 1 ? match.slice(0, this.#captures + 1) : match;
+    for (const { group, index } of this.#names) (c.vars ??= [])[index] = match.groups![group] ?? '';
     return true;
   }
 
-  /** Matches without a request: nothing is stored. */
+  /** Matches only: nothing is stored. */
   test(subject: string): boolean {
     return this.#regexp.test(subject);
   }
