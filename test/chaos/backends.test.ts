@@ -17,8 +17,8 @@ test('one of three backends changes its mood all the time', { timeout: TIMEOUT_M
   const headrace = await Headrace.start(
     t,
     ({ port }) =>
-      `upstream u { zone u 64k; server 127.0.0.1:${bad!.port} max_fails=0; ${good.map((b) => `server 127.0.0.1:${b.port};`).join(' ')} }
-       server { listen 127.0.0.1:${port('main')}; proxy_read_timeout 100ms; proxy_connect_timeout 1s;
+      `upstream u { zone u 64k; server 127.0.0.1:${bad!.port} max_fails=0; ${good.map((b) => `server 127.0.0.1:${b.port} max_fails=0;`).join(' ')} }
+       server { listen 127.0.0.1:${port('main')}; proxy_read_timeout 1s; proxy_connect_timeout 5s;
          proxy_next_upstream error timeout invalid_header; location / { proxy_pass http://u; } }`,
     { workers: 2, logLevel: 'error' },
   );
