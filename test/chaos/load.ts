@@ -75,7 +75,7 @@ class Load {
     const {
       port,
       path = '/',
-      timeoutMs = 10_000,
+      timeoutMs = 60_000,
       good = (status, body) => status === 200 && body === 'ok',
     } = this.#options;
     const result = this.#result;

@@ -14,7 +14,7 @@ import type { FakeConfig } from './fixtures/run.ts';
 
 const RUN = fileURLToPath(new URL('./fixtures/run.ts', import.meta.url));
 const FLAGS = ['--disable-warning=ExperimentalWarning'];
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** A directory that is removed after the test. */
 export function directory(t: TestContext): string {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long a wait may last before it fails, in milliseconds. Generous: machines that test are busy. */
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 60_000;
 
 /** Asks until the answer is true (or something else that counts as true) and returns it; fails with `what` after a while. */
 export async function until<T>(
