@@ -16,6 +16,7 @@ import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
+import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
 
 /** All bytes were taken. */
 export const SENT = 0;
@@ -32,6 +33,8 @@ export interface ClientChannel {
   readonly acceptedAt: number;
   readonly peer: ClientAddress;
   readonly tls: TlsInfo | null;
+  /** What the PROXY protocol told of the connection; null or absent: nothing. */
+  readonly proxyProtocol?: ProxyProtocolInfo | null;
   readonly listenAddress: string;
   /** The request was sent before the answer to an earlier one. */
   readonly pipelined?: boolean;

@@ -3,6 +3,9 @@ import type { Socket } from 'node:net';
 import { Http1Connection } from '../http/server/http1-connection.ts';
 import type { HttpListen } from '../http/server/listen.ts';
 import type { ClientAddress } from '../http/request.ts';
+import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
+import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
+import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
 import { acceptTls } from '../net/tls-server.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
@@ -57,25 +60,67 @@ function addressOf(socket: Socket, unix: boolean): ClientAddress {
   );
 }
 
+/** What becomes of a PROXY protocol header on a listening address. */
+function headerOutcome(
+  listen: HttpListen,
+  address: ClientAddress,
+  ready: ProxyHeaderOutcome['ready'],
+): ProxyHeaderOutcome {
+  return {
+    ready,
+    failed(why) {
+      traffic.row[CLOSED]!++;
+      if (why !== null) listen.log('error', `${why} while reading PROXY protocol`, address.text);
+    },
+  };
+}
+
 /** A connection was accepted on a plain address. */
-export function acceptPlain(listen: HttpListen, socket: Socket, transport: Transport | null): void {
+export function acceptPlain(listen: HttpListen, socket: Socket, given: Transport | null): void {
   traffic.row[ACCEPTED]!++;
-  const unix = listen.config.kind === 'unix';
-  new Http1Connection(transport ?? new Transport(socket, null), listen, addressOf(socket, unix), null);
+  const { kind, proxyProtocol } = listen.config;
+  const address = addressOf(socket, kind === 'unix');
+  const transport = given ?? new Transport(socket, null);
+  if (!proxyProtocol) {
+    new Http1Connection(transport, listen, address, null);
+    return;
+  }
+  const ready = (info: ProxyProtocolInfo | null): void => {
+    new Http1Connection(transport, listen, address, null, info);
+  };
+  const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
+  readProxyHeader(transport, timeout, headerOutcome(listen, address, ready));
 }
 
 /** A connection was accepted on an `ssl` address. */
 export function acceptSecure(listen: HttpListen, socket: Socket, tls: TlsChooser): void {
   traffic.row[ACCEPTED]!++;
-  const unix = listen.config.kind === 'unix';
-  const address = addressOf(socket, unix);
+  const { kind, proxyProtocol } = listen.config;
+  const address = addressOf(socket, kind === 'unix');
+  if (!proxyProtocol) {
+    handshake(listen, socket, tls, address, null);
+    return;
+  }
+  const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
+  const outcome = headerOutcome(listen, address, (info) => handshake(listen, socket, tls, address, info));
+  readProxyHeaderRaw(socket, timeout, outcome);
+}
+
+function handshake(
+  listen: HttpListen,
+  socket: Socket,
+  tls: TlsChooser,
+  address: ClientAddress,
+  info: ProxyProtocolInfo | null,
+): void {
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
   acceptTls(socket, tls, timeout, {
     secure(secure, serverName, chosen) {
-      new Http1Connection(new Transport(secure, null), listen, address, new SocketTls(secure, serverName, chosen));
+      const known = new SocketTls(secure, serverName, chosen);
+      new Http1Connection(new Transport(secure, null), listen, address, known, info);
     },
     plain() {
-      new Http1Connection(new Transport(socket, null), listen, address, null);
+      new Http1Connection(new Transport(socket, null), listen, address, null, info);
     },
     failed(error) {
       traffic.row[CLOSED]!++;

@@ -8,6 +8,7 @@ import { HELD, HttpRequest, SENT } from '../request.ts';
 import type { FieldList } from '../fields.ts';
 import type { HttpGeneration } from '../runtime.ts';
 import type { HttpListen } from './listen.ts';
+import type { ProxyProtocolInfo } from '../../net/proxy-protocol.ts';
 import { readArea } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { clock } from '../../net/clock.ts';
@@ -58,6 +59,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   readonly acceptedAt: number = clock.now;
   readonly peer: ClientAddress;
   readonly tls: TlsInfo | null;
+  readonly proxyProtocol: ProxyProtocolInfo | null;
   requestCount = 0;
   /** Neighbours in the list of the worker's connections. */
   next: Http1Connection | null = null;
@@ -89,11 +91,19 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   /** Close when the present request is over (the worker is leaving). */
   #closing = false;
 
-  constructor(transport: Transport, listen: HttpListen, peer: ClientAddress, tls: TlsInfo | null) {
+  /** `proxyProtocol`: what the balancer in front told; null: nothing. */
+  constructor(
+    transport: Transport,
+    listen: HttpListen,
+    peer: ClientAddress,
+    tls: TlsInfo | null,
+    proxyProtocol: ProxyProtocolInfo | null = null,
+  ) {
     this.#transport = transport;
     this.#listen = listen;
     this.peer = peer;
     this.tls = tls;
+    this.proxyProtocol = proxyProtocol;
     this.#check = new RequestCheck(listen, tls !== null);
     this.#request = new HttpRequest(this);
     this.#request.body = new RequestBody();

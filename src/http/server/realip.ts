@@ -5,7 +5,6 @@
 import { formatIpv6, parseIpv4, parseIpv6 } from '../../config/address.ts';
 import type { RealipConfig } from '../../config/model.ts';
 import type { ClientAddress, HttpRequest } from '../request.ts';
-import { proxyProtocol } from '../variables/proxy-protocol.ts';
 import { H } from '../wire/known.ts';
 
 // ------------------------------------------------------------------------------------------------ networks
@@ -149,8 +148,8 @@ export function compileRealip(config: RealipConfig): ((r: HttpRequest) => void) 
   if (header === 'proxy_protocol') {
     return (r) => {
       if (r.client !== r.channel.peer) return;
-      const info = proxyProtocol(r.channel);
-      if (info === null) return;
+      const info = r.channel.proxyProtocol;
+      if (info === null || info === undefined) return;
       take(r, info.sourceAddress);
       if (r.client !== r.channel.peer) r.client = { ...r.client, port: info.sourcePort };
     };

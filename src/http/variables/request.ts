@@ -5,7 +5,6 @@ import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import { hostPort } from '../server/host-table.ts';
 import { H } from '../wire/known.ts';
-import { proxyProtocol } from './proxy-protocol.ts';
 import { argument, joinedFields, knownByVariable, requestCookie } from './fields.ts';
 import { seconds } from '../../variables/times.ts';
 import type { Getter } from './value.ts';
@@ -116,10 +115,10 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   realip_remote_addr: (r) => r.channel.peer.text,
   realip_remote_port: (r) => portText(r.channel.peer.port),
   remote_user: basicUser,
-  proxy_protocol_addr: (r) => proxyProtocol(r.channel)?.sourceAddress ?? null,
-  proxy_protocol_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.sourcePort)),
-  proxy_protocol_server_addr: (r) => proxyProtocol(r.channel)?.destinationAddress ?? null,
-  proxy_protocol_server_port: (r) => mapNull(proxyProtocol(r.channel), (p) => portText(p.destinationPort)),
+  proxy_protocol_addr: (r) => r.channel.proxyProtocol?.sourceAddress ?? null,
+  proxy_protocol_port: (r) => portOf(r.channel.proxyProtocol?.sourcePort),
+  proxy_protocol_server_addr: (r) => r.channel.proxyProtocol?.destinationAddress ?? null,
+  proxy_protocol_server_port: (r) => portOf(r.channel.proxyProtocol?.destinationPort),
   request_body: bodyText,
   request_body_file: (r) => (r.body.fileLength > 0 ? r.body.filePath : null),
   request_length: (r) => String(r.bytesReceived),
@@ -137,8 +136,8 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   gzip_ratio: () => null,
 };
 
-function mapNull<T>(value: T | null, f: (value: T) => string): string | null {
-  return value === null ? null : f(value);
+function portOf(port: number | undefined): string | null {
+  return port === undefined ? null : portText(port);
 }
 
 /** Families of request variables: `http_…`, `arg_…`, `cookie_…`, `proxy_protocol_tlv_…`, `trailer_…`. */
@@ -154,7 +153,7 @@ export function requestFamily(name: string): Getter | null {
   }
   if (name.startsWith('proxy_protocol_tlv_')) {
     const tlv = name.slice(19);
-    return (r) => proxyProtocol(r.channel)?.tlv?.(tlv) ?? null;
+    return (r) => r.channel.proxyProtocol?.tlv(tlv) ?? null;
   }
   return null;
 }

@@ -102,7 +102,13 @@ test('X-Forwarded-For: the last address, or the last that is not trusted; severa
 
 test('the PROXY protocol as source, with its port; once a request', () => {
   const realip = compileRealip({ from: ['127.0.0.1/32'], header: 'proxy_protocol', recursive: false })!;
-  const proxyProtocol = { sourceAddress: '192.0.2.1', sourcePort: 99, destinationAddress: '', destinationPort: 0 };
+  const proxyProtocol = {
+    sourceAddress: '192.0.2.1',
+    sourcePort: 99,
+    destinationAddress: '',
+    destinationPort: 0,
+    tlv: () => null,
+  };
   const channel = { peer: LOCAL, proxyProtocol };
   const r = { client: LOCAL, channel } as unknown as HttpRequest;
   realip(r);
