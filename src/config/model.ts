@@ -10,6 +10,8 @@
  * paths that cannot hold variables are ordinary text.
  */
 
+import type { AccessRule, AuthBasicConfig, RefererConfig } from './model-access.ts';
+
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
   file: string;
@@ -175,6 +177,9 @@ export interface LocationConfig {
   log: LogConfig;
   proxy: ProxyConfig;
   realip: RealipConfig;
+  access: AccessRule[];
+  authBasic: AuthBasicConfig;
+  referer: RefererConfig | null;
   /** Run in order in the rewrite phase. */
   rewrite: RewriteOp[];
   rewriteLog: boolean;
@@ -219,6 +224,8 @@ export interface CoreConfig {
   limitRate: ValueText;
   limitRateAfter: ValueText;
   satisfy: 'all' | 'any';
+  /** How long a 401 of the access phase is held back. */
+  authDelayMs: number;
   errorPages: ErrorPage[];
   serverTokens: 'on' | 'off' | 'build';
   serverNameInRedirect: boolean;

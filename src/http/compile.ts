@@ -15,6 +15,11 @@ import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
+import type { Phase } from './runtime.ts';
+import { compileAuthBasic } from './access/basic.ts';
+import { compileAccess } from './access/phase.ts';
+import { RefererMatcher } from './access/referer.ts';
+import { compileRules } from './access/rules.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
@@ -141,6 +146,9 @@ class Compiler {
     const realip = (loc.realip = compileRealip(config.realip));
     // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
     if (realip !== null) loc.phases.push((r) => (realip(r), NEXT));
+    const access = this.#access(config);
+    if (access !== null) loc.phases.push(access);
+    if (config.referer !== null) loc.referer = new RefererMatcher(config.referer, server, this.#variables);
     const tryFiles = compileTryFiles(config, this.#variables);
     if (tryFiles !== null) loc.phases.push(tryFiles);
     loc.errorPages = compileErrorPages(config, this.#variables);
@@ -151,6 +159,16 @@ class Compiler {
     if (config.limitExcept !== null)
       loc.limitExcept = new LimitExcept(this.#location(config.limitExcept, server, named));
     return loc;
+  }
+
+  /** Who may come in. A new kind of checker is a line here; the order is nginx's. */
+  #access(config: LocationConfig): Phase | null {
+    const directory = `${dirname(this.#config.file)}/`;
+    return compileAccess(
+      [compileRules(config), compileAuthBasic(config.authBasic, this.#variables, directory)],
+      config.core.satisfy,
+      config.core.authDelayMs,
+    );
   }
 
   #handler(loc: Location, named: LocationConfig): Location['handler'] {

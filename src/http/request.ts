@@ -12,6 +12,7 @@ import type { ResponseHead } from './wire/response-head.ts';
 import type { HeaderBlock } from './wire/header-block.ts';
 import type { RequestHead } from './wire/request-head.ts';
 import { METHOD_HEAD } from './wire/request-head.ts';
+import type { PendingAccess } from './access/phase.ts';
 import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
@@ -159,6 +160,8 @@ export class HttpRequest {
   uriChanged = false;
   /** Next entry of `loc.phases`. */
   phase = 0;
+  /** A checker of the access phase has not answered yet; null: none. */
+  access: PendingAccess | null = null;
   /** Values of `set` and captured variables, by index in the generation's table; allocated when first written. */
   vars: (string | null)[] | null = null;
   /** `$1`…: captures of the last successful match; index 0 is the whole. */
@@ -220,6 +223,7 @@ export class HttpRequest {
     this.uriChanges = 11;
     this.uriChanged = false;
     this.phase = 0;
+    this.access = null;
     this.vars = null;
     this.captures = null;
     this.setCookie = null;

@@ -9,6 +9,7 @@ import type { VariableTable } from './variables/table.ts';
 import type { RewriteProgram } from './rewrite/program.ts';
 import type { AccessLog } from './log/access-log.ts';
 import type { LocationTree } from './server/location-tree.ts';
+import type { RefererMatcher } from './access/referer.ts';
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
@@ -77,6 +78,8 @@ export class Location {
   errorPages: CompiledErrorPage[] | null = null;
   /** Takes the client's address from a field, behind trusted proxies (set_real_ip_from); null: not configured. */
   realip: ((r: HttpRequest) => void) | null = null;
+  /** Pages that may lead here (valid_referers); null: not configured. */
+  referer: RefererMatcher | null = null;
   /** For targets with variables; null: none configured. */
   resolver: Resolver | null = null;
   /** All locations that stand inside this one. */

@@ -2,6 +2,8 @@
 import type { Directive, Registry } from './directive.ts';
 import type { ModuleDef } from './module.ts';
 import { accepted } from './modules/accepted.ts';
+import { accessModule } from './modules/access.ts';
+import { authBasicModule } from './modules/auth-basic.ts';
 import { core } from './modules/core.ts';
 import { headersModule } from './modules/headers.ts';
 import { httpCore } from './modules/http-core.ts';
@@ -9,6 +11,7 @@ import { logModule } from './modules/log.ts';
 import { mapModule } from './modules/map.ts';
 import { proxyModule } from './modules/proxy.ts';
 import { realipModule } from './modules/realip.ts';
+import { refererModule } from './modules/referer.ts';
 import { rewriteModule } from './modules/rewrite.ts';
 import { sslModule } from './modules/ssl.ts';
 import { stubStatus } from './modules/stub-status.ts';
@@ -24,6 +27,9 @@ export const MODULES: readonly ModuleDef[] = [
   proxyModule,
   headersModule,
   realipModule,
+  accessModule,
+  authBasicModule,
+  refererModule,
   sslModule,
   stubStatus,
   accepted,

@@ -116,6 +116,8 @@ export const HTTP_VARIABLES: readonly string[] = [
   // realip
   'realip_remote_addr',
   'realip_remote_port',
+  // who may come in
+  'invalid_referer',
   // TLS to the client
   'ssl_protocol',
   'ssl_cipher',
@@ -162,7 +164,9 @@ export const HTTP_VARIABLE_PREFIXES: readonly string[] = [
 
 /** Built-in variables that `set`, `map` and named groups may define anew. */
 function isChangeable(name: string): boolean {
-  return name === 'args' || name === 'limit_rate' || /^ssl_|^proxy_(host|port)$/.test(name);
+  return (
+    name === 'args' || name === 'limit_rate' || name === 'invalid_referer' || /^ssl_|^proxy_(host|port)$/.test(name)
+  );
 }
 
 /** Variables of one protocol block; a slot of its main level. */

@@ -35,13 +35,13 @@ function protocol(r: HttpRequest): string | null {
   }
 }
 
-/** User name of `Authorization: Basic`; null when there is none. */
-function basicUser(r: HttpRequest): string | null {
+/** User and password of `Authorization: Basic` (RFC 7617), one character a byte; null when there are none. */
+export function basicCredentials(r: HttpRequest): { user: string; password: string } | null {
   const match = /^basic +([^ ]+)/i.exec(r.header(H.authorization) ?? '');
   if (match === null) return null;
   const decoded = Buffer.from(match[1]!, 'base64').latin1Slice();
   const colon = decoded.indexOf(':');
-  return colon <= 0 ? null : decoded.slice(0, colon);
+  return colon <= 0 ? null : { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }
 
 /** Port of the `Host` field, or of an absolute URI; 0: none was given. */
@@ -114,7 +114,7 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   binary_remote_addr: binaryAddress,
   realip_remote_addr: (r) => r.channel.peer.text,
   realip_remote_port: (r) => portText(r.channel.peer.port),
-  remote_user: basicUser,
+  remote_user: (r) => basicCredentials(r)?.user ?? null,
   proxy_protocol_addr: (r) => r.channel.proxyProtocol?.sourceAddress ?? null,
   proxy_protocol_port: (r) => portOf(r.channel.proxyProtocol?.sourcePort),
   proxy_protocol_server_addr: (r) => r.channel.proxyProtocol?.destinationAddress ?? null,
@@ -124,6 +124,7 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   request_length: (r) => String(r.bytesReceived),
   request_time: (r) => seconds(r.elapsedMs()),
   request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
+  invalid_referer: (r) => (r.loc.referer === null || r.loc.referer.valid(r.header(H.referer)) ? '' : '1'),
   pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
   connection: (r) => String(r.channel.serial),
   connection_requests: (r) => String(r.channel.requestCount),

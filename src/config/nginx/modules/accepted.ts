@@ -223,7 +223,6 @@ export const accepted: ModuleDef = {
     accept('send_lowat', HTTP_ALL, sendLowat),
     accept('postpone_output', HTTP_ALL, 'size'),
     accept('output_buffers', HTTP_ALL, 'buffers'),
-    accept('auth_delay', HTTP_ALL, 'msec'),
     accept('msie_refresh', HTTP_ALL, 'flag'),
     accept('early_hints', HTTP_ALL, 'values', Args.oneOrMore, true),
     accept(
