@@ -29,7 +29,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['variables'],
   ['health'],
   ['discovery'],
-  ['upstream', 'net', 'observe'],
+  ['upstream', 'limit', 'net', 'observe'],
+  ['shared'],
   ['config'],
 ];
 

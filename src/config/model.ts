@@ -10,7 +10,14 @@
  * paths that cannot hold variables are ordinary text.
  */
 
-import type { AccessRule, AuthBasicConfig, RefererConfig } from './model-access.ts';
+import type {
+  AccessRule,
+  AuthBasicConfig,
+  LimitConnConfig,
+  LimitReqConfig,
+  LimitZoneConfig,
+  RefererConfig,
+} from './model-access.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -75,6 +82,7 @@ export interface HttpConfig {
   listens: ListenConfig[];
   servers: ServerConfig[];
   maps: MapConfig[];
+  limitZones: LimitZoneConfig[];
   logFormats: LogFormatConfig[];
 }
 
@@ -180,6 +188,8 @@ export interface LocationConfig {
   access: AccessRule[];
   authBasic: AuthBasicConfig;
   referer: RefererConfig | null;
+  limitReq: LimitReqConfig;
+  limitConn: LimitConnConfig;
   /** Run in order in the rewrite phase. */
   rewrite: RewriteOp[];
   rewriteLog: boolean;

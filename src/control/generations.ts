@@ -8,6 +8,7 @@ import { createTable } from '../upstream/table/create.ts';
 import { reclaimWorker } from '../upstream/table/reclaim.ts';
 import { reloadTable } from '../upstream/table/reload.ts';
 import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
+import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
 import type { GenerationData } from '../worker/protocol.ts';
@@ -37,6 +38,10 @@ function identity({ implicit, name, port }: UpstreamConfig): string {
 /** Does any server of it have to be resolved while it runs? */
 export function needsResolving({ config }: Generation): boolean {
   return config.http?.upstreams.some(({ servers }) => servers.some(({ resolve }) => resolve)) ?? false;
+}
+
+function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZones>[1] {
+  return { zones: config.http?.limitZones ?? [], memory: data.limitZones };
 }
 
 export class Generations {
@@ -89,6 +94,7 @@ export class Generations {
       config: { ...config, sources: [] },
       tables,
       learnZones,
+      limitZones: makeLimitZones(config.http?.limitZones ?? [], carry ? limitsOf(previous) : null, maxWorkers),
       traffic: this.#traffic,
       tickets: this.#tickets,
     };
@@ -133,6 +139,8 @@ export class Generations {
     for (const table of new Set(all.flatMap(({ tables }) => tables))) reclaimWorker(table, workerId);
     for (const zone of new Set(all.flatMap(({ learnZones }) => Object.values(learnZones))))
       reclaimLearner(zone, workerId);
+    for (const zone of new Set(all.flatMap(({ limitZones }) => Object.values(limitZones))))
+      reclaimLimitZone(zone, workerId);
     for (const id of this.#draining.keys()) this.drained(workerId, id);
   }
 }

@@ -29,6 +29,9 @@ import { staticHandler } from './handlers/static.ts';
 import { stubStatus } from './handlers/stub-status.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
+import { LimitBook } from './limit/zones.ts';
+import { compileLimitConn } from './limit/connections.ts';
+import { compileLimitReq } from './limit/requests.ts';
 import { UpstreamGroup } from './proxy/group.ts';
 import { ProxyPlan } from './proxy/plan.ts';
 import { proxy } from './proxy/exchange.ts';
@@ -46,6 +49,7 @@ export interface CompileEnv {
   group: GroupEnv;
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
+  limitZones: Record<string, SharedArrayBuffer>;
   /** Error log for these targets; the same one for the same targets. */
   errorLog(targets: ErrorLogTarget[]): ErrorLog;
   accessLogs: AccessLogs;
@@ -74,6 +78,7 @@ class Compiler {
   readonly #generation: HttpGeneration;
   readonly #groups: UpstreamGroup[];
   readonly #accessLogs: AccessLogCompiler;
+  readonly #limits: LimitBook;
   #serial = 0;
 
   constructor(id: number, config: Config, http: HttpConfig, env: CompileEnv) {
@@ -84,6 +89,7 @@ class Compiler {
     this.#book = new TargetBook(env.group, this.#variables);
     this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
+    this.#limits = new LimitBook(http.limitZones, env.limitZones, env.group.workerId, this.#variables);
     this.#groups = http.upstreams.map((upstream, i) => this.#group(upstream, i));
   }
 
@@ -146,8 +152,13 @@ class Compiler {
     const realip = (loc.realip = compileRealip(config.realip));
     // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
     if (realip !== null) loc.phases.push((r) => (realip(r), NEXT));
-    const access = this.#access(config);
-    if (access !== null) loc.phases.push(access);
+    for (const phase of [
+      compileLimitReq(config.limitReq, this.#limits),
+      compileLimitConn(config.limitConn, this.#limits),
+      this.#access(config),
+    ]) {
+      if (phase !== null) loc.phases.push(phase);
+    }
     if (config.referer !== null) loc.referer = new RefererMatcher(config.referer, server, this.#variables);
     const tryFiles = compileTryFiles(config, this.#variables);
     if (tryFiles !== null) loc.phases.push(tryFiles);

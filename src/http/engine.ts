@@ -200,5 +200,9 @@ export function finished(r: HttpRequest): void {
     r.upstream.release();
     r.upstream = null;
   }
+  if (r.limits !== null) {
+    r.limits.release();
+    r.limits = null;
+  }
   r.internalMethod = null;
 }

@@ -13,6 +13,7 @@ import type { HeaderBlock } from './wire/header-block.ts';
 import type { RequestHead } from './wire/request-head.ts';
 import { METHOD_HEAD } from './wire/request-head.ts';
 import type { PendingAccess } from './access/phase.ts';
+import type { RequestLimits } from './limit/zones.ts';
 import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
@@ -162,6 +163,8 @@ export class HttpRequest {
   phase = 0;
   /** A checker of the access phase has not answered yet; null: none. */
   access: PendingAccess | null = null;
+  /** What limit_req and limit_conn said and hold; null: nothing yet. */
+  limits: RequestLimits | null = null;
   /** Values of `set` and captured variables, by index in the generation's table; allocated when first written. */
   vars: (string | null)[] | null = null;
   /** `$1`…: captures of the last successful match; index 0 is the whole. */
@@ -224,6 +227,7 @@ export class HttpRequest {
     this.uriChanged = false;
     this.phase = 0;
     this.access = null;
+    this.limits = null;
     this.vars = null;
     this.captures = null;
     this.setCookie = null;

@@ -46,7 +46,7 @@ import { choose } from './select/choose.ts';
 import { type GroupEnv, Selection } from './selection.ts';
 import { type PeerSnapshot, takeSnapshot } from './snapshot.ts';
 import { BACKUP, H, PRIMARY, Table } from './table/layout.ts';
-import { GroupLock, rowOf } from './table/lock.ts';
+import { SharedLock, rowOf } from '../shared/lock.ts';
 import type { PeerInfo } from './table/text.ts';
 
 export { Attempt, type AttemptKeys, type Outcome } from './attempt.ts';
@@ -71,7 +71,7 @@ export class Group {
   readonly config: UpstreamConfig;
 
   private readonly table: Table;
-  private readonly lock: GroupLock;
+  private readonly lock: SharedLock;
   private readonly selection: Selection;
   private readonly balancer: Balancer;
   private readonly row: number;
@@ -81,7 +81,7 @@ export class Group {
     this.config = config;
     this.table = new Table(table);
     this.row = rowOf(this.table, env.workerId);
-    this.lock = new GroupLock(this.table, this.row);
+    this.lock = new SharedLock(this.table, this.row);
     this.selection = new Selection(config, this.table, env);
     this.balancer = makeBalancer(config.balancer);
     Atomics.store(this.table.alive, this.row, 1);

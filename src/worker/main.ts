@@ -93,6 +93,7 @@ class HttpWorker {
       group: this.#env,
       tables: data.tables,
       learnZones: data.learnZones,
+      limitZones: data.limitZones,
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
       resolver: (resolver) => resources.resolver(resolver),

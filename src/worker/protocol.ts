@@ -18,6 +18,8 @@ export interface GenerationData {
   tables: SharedArrayBuffer[];
   /** Shared sticky-learn session tables by zone name. */
   learnZones: Record<string, SharedArrayBuffer>;
+  /** Shared tables of limit_req and limit_conn by zone name. */
+  limitZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */
   traffic: SharedArrayBuffer;
   /** What keys of TLS session tickets are made of; the same in all generations. */

@@ -20,6 +20,41 @@ const add =
     }
   };
 
+// --------------------------------------------------------------------------------------------- who may come in
+add(inHttp)({
+  'allow 10.0.0.300;': 'invalid parameter "10.0.0.300"',
+  'deny 10.0.0.0/33;': 'invalid parameter "10.0.0.0/33"',
+  'auth_basic a; auth_basic b;': '"auth_basic" directive is duplicate',
+  'auth_basic_user_file a; auth_basic_user_file b;': '"auth_basic_user_file" directive is duplicate',
+  'satisfy some;': 'invalid value "some"',
+  'auth_delay x;': '"auth_delay" directive invalid value',
+  'limit_req_zone $uri zone=z rate=1r/s;': 'invalid zone size "zone=z"',
+  'limit_req_zone $uri zone=z:4k rate=1r/s;': 'zone "zone=z:4k" is too small',
+  'limit_req_zone $uri zone=z:64k rate=0r/s;': 'invalid rate "rate=0r/s"',
+  'limit_req_zone $uri zone=z:64k rate=x;': 'invalid rate "rate=x"',
+  'limit_conn_zone $uri rate=1;': 'invalid parameter "rate=1"',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_req_zone $args zone=z:64k rate=1r/s;':
+    'limit_req_zone "z" is already bound to key "$uri"',
+  'limit_req burst=1;': '"limit_req" must have "zone" parameter',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_req zone=z burst=x;': 'invalid burst value "burst=x"',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_req zone=z delay=0;': 'invalid delay value "delay=0"',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_req zone=z foo;': 'invalid parameter "foo"',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_req zone=z; limit_req zone=z;': '"limit_req" directive is duplicate',
+  'limit_req_zone $uri zone=z:64k rate=1r/s; limit_conn z 1;':
+    'the shared memory zone "z" is already declared for a different use',
+  'limit_conn_zone $uri zone=c:64k; limit_conn c 0;': 'invalid number of connections "0"',
+  'limit_conn_zone $uri zone=c:64k; limit_conn c 65536;': 'connection limit must be less 65536',
+  'limit_conn_zone $uri zone=c:64k; limit_conn c 1; limit_conn c 2;': '"limit_conn" directive is duplicate',
+  'limit_req_status 200;': 'value must be between 400 and 599',
+  'limit_req_log_level debug;': 'invalid value "debug"',
+});
+add(inServer)({
+  'valid_referers "";': 'invalid referer ""',
+  'valid_referers ~;': 'empty regex in "~"',
+  'valid_referers a.test a.test;': 'conflicting parameter "a.test"',
+  'valid_referers a.*.test;': 'invalid hostname or wildcard "a.*.test"',
+});
+
 // --------------------------------------------------------------------------------------------- grammar and framework
 add((text) => text)({
   'foo;': 'unknown directive "foo"',

@@ -7,6 +7,8 @@ import { authBasicModule } from './modules/auth-basic.ts';
 import { core } from './modules/core.ts';
 import { headersModule } from './modules/headers.ts';
 import { httpCore } from './modules/http-core.ts';
+import { limitConnModule } from './modules/limit-conn.ts';
+import { limitReqModule } from './modules/limit-req.ts';
 import { logModule } from './modules/log.ts';
 import { mapModule } from './modules/map.ts';
 import { proxyModule } from './modules/proxy.ts';
@@ -30,6 +32,8 @@ export const MODULES: readonly ModuleDef[] = [
   accessModule,
   authBasicModule,
   refererModule,
+  limitReqModule,
+  limitConnModule,
   sslModule,
   stubStatus,
   accepted,

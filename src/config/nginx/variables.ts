@@ -118,6 +118,8 @@ export const HTTP_VARIABLES: readonly string[] = [
   'realip_remote_port',
   // who may come in
   'invalid_referer',
+  'limit_req_status',
+  'limit_conn_status',
   // TLS to the client
   'ssl_protocol',
   'ssl_cipher',

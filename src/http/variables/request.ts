@@ -125,6 +125,8 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   request_time: (r) => seconds(r.elapsedMs()),
   request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
   invalid_referer: (r) => (r.loc.referer === null || r.loc.referer.valid(r.header(H.referer)) ? '' : '1'),
+  limit_req_status: (r) => r.limits?.reqStatus ?? null,
+  limit_conn_status: (r) => r.limits?.connStatus ?? null,
   pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
   connection: (r) => String(r.channel.serial),
   connection_requests: (r) => String(r.channel.requestCount),

@@ -1,6 +1,6 @@
 import type { Attempt } from '../attempt.ts';
 import type { Selection } from '../selection.ts';
-import type { GroupLock } from '../table/lock.ts';
+import type { SharedLock } from '../../shared/lock.ts';
 
 /** Nobody can be chosen on this list. */
 export const NONE = -1;
@@ -21,7 +21,7 @@ export interface Balancer {
   /** A usable slot of the list, NONE or ROUND_ROBIN. */
   select(s: Selection, a: Attempt, list: number): number;
   /** Brings tables that are too large to be built under the lock up to date. Called without it, before a pick. */
-  prepare?(s: Selection, lock: GroupLock): void;
+  prepare?(s: Selection, lock: SharedLock): void;
 }
 
 /** Misses after which hash, ip_hash and random leave the choice to round robin. */

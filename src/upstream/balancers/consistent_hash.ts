@@ -3,7 +3,7 @@ import type { Attempt } from '../attempt.ts';
 import { crc32 } from '../crc32.ts';
 import { BY_NOTHING } from '../select/index.ts';
 import type { Selection } from '../selection.ts';
-import type { GroupLock } from '../table/lock.ts';
+import type { SharedLock } from '../../shared/lock.ts';
 import { type Balancer, MAX_MISSES, NONE, ROUND_ROBIN } from './balancer.ts';
 import { buildRing, findPoint, type Ring, type RingServer } from './ring.ts';
 
@@ -29,7 +29,7 @@ export class ConsistentHashBalancer implements Balancer {
   }
 
   /** Reads the membership under the lock, builds the ring without it. */
-  prepare(s: Selection, lock: GroupLock): void {
+  prepare(s: Selection, lock: SharedLock): void {
     if (this.built?.version === s.version) return;
     lock.enter();
     let members: Members;

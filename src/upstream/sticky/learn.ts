@@ -8,7 +8,7 @@ import { hash } from 'node:crypto';
 import type { UpstreamConfig } from '../../config/model.ts';
 import type { Clock } from '../clock.ts';
 import { H } from '../table/layout.ts';
-import { GroupLock, type Lockable, rowOf } from '../table/lock.ts';
+import { SharedLock, type Lockable, rowOf } from '../../shared/lock.ts';
 import { MAX_SID } from './sid.ts';
 
 /** Words of the header; 3, 4, 5 and 12 belong to the lock. */
@@ -111,13 +111,13 @@ export function reclaimLearner(buffer: SharedArrayBuffer, workerId: number): voi
 /** A thread's handle on a table of sessions. */
 export class LearnTable {
   private readonly m: Memory;
-  private readonly lock: GroupLock;
+  private readonly lock: SharedLock;
   private readonly clock: Clock;
 
   constructor(buffer: SharedArrayBuffer, env: { workerId: number; clock: Clock }) {
     this.m = new Memory(buffer);
     const row = rowOf(this.m, env.workerId);
-    this.lock = new GroupLock(this.m, row);
+    this.lock = new SharedLock(this.m, row);
     this.clock = env.clock;
     Atomics.store(this.m.alive, row, 1);
   }

@@ -5,6 +5,7 @@
  * A slot is the stable identity of a peer: it keeps its number while the ordered lists around it change, and is handed
  * out again only after the peer was removed and its last request has ended. `generation` tells two owners apart.
  */
+import { LOCK } from '../../shared/lock.ts';
 
 const MAGIC = 0x48645231; // 'HdR1'
 
@@ -14,10 +15,8 @@ export const H = {
   capacity: 1,
   rows: 2,
   /** 0: free, else the owner's row + 1. */
-  lock: 3,
-  waiters: 4,
-  /** Counts acquisitions: tells a stuck owner from a busy lock. */
-  lockSeq: 5,
+  lock: LOCK.lock,
+  waiters: LOCK.waiters,
   /** Changes with every change of membership, order, weight or sid. */
   version: 6,
   /** Live peers per list: primary, backup. */
@@ -27,7 +26,7 @@ export const H = {
   /** What the selection index is built for: see `select/index.ts`. */
   indexKind: 11,
   /** The index cannot be trusted: rebuild it before use. */
-  indexStale: 12,
+  indexStale: LOCK.indexStale,
   /** Ring of free slots: oldest first, so that a number is not reused soon. */
   freeHead: 13,
   freeCount: 14,

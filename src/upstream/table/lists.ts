@@ -1,7 +1,7 @@
 /** Changing who is in a group, and in which order. Used by the main thread. */
 import { plain, SelectionIndex, type IndexKind } from '../select/index.ts';
 import { BACKUP, F, H, PRIMARY, type Table } from './layout.ts';
-import { GroupLock, rowOf } from './lock.ts';
+import { SharedLock, rowOf } from '../../shared/lock.ts';
 
 /** The lists of a group while they are edited. */
 export interface Lists {
@@ -11,7 +11,7 @@ export interface Lists {
 
 /** Runs `work` with the lock held by the main thread. */
 export function locked<T>(t: Table, work: () => T): T {
-  const lock = new GroupLock(t, rowOf(t, -1));
+  const lock = new SharedLock(t, rowOf(t, -1));
   Atomics.store(t.alive, 0, 1);
   lock.enter();
   try {

@@ -1,7 +1,7 @@
 /** After a worker's death. Main thread only. */
 import { H, Table, ZOMBIE } from './layout.ts';
 import { locked } from './lists.ts';
-import { rowOf } from './lock.ts';
+import { rowOf } from '../../shared/lock.ts';
 import { release } from './slots.ts';
 
 /**

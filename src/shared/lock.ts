@@ -1,17 +1,22 @@
 /**
- * One lock per group: a word that is 0, or the owner's row + 1, so that a dead thread's lock can be taken over.
+ * One lock per shared structure: a word that is 0, or the owner's row + 1, so that a dead thread's lock can be taken over.
  *
  * Uncontended it costs two compare-and-exchange. Held, it is spun on for a moment (a critical section is well below a
  * microsecond) and then waited for with a timeout. A lock is broken when its owner is known to be dead
- * (`Table.alive`), or when the same acquisition has held it for `STUCK_MS`: threads of one process are stopped and
+ * (`alive`), or when the same acquisition has held it for `STUCK_MS`: threads of one process are stopped and
  * continued together, so only a dead thread holds a lock that long. Whoever breaks it rebuilds what is derived.
  */
-import { H } from './layout.ts';
+/** Words of a structure's header that belong to its lock. */
+export const LOCK = {
+  lock: 3,
+  waiters: 4,
+  /** Counts acquisitions: tells a stuck owner from a busy lock. */
+  lockSeq: 5,
+  /** Whoever held the lock died: what is derived has to be built anew. */
+  indexStale: 12,
+} as const;
 
-/**
- * What a lock is made of: the words H.lock, H.waiters, H.lockSeq and H.indexStale of `head` (which any shared
- * structure can keep free), and an "alive" word for each row.
- */
+/** What a lock is made of: the words of `LOCK` in `head`, and an "alive" word for each row. */
 export interface Lockable {
   readonly head: Int32Array;
   readonly alive: Int32Array;
@@ -31,7 +36,7 @@ export function rowOf(table: Lockable, workerId: number): number {
   return row;
 }
 
-export class GroupLock {
+export class SharedLock {
   private readonly head: Int32Array;
   private readonly alive: Int32Array;
   private readonly owner: number;
@@ -45,41 +50,41 @@ export class GroupLock {
   /** Takes the lock. Not reentrant. */
   enter(): void {
     const head = this.head;
-    if (Atomics.compareExchange(head, H.lock, 0, this.owner) !== 0) this.contend();
-    head[H.lockSeq] = (head[H.lockSeq]! + 1) | 0;
+    if (Atomics.compareExchange(head, LOCK.lock, 0, this.owner) !== 0) this.contend();
+    head[LOCK.lockSeq] = (head[LOCK.lockSeq]! + 1) | 0;
   }
 
   /** Gives the lock back. Harmless when another thread has broken it meanwhile. */
   leave(): void {
     const head = this.head;
-    Atomics.compareExchange(head, H.lock, this.owner, 0);
-    if (Atomics.load(head, H.waiters) > 0) Atomics.notify(head, H.lock, 1);
+    Atomics.compareExchange(head, LOCK.lock, this.owner, 0);
+    if (Atomics.load(head, LOCK.waiters) > 0) Atomics.notify(head, LOCK.lock, 1);
   }
 
   private contend(): void {
     const head = this.head;
     for (let i = 0; i < SPINS; i++) {
-      if (Atomics.load(head, H.lock) === 0 && this.seize(0)) return;
+      if (Atomics.load(head, LOCK.lock) === 0 && this.seize(0)) return;
     }
-    let seq = Atomics.load(head, H.lockSeq);
+    let seq = Atomics.load(head, LOCK.lockSeq);
     let patience = STUCK_MS / WAIT_MS;
     for (;;) {
-      const holder = Atomics.load(head, H.lock);
+      const holder = Atomics.load(head, LOCK.lock);
       if (holder === 0) {
         if (this.seize(0)) return;
         continue;
       }
       if (Atomics.load(this.alive, holder - 1) === 0 || patience <= 0) {
         if (this.seize(holder)) {
-          head[H.indexStale] = 1;
+          head[LOCK.indexStale] = 1;
           return;
         }
         continue;
       }
-      Atomics.add(head, H.waiters, 1);
-      const woken = Atomics.wait(head, H.lock, holder, WAIT_MS);
-      Atomics.sub(head, H.waiters, 1);
-      const present = Atomics.load(head, H.lockSeq);
+      Atomics.add(head, LOCK.waiters, 1);
+      const woken = Atomics.wait(head, LOCK.lock, holder, WAIT_MS);
+      Atomics.sub(head, LOCK.waiters, 1);
+      const present = Atomics.load(head, LOCK.lockSeq);
       if (present !== seq) patience = STUCK_MS / WAIT_MS;
       else if (woken === 'timed-out') patience--;
       seq = present;
@@ -87,6 +92,6 @@ export class GroupLock {
   }
 
   private seize(from: number): boolean {
-    return Atomics.compareExchange(this.head, H.lock, from, this.owner) === from;
+    return Atomics.compareExchange(this.head, LOCK.lock, from, this.owner) === from;
   }
 }
