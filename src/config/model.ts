@@ -18,6 +18,7 @@ import type {
   LimitZoneConfig,
   RefererConfig,
 } from './model-access.ts';
+import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -82,6 +83,8 @@ export interface HttpConfig {
   listens: ListenConfig[];
   servers: ServerConfig[];
   maps: MapConfig[];
+  geos: GeoConfig[];
+  splits: SplitClientsConfig[];
   limitZones: LimitZoneConfig[];
   logFormats: LogFormatConfig[];
 }

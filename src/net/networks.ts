@@ -11,6 +11,7 @@ export class NetworkList {
   readonly #v4: Network[] = [];
   readonly #v6: Network[] = [];
   readonly #unix: boolean;
+
   /** @param networks `address/bits`, `address` or `unix:` */
   constructor(networks: readonly string[]) {
     this.#unix = networks.includes('unix:');

@@ -5,12 +5,16 @@
  * http and stream each derive a table of their own, with what they know of requests and sessions.
  */
 import type { LogLevel, MapConfig, ValueText } from '../config/model.ts';
+import type { GeoConfig, SplitClientsConfig } from '../config/model-variables.ts';
 import { parseValue } from '../config/value.ts';
 import { clock } from '../net/clock.ts';
 import type { VariableContext } from './context.ts';
 import { defaultEnvironment } from './environment.ts';
 import type { VariableEnvironment } from './environment.ts';
+import { compileGeo } from './geo.ts';
+import type { GeoSource } from './geo.ts';
 import { compileMap } from './map.ts';
+import { compileSplit } from './split-clients.ts';
 import { commonLogTime, isoTime, seconds } from './times.ts';
 import { compileParts, constantValue } from './value.ts';
 import type { Getter, Value } from './value.ts';
@@ -22,6 +26,9 @@ export abstract class Variables<C extends VariableContext> {
   readonly environment: VariableEnvironment;
   readonly #builtin = new Map<string, Getter<C>>();
   readonly #maps = new Map<string, MapConfig>();
+  readonly #geos = new Map<string, GeoConfig>();
+  #addresses: Omit<GeoSource<C>, 'lookup'> | null = null;
+  readonly #splits = new Map<string, SplitClientsConfig>();
   readonly #setNames = new Set<string>();
   readonly #indexes = new Map<string, number>();
   readonly #getters = new Map<string, Getter<C>>();
@@ -31,6 +38,20 @@ export abstract class Variables<C extends VariableContext> {
     // The last of two maps of one variable counts, as nginx overwrites the first.
     for (const map of maps) this.#maps.set(map.variable.toLowerCase(), map);
     this.define(processVariables(this.environment));
+  }
+
+  /**
+   * Adds variables of `geo` and `split_clients`.
+   * @param addresses tells the client's address
+   */
+  protected defineChosen(
+    geos: readonly GeoConfig[],
+    splits: readonly SplitClientsConfig[],
+    addresses: Omit<GeoSource<C>, 'lookup'>,
+  ): void {
+    this.#addresses = addresses;
+    for (const geo of geos) this.#geos.set(geo.variable, geo);
+    for (const split of splits) this.#splits.set(split.variable, split);
   }
 
   /** Writes a line about a request or session into its error log. */
@@ -77,6 +98,18 @@ export abstract class Variables<C extends VariableContext> {
   protected make(name: string): Getter<C> {
     const map = this.#maps.get(name);
     if (map !== undefined) return this.stored(name, compileMap(map, this), !map.volatile);
+    const geo = this.#geos.get(name);
+    if (geo !== undefined) {
+      const source = { ...this.#addresses!, lookup: (other: string) => this.lookup(other) };
+      return this.stored(name, compileGeo(geo, source), !geo.volatile);
+    }
+    const split = this.#splits.get(name);
+    if (split !== undefined)
+      return this.stored(
+        name,
+        compileSplit(split, (text) => this.compile(text)),
+        true,
+      );
     const base = this.#builtin.get(name) ?? this.family(name);
     if (this.#setNames.has(name)) return this.stored(name, base ?? this.#uninitialized(name), false);
     if (base !== null) return base;

@@ -13,7 +13,7 @@ describe('limits', () => {
   let h: Headrace;
   let backend: Backend;
   /** Answers that wait for the test. */
-  let waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
 
   before(async () => {
     backend = await Backend.start(

@@ -5,6 +5,7 @@ import { accepted } from './modules/accepted.ts';
 import { accessModule } from './modules/access.ts';
 import { authBasicModule } from './modules/auth-basic.ts';
 import { core } from './modules/core.ts';
+import { geoModule } from './modules/geo.ts';
 import { headersModule } from './modules/headers.ts';
 import { httpCore } from './modules/http-core.ts';
 import { limitConnModule } from './modules/limit-conn.ts';
@@ -15,6 +16,7 @@ import { proxyModule } from './modules/proxy.ts';
 import { realipModule } from './modules/realip.ts';
 import { refererModule } from './modules/referer.ts';
 import { rewriteModule } from './modules/rewrite.ts';
+import { splitClientsModule } from './modules/split-clients.ts';
 import { sslModule } from './modules/ssl.ts';
 import { stubStatus } from './modules/stub-status.ts';
 import { upstreamModule } from './modules/upstream.ts';
@@ -25,6 +27,8 @@ export const MODULES: readonly ModuleDef[] = [
   logModule,
   upstreamModule,
   mapModule,
+  geoModule,
+  splitClientsModule,
   rewriteModule,
   proxyModule,
   headersModule,

@@ -72,6 +72,41 @@ class Walk {
 
 const walk = new Walk();
 
+/**
+ * The address that trusted proxies pass on in `X-Forwarded-For`, beginning with `from` (ngx_http_get_forwarded_addr);
+ * null: `from` is not trusted, or nothing is passed on.
+ */
+function forwardedClient(
+  r: HttpRequest,
+  from: ClientAddress,
+  trusted: NetworkList,
+  recursive: boolean,
+): ClientAddress | null {
+  const id = H['x-forwarded-for'];
+  if (!r.head.has(id)) return null;
+  // Several fields are one list: the last one is looked at first.
+  const lists: string[] = [];
+  for (let i = r.head.first(id); i >= 0; i = r.head.next(i)) lists.push(r.head.value(i));
+  walk.address = from;
+  let result = DECLINED;
+  for (let i = lists.length - 1; i >= 0; i--) {
+    const outcome = walk.run(lists[i]!, trusted, recursive);
+    if (outcome !== DECLINED) result = outcome;
+    if (!recursive || outcome !== OK) break;
+  }
+  return result === DECLINED ? null : walk.address;
+}
+
+/** As `forwardedClient`, for addresses as bytes. */
+export function forwardedFor(
+  r: HttpRequest,
+  from: Uint8Array,
+  trusted: NetworkList,
+  recursive: boolean,
+): Uint8Array | null {
+  return forwardedClient(r, { text: '', port: 0, bytes: from }, trusted, recursive)?.bytes ?? null;
+}
+
 // ------------------------------------------------------------------------------------------------ the phase
 
 /**
@@ -101,20 +136,10 @@ export function compileRealip(config: RealipConfig): ((r: HttpRequest) => void) 
   }
 
   if (header === 'x-forwarded-for') {
-    const id = H['x-forwarded-for'];
     return (r) => {
-      if (r.client !== r.channel.peer || !r.head.has(id)) return;
-      // Several fields are one list: the last one is looked at first.
-      const lists: string[] = [];
-      for (let i = r.head.first(id); i >= 0; i = r.head.next(i)) lists.push(r.head.value(i));
-      walk.address = r.client;
-      let result = DECLINED;
-      for (let i = lists.length - 1; i >= 0; i--) {
-        const outcome = walk.run(lists[i]!, trusted, recursive);
-        if (outcome !== DECLINED) result = outcome;
-        if (!recursive || outcome !== OK) break;
-      }
-      if (result !== DECLINED) r.client = walk.address;
+      if (r.client !== r.channel.peer) return;
+      const found = forwardedClient(r, r.client, trusted, recursive);
+      if (found !== null) r.client = found;
     };
   }
 

@@ -7,6 +7,7 @@ import type * as variables from '../../variables/table.ts';
 import { PathTable } from '../handlers/static-path.ts';
 import { logRequest } from '../request-log.ts';
 import type { HttpRequest } from '../request.ts';
+import { forwardedFor } from '../server/realip.ts';
 import { newRequestId, REQUEST_VARIABLES, requestFamily } from './request.ts';
 import { RESPONSE_VARIABLES, responseFamily } from './response.ts';
 import { SSL_VARIABLES } from './ssl.ts';
@@ -24,7 +25,10 @@ export class VariableTable extends Variables<HttpRequest> {
   // No configuration can name this variable.
   readonly #rewrittenIndex = this.indexOf(' uri rewritten');
 
-  constructor(config: Pick<HttpConfig, 'maps' | 'servers'>, environment: Partial<VariableEnvironment> = {}) {
+  constructor(
+    config: Pick<HttpConfig, 'maps' | 'geos' | 'splits' | 'servers'>,
+    environment: Partial<VariableEnvironment> = {},
+  ) {
     super(config.maps, environment);
     this.paths = new PathTable(this, this.environment.prefix);
     this.define({
@@ -36,6 +40,10 @@ export class VariableTable extends Variables<HttpRequest> {
       document_root: (r) => this.paths.of(r.loc.core).root(r),
       realpath_root: (r) => this.paths.of(r.loc.core).realRoot(r),
       request_filename: (r) => this.paths.of(r.loc.core).map(r),
+    });
+    this.defineChosen(config.geos, config.splits, {
+      clientAddress: (r) => r.client.bytes,
+      forwardedAddress: (r, address, trusted, recursive) => forwardedFor(r, address, trusted, recursive) ?? address,
     });
     for (const server of config.servers) {
       this.#collect(server.rewrite);

@@ -1,0 +1,34 @@
+/** Types of `Config` for variables that `geo` and `split_clients` define. Parts of the model: see model.ts. */
+import type { ValueText } from './model.ts';
+
+/**
+ * Addresses in order, each the first of a stretch that has one value: what `geo` says, ready to be searched.
+ * `starts` are words of 32 bits: one for each IPv4 address, four for IPv6. `values` are indexes into `GeoConfig.texts`.
+ */
+export interface GeoTable {
+  starts: number[];
+  values: number[];
+}
+
+export interface GeoConfig {
+  /** Variable name without `$`. */
+  variable: string;
+  /** Variable whose value is the address; null: the client's address. */
+  source: string | null;
+  volatile: boolean;
+  /** CIDRs whose `X-Forwarded-For` counts. */
+  proxies: string[];
+  proxyRecursive: boolean;
+  texts: string[];
+  v4: GeoTable;
+  /** With `ranges` all of IPv6 has the default. */
+  v6: GeoTable;
+}
+
+export interface SplitClientsConfig {
+  source: ValueText;
+  /** Variable name without `$`. */
+  variable: string;
+  /** A hash below `below` has the value; 0: any. In order. */
+  parts: { below: number; value: string }[];
+}
