@@ -19,6 +19,7 @@ import type {
   RefererConfig,
 } from './model-access.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
+import type { StreamConfig } from './stream-model.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -58,6 +59,7 @@ export interface Config {
   file: string;
   main: MainConfig;
   http: HttpConfig | null;
+  stream: StreamConfig | null;
   /** All files that were read, in order, with their contents: what `-T` prints. */
   sources: { file: string; text: string }[];
 }
@@ -100,7 +102,8 @@ export interface LogFormatConfig {
 export interface ListenConfig {
   /** Canonical text, the identity over reloads: `0.0.0.0:80`, `[::]:80`, `unix:/path`. */
   address: string;
-  kind: 'tcp' | 'unix';
+  /** `udp` in stream only. */
+  kind: 'tcp' | 'unix' | 'udp';
   /** Address without brackets, or the path. */
   host: string;
   port: number;
@@ -115,6 +118,9 @@ export interface ListenConfig {
   defaultServer: number;
   /** TCP keepalive: `null` leaves the system's default. */
   soKeepalive: { on: boolean; idleMs: number } | null;
+  /** Socket buffers, bytes; 0: the system's. Used for UDP; of TCP sockets Node cannot set them. */
+  rcvbuf: number;
+  sndbuf: number;
 }
 
 export type ServerNameConfig =

@@ -123,7 +123,8 @@ class HttpWorker {
 
   /** `tls`: asked for with each connection, for a reload replaces it. */
   #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => TlsTable | null): Listener {
-    const { kind, host, port, ipv6only, backlog, ssl } = runtime.config;
+    const { host, port, ipv6only, backlog, ssl } = runtime.config;
+    const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
     return new Listener({ kind, host, port, ipv6only, backlog }, ssl, (socket, transport) => {
       clock.update();
       const table = tls();

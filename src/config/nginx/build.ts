@@ -2,75 +2,41 @@
  * From what the blocks of `http` said to `HttpConfig`: inheritance and assembly. Names are resolved by now.
  */
 import type { HandlerConfig, HttpConfig, LocationConfig, ServerConfig } from '../model.ts';
+import { BlockBuilder } from './block-builder.ts';
 import { listenConfig } from './listens.ts';
 import type { ListenSocket } from './listens.ts';
 import { mergePart } from './module.ts';
-import type { Build, ModuleDef } from './module.ts';
-import type { Cycle } from './cycle.ts';
+import type { ModuleDef } from './module.ts';
 import { effectiveHandler } from './nodes.ts';
 import type { LocationNode, RawHandler, ServerNode } from './nodes.ts';
 import { coreSlot } from './modules/http-core-loc.ts';
 import { httpSlot } from './modules/http-core.ts';
 import { serverRawSlot } from './modules/http-core-srv.ts';
 import { finishOps } from './modules/rewrite.ts';
-import { finishResolver } from './resolver.ts';
-import type { Scope, Slots } from './scope.ts';
-import { upstreamConfig, upstreamsSlot } from './upstreams.ts';
-import type { RawUpstream } from './upstreams.ts';
+import type { Slots } from './scope.ts';
 
 /** Merged raw objects of one location, by module. */
 type Merged = Map<ModuleDef, object>;
 
-export class HttpBuilder implements Build {
-  readonly cycle: Cycle;
-  readonly http: Scope;
-  private readonly modules: readonly ModuleDef[];
-  /** Explicit groups first, then the implicit ones. */
-  readonly upstreams: readonly RawUpstream[];
-  private readonly indexes: ReadonlyMap<RawUpstream, number>;
-
-  constructor(cycle: Cycle, http: Scope, modules: readonly ModuleDef[]) {
-    this.cycle = cycle;
-    this.http = http;
-    this.modules = modules;
-    const { list } = http.main.get(upstreamsSlot);
-    this.upstreams = [...list.filter((raw) => raw.explicit), ...list.filter((raw) => !raw.explicit)];
-    this.indexes = new Map(this.upstreams.map((raw, i) => [raw, i]));
-  }
-
-  upstreamIndex(upstream: RawUpstream): number {
-    return this.indexes.get(upstream) as number;
-  }
-
+export class HttpBuilder extends BlockBuilder {
   /** @throws {ConfigError} for settings that do not fit together */
-  build(sockets: readonly ListenSocket[]): HttpConfig {
-    const { servers } = this.http.main.get(httpSlot);
-    const top = this.mergeSlots(null, this.http.loc, servers[0]?.root);
+  build(sockets: readonly ListenSocket<ServerNode>[]): HttpConfig {
+    const { servers } = this.block.main.get(httpSlot);
+    const core = this.block.loc.get(coreSlot);
+    const top = this.mergeSlots(null, this.block.loc, servers[0]?.root);
     const topServer: Merged = new Map();
     const config = {
-      upstreams: this.buildUpstreams(),
+      upstreams: this.buildUpstreams(core.resolver, core.resolverTimeoutMs),
       servers: servers.map((server) => this.buildServer(server, top, topServer)),
       maps: [],
       logFormats: [],
     };
     const http2 = (server: ServerNode): boolean =>
-      server.slots.get(serverRawSlot).http2 ?? this.http.srv.get(serverRawSlot).http2 ?? false;
+      server.slots.get(serverRawSlot).http2 ?? this.block.srv.get(serverRawSlot).http2 ?? false;
     const listens = sockets.map((socket) =>
       listenConfig(socket, socket.servers.some(http2), (server) => servers.indexOf(server)),
     );
     return Object.assign(config, { listens }, ...this.modules.map((module) => module.http?.(this))) as HttpConfig;
-  }
-
-  private buildUpstreams(): HttpConfig['upstreams'] {
-    const core = this.http.loc.get(coreSlot);
-    return this.upstreams.map((raw) =>
-      upstreamConfig(
-        raw,
-        finishResolver(raw.resolver ?? core.resolver),
-        raw.resolverTimeoutMs ?? core.resolverTimeoutMs ?? 30_000,
-        (name) => this.cycle.zones.get(name)?.size ?? 0,
-      ),
-    );
   }
 
   private buildServer(server: ServerNode, top: Merged, topServer: Merged): ServerConfig {
@@ -80,7 +46,7 @@ export class HttpBuilder implements Build {
       if (part === undefined) continue;
       let parent = topServer.get(module);
       if (parent === undefined) {
-        parent = mergePart(part, null, this.http.srv.get(part.slot), server, this);
+        parent = mergePart(part, null, this.block.srv.get(part.slot), server, this);
         topServer.set(module, parent);
       }
       const merged = mergePart(part, parent, server.slots.get(part.slot), server, this);

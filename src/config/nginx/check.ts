@@ -4,14 +4,14 @@
  * nginx checks these when everything is read; the texts and their order are its own.
  */
 import { ConfigError, at } from '../errors.ts';
-import type { Place } from '../model.ts';
+import type { ListenConfig, Place } from '../model.ts';
 import type { Cycle } from './cycle.ts';
 import { HostNameSet, parseHostName } from './hostnames.ts';
 import type { ListenSocket } from './listens.ts';
-import { coreSlot } from './modules/http-core-loc.ts';
-import { serverRawSlot } from './modules/http-core-srv.ts';
 import { sslSlot } from './modules/ssl.ts';
-import type { LocationNode, ServerNode } from './nodes.ts';
+import type { LocationNode, ServerBlock } from './nodes.ts';
+import type { RawResolver } from './resolver.ts';
+import type { ServerName } from './server-names.ts';
 import type { Scope } from './scope.ts';
 import type { RawUpstream } from './upstreams.ts';
 
@@ -31,9 +31,13 @@ export function checkLocations(node: LocationNode): void {
   }
 }
 
-/** Servers, zones and resolvers of the groups. @throws {ConfigError} with the place of the block in its text */
-export function checkUpstreams(upstreams: readonly RawUpstream[], http: Scope): void {
-  const httpResolver = http.loc.get(coreSlot).resolver;
+/**
+ * Servers, zones and resolvers of the groups.
+ *
+ * @param resolver that of `http` or `stream`
+ * @throws {ConfigError} with the place of the block in its text
+ */
+export function checkUpstreams(upstreams: readonly RawUpstream[], resolver: RawResolver | undefined): void {
   for (const upstream of upstreams) {
     const { name, place, servers } = upstream;
     if (upstream.explicit && servers.some((server) => server.resolve)) {
@@ -41,7 +45,7 @@ export function checkUpstreams(upstreams: readonly RawUpstream[], http: Scope): 
       if (upstream.zone === null) {
         throw fault(`resolving names at run time requires ${where} to be in shared memory`, place, '');
       }
-      if (upstream.resolver === undefined && httpResolver === undefined) {
+      if (upstream.resolver === undefined && resolver === undefined) {
         throw fault(`no resolver defined to resolve names at run time in ${where}`, place, '');
       }
     }
@@ -49,6 +53,23 @@ export function checkUpstreams(upstreams: readonly RawUpstream[], http: Scope): 
       throw fault(`no servers in upstream "${name}"`, place);
     }
   }
+}
+
+/** Groups of stream that a `proxy_pass` without port made. @throws {ConfigError} */
+export function checkPorts(upstreams: readonly RawUpstream[]): void {
+  for (const { explicit, noPort, url, name, place } of upstreams) {
+    if (explicit || !noPort || url?.kind === 'unix') continue;
+    throw fault(`no port in upstream "${name}"`, place);
+  }
+}
+
+/** One address cannot serve both protocols: nginx would fail to bind it. @throws {ConfigError} */
+export function checkApart(cycle: Cycle, http: readonly ListenConfig[], stream: readonly ListenConfig[]): void {
+  const taken = new Set(http.map(({ address }) => address));
+  const both = stream.find(({ address, kind }) => kind !== 'udp' && taken.has(address));
+  if (both === undefined) return;
+  const place = { file: cycle.options.file, line: 0 };
+  throw new ConfigError(`both "http" and "stream" listen on "${both.address}"`, place, ` in ${cycle.options.file}`);
 }
 
 /** A zone's size must be given by one of those who share it. @throws {ConfigError} */
@@ -59,11 +80,11 @@ export function checkZones(cycle: Cycle): void {
 }
 
 /** TLS needs a certificate on every socket that speaks it. @throws {ConfigError} with the server's place */
-export function checkCertificates(sockets: readonly ListenSocket[], http: Scope): void {
-  const has = (server: ServerNode): boolean =>
-    (server.slots.get(sslSlot).certificates ?? http.srv.get(sslSlot).certificates) !== undefined;
-  const rejects = (server: ServerNode): boolean =>
-    server.slots.get(sslSlot).rejectHandshake ?? http.srv.get(sslSlot).rejectHandshake ?? false;
+export function checkCertificates(sockets: readonly ListenSocket<ServerBlock>[], block: Scope): void {
+  const has = (server: ServerBlock): boolean =>
+    (server.slots.get(sslSlot).certificates ?? block.srv.get(sslSlot).certificates) !== undefined;
+  const rejects = (server: ServerBlock): boolean =>
+    server.slots.get(sslSlot).rejectHandshake ?? block.srv.get(sslSlot).rejectHandshake ?? false;
 
   for (const { options, servers, defaultServer } of sockets) {
     if (!options.ssl || has(defaultServer)) continue;
@@ -79,17 +100,21 @@ export function checkCertificates(sockets: readonly ListenSocket[], http: Scope)
  *
  * @throws {ConfigError} for a wildcard in the wrong place
  */
-export function checkServerNames(cycle: Cycle, sockets: readonly ListenSocket[]): void {
+export function checkServerNames<S extends ServerBlock>(
+  cycle: Cycle,
+  sockets: readonly ListenSocket<S>[],
+  namesOf: (server: S) => readonly ServerName[],
+): void {
   for (const { address, servers, defaultServer } of sockets) {
     // With one server nginx never looks at the names, unless that server captures from them.
-    const captures = defaultServer.slots
-      .get(serverRawSlot)
-      .names.some(({ configs }) => configs[0]?.kind === 'regex' && /\((?!\?[:=!>#i-])/.test(configs[0].regex.pattern));
+    const captures = namesOf(defaultServer).some(
+      ({ configs }) => configs[0]?.kind === 'regex' && /\((?!\?[:=!>#i-])/.test(configs[0].regex.pattern),
+    );
     if (servers.length < 2 && !captures) continue;
 
     const known = new HostNameSet();
     for (const server of servers) {
-      const { names } = server.slots.get(serverRawSlot);
+      const names = namesOf(server);
       for (const { text, configs } of names.length === 0 ? [{ text: '', configs: [] }] : names) {
         if (configs[0]?.kind === 'regex') continue;
         const name = parseHostName(text);

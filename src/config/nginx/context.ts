@@ -19,7 +19,22 @@ export const Context = {
 /** `http`, `server` and `location`: the usual place. */
 export const HTTP_ALL = Context.http | Context.server | Context.location;
 export const HTTP_SERVER = Context.http | Context.server;
+/** `stream` and its servers. */
+export const STREAM_ALL = Context.stream | Context.streamServer;
+/** Servers of http and stream, and what they inherit from. */
+export const ALL_SERVERS = HTTP_SERVER | STREAM_ALL;
+/** As `HTTP_ALL`, and stream. */
+export const ALL = HTTP_ALL | STREAM_ALL;
+/** `upstream` of either. */
+export const UPSTREAM_BLOCK = Context.upstream | Context.streamUpstream;
 export const ANYWHERE = (1 << 12) - 1;
+
+const STREAM_BLOCKS = STREAM_ALL | Context.streamUpstream;
+
+/** Whether a block belongs to `stream`. */
+export function isStream(context: number): boolean {
+  return (context & STREAM_BLOCKS) !== 0;
+}
 
 /** Argument counts; bit N stands for N arguments. */
 export const Args = {

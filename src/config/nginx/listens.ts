@@ -8,10 +8,12 @@ import { ConfigError, at } from '../errors.ts';
 import type { ListenConfig, PeerAddress, Place } from '../model.ts';
 import { parseNumber, parseSize, parseTime } from '../units.ts';
 import type { AddressBox, Cycle } from './cycle.ts';
-import type { ServerNode } from './nodes.ts';
+import type { ServerBlock } from './nodes.ts';
+import { isStream } from './context.ts';
 import type { Conf } from './parser.ts';
 
 export interface ListenOptions {
+  udp: boolean;
   /** An option of the socket itself was written: only one `listen` of an address may. */
   set: boolean;
   defaultServer: boolean;
@@ -21,27 +23,30 @@ export interface ListenOptions {
   ipv6only: boolean;
   backlog: number;
   soKeepalive: { on: boolean; idleMs: number } | null;
+  /** Bytes; 0: the system's. */
+  rcvbuf: number;
+  sndbuf: number;
 }
 
 export interface RawListen {
   place: Place;
-  server: ServerNode;
   url: ParsedUrl;
   box: AddressBox;
   options: ListenOptions;
 }
 
 /** A listening socket and the servers on it, in order. */
-export interface ListenSocket {
+export interface ListenSocket<S extends ServerBlock> {
   address: PeerAddress;
   options: ListenOptions;
-  servers: ServerNode[];
-  defaultServer: ServerNode;
+  servers: S[];
+  defaultServer: S;
 }
 
 const BACKLOG = 511;
 
 const newOptions = (): ListenOptions => ({
+  udp: false,
   set: false,
   defaultServer: false,
   ssl: false,
@@ -50,23 +55,48 @@ const newOptions = (): ListenOptions => ({
   ipv6only: true,
   backlog: BACKLOG,
   soKeepalive: null,
+  rcvbuf: 0,
+  sndbuf: 0,
 });
 
 /** Reads the `listen` at hand. @throws {ConfigError} */
-export function readListen(cf: Conf, server: ServerNode): string | void {
+export function readListen(cf: Conf, server: ServerBlock): string | void {
   const text = cf.args[1] as string;
-  const parsed = parseUrl(text, { listen: true, defaultPort: 80 });
+  const stream = isStream(cf.context);
+  const parsed = parseUrl(text, stream ? { listen: true } : { listen: true, defaultPort: 80 });
   const failure = (error: string) => `${error} in "${text}" of the "listen" directive`;
   if (!parsed.ok) throw cf.error(failure(parsed.error));
   const { url } = parsed;
+  if (url.noPort && stream) throw cf.error(failure('no port'));
   const box =
     url.address === null
       ? cf.resolveLater(url.host, url.port, failure)
       : { addresses: [peerAddress(url.kind, url.address, url.port)] };
 
   const options = newOptions();
-  for (const arg of cf.args.slice(2)) readOption(cf, options, arg);
-  server.listens.push({ place: cf.blockPlace, server, url, box, options });
+  for (const arg of cf.args.slice(2)) {
+    if (!stream || !readStreamOption(cf, options, arg)) readOption(cf, options, arg);
+  }
+  const unfit = options.udp ? unfitForUdp(cf, options) : null;
+  if (unfit !== null) return `"${unfit}" parameter is incompatible with "udp"`;
+  server.listens.push({ place: cf.blockPlace, url, box, options });
+}
+
+/** What `listen` takes in stream and not in http, and the reverse. */
+function readStreamOption(cf: Conf, options: ListenOptions, arg: string): boolean {
+  if (arg === 'http2' || arg === 'quic' || arg === 'default') throw cf.error(`invalid parameter "${arg}"`);
+  if (arg !== 'udp') return false;
+  options.udp = true;
+  return true;
+}
+
+/** The first parameter of the statement at hand that datagrams have no use for. */
+function unfitForUdp(cf: Conf, options: ListenOptions): string | null {
+  const has = (name: string): boolean => cf.args.some((arg) => arg === name || arg.startsWith(`${name}=`));
+  for (const name of ['fastopen', 'backlog', 'deferred', 'multipath']) if (has(name)) return name;
+  if (options.ssl) return 'ssl';
+  if (options.soKeepalive !== null) return 'so_keepalive';
+  return options.proxyProtocol ? 'proxy_protocol' : null;
 }
 
 function readOption(cf: Conf, options: ListenOptions, arg: string): void {
@@ -108,9 +138,12 @@ function readOption(cf: Conf, options: ListenOptions, arg: string): void {
       return;
     }
     case 'rcvbuf=':
-    case 'sndbuf=':
-      own(parseSize(value as string) !== null);
+    case 'sndbuf=': {
+      const size = parseSize(value as string);
+      own(size !== null);
+      options[key as 'rcvbuf' | 'sndbuf'] = size as number;
       return;
+    }
     case 'accept_filter=':
       cf.warn(`accept filters "${arg}" are not supported on this platform, ignored`);
       return;
@@ -147,7 +180,7 @@ function protocols(options: ListenOptions): number {
   return (options.proxyProtocol ? 1 : 0) | (options.ssl ? 2 : 0) | (options.http2 ? 4 : 0);
 }
 
-interface Joining extends ListenSocket {
+interface Joining<S extends ServerBlock> extends ListenSocket<S> {
   protocols: number;
   protocolsSet: boolean;
   protocolsChanged: boolean;
@@ -159,8 +192,8 @@ interface Joining extends ListenSocket {
  * @param servers in order of configuration
  * @throws {ConfigError} `a duplicate listen …`, `duplicate listen options for …`, `a duplicate default server for …`
  */
-export function joinListens(cycle: Cycle, servers: readonly ServerNode[]): ListenSocket[] {
-  const sockets = new Map<string, Joining>();
+export function joinListens<S extends ServerBlock>(cycle: Cycle, servers: readonly S[]): ListenSocket<S>[] {
+  const sockets = new Map<string, Joining<S>>();
   for (const server of servers) {
     if (server.listens.length === 0) {
       const port = cycle.options.superUser ? 80 : 8000;
@@ -187,18 +220,19 @@ export function joinListens(cycle: Cycle, servers: readonly ServerNode[]): Liste
   }));
 }
 
-function join(
+function join<S extends ServerBlock>(
   cycle: Cycle,
-  sockets: Map<string, Joining>,
+  sockets: Map<string, Joining<S>>,
   address: PeerAddress,
   options: ListenOptions,
-  server: ServerNode,
+  server: S,
   place: Place,
 ): void {
   const { text } = address;
-  const known = sockets.get(text);
+  const key = options.udp ? `udp ${text}` : text;
+  const known = sockets.get(key);
   if (known === undefined) {
-    sockets.set(text, {
+    sockets.set(key, {
       address,
       options,
       servers: [server],
@@ -238,7 +272,13 @@ function join(
 }
 
 /** Whether nginx warns of this `listen`; keeps what it remembers of the protocols written so far. */
-function redefinesProtocols(known: Joining, wasSet: boolean, isSet: boolean, mine: number, theirs: number): boolean {
+function redefinesProtocols(
+  known: Joining<ServerBlock>,
+  wasSet: boolean,
+  isSet: boolean,
+  mine: number,
+  theirs: number,
+): boolean {
   const firstDiffers = known.protocolsSet && mine !== known.protocols;
   const changed = known.protocolsChanged;
   known.protocolsSet = true;
@@ -257,16 +297,16 @@ function redefinesProtocols(known: Joining, wasSet: boolean, isSet: boolean, min
   return (isSet && changed) || firstDiffers;
 }
 
-/** The model's form. @param indexOf index of a server in `HttpConfig.servers` */
-export function listenConfig(
-  socket: ListenSocket,
+/** The model's form. @param indexOf index of a server among those of its protocol */
+export function listenConfig<S extends ServerBlock>(
+  socket: ListenSocket<S>,
   http2: boolean,
-  indexOf: (server: ServerNode) => number,
+  indexOf: (server: S) => number,
 ): ListenConfig {
   const { address, options } = socket;
   return {
     address: address.text,
-    kind: address.family === 'unix' ? 'unix' : 'tcp',
+    kind: options.udp ? 'udp' : address.family === 'unix' ? 'unix' : 'tcp',
     host: address.host,
     port: address.port,
     ipv6only: options.ipv6only,
@@ -277,5 +317,7 @@ export function listenConfig(
     servers: socket.servers.map(indexOf),
     defaultServer: indexOf(socket.defaultServer),
     soKeepalive: options.soKeepalive,
+    rcvbuf: options.rcvbuf,
+    sndbuf: options.sndbuf,
   };
 }

@@ -6,16 +6,29 @@ import { encodeText } from '../bytes.ts';
 import { ConfigError } from '../errors.ts';
 import type { Diagnostic } from '../errors.ts';
 import type { Config, HttpConfig } from '../model.ts';
+import type { StreamConfig } from '../stream-model.ts';
 import { HttpBuilder } from './build.ts';
-import { checkCertificates, checkLocations, checkServerNames, checkUpstreams, checkZones } from './check.ts';
+import {
+  checkApart,
+  checkCertificates,
+  checkLocations,
+  checkPorts,
+  checkServerNames,
+  checkUpstreams,
+  checkZones,
+} from './check.ts';
 import { Cycle } from './cycle.ts';
 import type { Lookup } from './cycle.ts';
 import { joinListens } from './listens.ts';
 import { finishMain, hasEvents } from './modules/core.ts';
+import { coreSlot } from './modules/http-core-loc.ts';
+import { serverRawSlot } from './modules/http-core-srv.ts';
 import { httpScopeSlot, httpSlot } from './modules/http-core.ts';
+import { streamCoreSlot, streamScopeSlot, streamSlot } from './modules/stream-core.ts';
 import { Conf } from './parser.ts';
 import { MODULES, REGISTRY } from './registry.ts';
 import type { Scope } from './scope.ts';
+import { StreamBuilder } from './stream-build.ts';
 import { fillImplicit, upstreamsSlot } from './upstreams.ts';
 import { checkVariables, variableSlot } from './variables.ts';
 
@@ -68,15 +81,18 @@ async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
   if (options.globals !== undefined && options.globals !== '') conf.parseParameter(encodeText(options.globals));
   conf.parseFile(encodeText(cycle.options.file));
 
-  const { scope } = cycle.core.get(httpScopeSlot);
-  if (scope !== null) {
-    for (const upstream of scope.main.get(upstreamsSlot).list) {
+  const scope = cycle.core.get(httpScopeSlot).scope;
+  const streamScope = cycle.core.get(streamScopeSlot).scope;
+  for (const block of [scope, streamScope]) {
+    for (const upstream of block?.main.get(upstreamsSlot).list ?? []) {
       fillImplicit(upstream, (host, port, failure) => cycle.resolveLater(host, port, upstream.place, failure));
     }
   }
   await cycle.resolveNames();
 
   const http = scope === null ? null : finishHttp(cycle, scope);
+  const stream = streamScope === null ? null : finishStream(cycle, streamScope);
+  if (http !== null && stream !== null) checkApart(cycle, http.listens, stream.listens);
   if (!hasEvents(cycle)) throw new ConfigError('no "events" section in configuration', null, '');
   checkZones(cycle);
   return {
@@ -84,6 +100,7 @@ async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
     file: cycle.options.file,
     main: finishMain(cycle),
     http,
+    stream,
     sources: cycle.sources,
   };
 }
@@ -92,13 +109,26 @@ function finishHttp(cycle: Cycle, scope: Scope): HttpConfig {
   const { servers } = scope.main.get(httpSlot);
   const sockets = joinListens(cycle, servers);
   const builder = new HttpBuilder(cycle, scope, MODULES);
-  checkUpstreams(builder.upstreams, scope);
+  checkUpstreams(builder.upstreams, scope.loc.get(coreSlot).resolver);
   const http = builder.build(sockets);
   for (const { root } of servers) checkLocations(root);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
-  checkServerNames(cycle, sockets);
+  checkServerNames(cycle, sockets, (server) => server.slots.get(serverRawSlot).names);
   return http;
+}
+
+function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
+  const { servers } = scope.main.get(streamSlot);
+  const sockets = joinListens(cycle, servers);
+  const builder = new StreamBuilder(cycle, scope, MODULES);
+  checkUpstreams(builder.upstreams, scope.srv.get(streamCoreSlot).resolver);
+  checkPorts(builder.upstreams);
+  const stream = builder.build(sockets);
+  checkCertificates(sockets, scope);
+  checkVariables(scope.main.get(variableSlot));
+  checkServerNames(cycle, sockets, (server) => server.slots.get(streamCoreSlot).names);
+  return stream;
 }
 
 export { ConfigError };

@@ -4,7 +4,8 @@
 import type { HttpConfig, LocationConfig, ServerConfig } from '../model.ts';
 import type { Cycle } from './cycle.ts';
 import type { Directive } from './directive.ts';
-import type { LocationNode, ServerNode } from './nodes.ts';
+import type { StreamConfig, StreamServerConfig } from '../stream-model.ts';
+import type { LocationNode, ServerNode, StreamServerNode } from './nodes.ts';
 import { inherit } from './scope.ts';
 import type { Scope, Slot } from './scope.ts';
 import type { RawUpstream } from './upstreams.ts';
@@ -12,9 +13,9 @@ import type { RawUpstream } from './upstreams.ts';
 /** What the parts of modules may ask while `Config` is built. */
 export interface Build {
   readonly cycle: Cycle;
-  /** The level of `http` itself. */
-  readonly http: Scope;
-  /** Index of a group in `HttpConfig.upstreams`. */
+  /** The level of `http` or `stream` itself. */
+  readonly block: Scope;
+  /** Index of a group in the `upstreams` of `HttpConfig` or `StreamConfig`. */
   upstreamIndex(upstream: RawUpstream): number;
 }
 
@@ -34,6 +35,14 @@ export interface ServerPart<R extends object> {
   result(merged: R, server: ServerNode, build: Build): Partial<ServerConfig>;
 }
 
+/** A module's part of a server of stream. */
+export interface StreamPart<R extends object> {
+  readonly slot: Slot<R>;
+  /** As with locations; `parent` is null at the level of `stream`. */
+  merge?(parent: R | null, child: R, server: StreamServerNode, build: Build): R;
+  result(merged: R, server: StreamServerNode, build: Build): Partial<StreamServerConfig>;
+}
+
 export interface ModuleDef {
   readonly name: string;
   readonly directives: readonly Directive[];
@@ -41,6 +50,9 @@ export interface ModuleDef {
   readonly server?: ServerPart<object>;
   /** What it adds to `http`, after all servers are built. */
   readonly http?: (build: Build) => Partial<HttpConfig>;
+  readonly streamServer?: StreamPart<object>;
+  /** What it adds to `stream`, after all servers are built. */
+  readonly stream?: (build: Build) => Partial<StreamConfig>;
 }
 
 /** Forgets the type of a part's raw object, which nobody but the part itself looks into. */
@@ -52,11 +64,15 @@ export function serverPart<R extends object>(part: ServerPart<R>): ServerPart<ob
   return part as unknown as ServerPart<object>;
 }
 
+export function streamPart<R extends object>(part: StreamPart<R>): StreamPart<object> {
+  return part as unknown as StreamPart<object>;
+}
+
 export function mergePart<R extends object>(
   part: { slot: Slot<R>; merge?(parent: R | null, child: R, node: never, build: Build): R },
   parent: object | null,
   child: object,
-  node: LocationNode | ServerNode,
+  node: LocationNode | ServerNode | StreamServerNode,
   build: Build,
 ): object {
   if (part.merge === undefined) return inherit(parent, child);

@@ -2,9 +2,10 @@
  * The blocks of `http` as they were written, before anything is inherited.
  */
 import type { HandlerConfig, IfCondition, LocationMatch, Place, RewriteOp } from '../model.ts';
+import type { StreamHandlerConfig } from '../stream-model.ts';
 import { slot, Slots } from './scope.ts';
 import type { Scope } from './scope.ts';
-import type { RawPass } from './upstreams.ts';
+import type { RawPass, RawUpstream } from './upstreams.ts';
 import type { RawListen } from './listens.ts';
 
 /** What answers in a location; the upstream of a proxy is known only when all is read. */
@@ -53,18 +54,43 @@ function adopt(node: LocationNode): LocationNode {
   return node;
 }
 
-export class ServerNode {
+/** A `server` of http or stream, as far as listening and names go. */
+export abstract class ServerBlock {
   readonly place: Place;
-  readonly slots = new Slots([[serverSlot, this]]);
-  /** The server's own level of what locations have. */
-  readonly root = adopt(new LocationNode());
+  abstract readonly slots: Slots;
   listens: RawListen[] = [];
 
   constructor(place: Place) {
     this.place = place;
+  }
+}
+
+export class ServerNode extends ServerBlock {
+  readonly slots = new Slots([[serverSlot, this]]);
+  /** The server's own level of what locations have. */
+  readonly root = adopt(new LocationNode());
+
+  constructor(place: Place) {
+    super(place);
     this.root.place = place;
   }
 }
+
+/** What takes a session in stream; the upstream of a proxy is known only when all is read. */
+export type RawStreamHandler =
+  | { kind: 'proxy'; upstream: RawUpstream | null; variableTarget: string | null }
+  | Exclude<StreamHandlerConfig, { kind: 'proxy' }>;
+
+export class StreamServerNode extends ServerBlock {
+  /** Its own level, for modules that keep theirs with servers and for those that keep theirs with locations. */
+  readonly slots = new Slots([[streamServerSlot, this]]);
+  handler: RawStreamHandler = { kind: 'none' };
+  sets: { variable: string; value: string }[] = [];
+}
+
+export const streamServerSlot = slot<StreamServerNode>('stream server', () => {
+  return new StreamServerNode({ file: '', line: 0 });
+});
 
 export const serverSlot = slot<ServerNode>('server', () => new ServerNode({ file: '', line: 0 }));
 

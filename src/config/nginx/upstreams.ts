@@ -7,6 +7,7 @@ import type { ParsedUrl } from '../address.ts';
 import { ConfigError, at } from '../errors.ts';
 import type { BalancerConfig, Place, StickyConfig, UpstreamConfig, UpstreamServerConfig } from '../model.ts';
 import type { AddressBox } from './cycle.ts';
+import { isStream } from './context.ts';
 import type { Conf } from './parser.ts';
 import type { RawResolver } from './resolver.ts';
 import { slot } from './scope.ts';
@@ -113,10 +114,11 @@ export function createUpstream(cf: Conf, name: string): RawUpstream {
  * Finds the group of a literal address, or makes an implicit one.
  *
  * @param text address as written, without scheme
+ * @param defaultPort 0 in stream, where a port must be written
  * @throws {ConfigError} `<error> in upstream "…"`, `upstream "…" may not have port N`
  */
 export function useUpstream(cf: Conf, text: string, defaultPort: number): { upstream: RawUpstream; url: ParsedUrl } {
-  const parsed = parseUrl(text, { defaultPort, uriPart: true });
+  const parsed = parseUrl(text, isStream(cf.context) ? {} : { defaultPort, uriPart: true });
   if (!parsed.ok) throw cf.error(`${parsed.error} in upstream "${text}"`);
   const { url } = parsed;
   const { list } = cf.scope.main.get(upstreamsSlot);

@@ -12,6 +12,38 @@ import type { RegexText } from '../model.ts';
 import type { Conf } from './parser.ts';
 import { slot } from './scope.ts';
 
+/** Of TLS to the client. */
+const TLS_VARIABLES: readonly string[] = [
+  'ssl_protocol',
+  'ssl_cipher',
+  'ssl_ciphers',
+  'ssl_curve',
+  'ssl_curves',
+  'ssl_sigalg',
+  'ssl_sigalgs',
+  'ssl_session_id',
+  'ssl_session_reused',
+  'ssl_early_data',
+  'ssl_server_name',
+  'ssl_alpn_protocol',
+  'ssl_ech_status',
+  'ssl_ech_outer_server_name',
+  'ssl_client_cert',
+  'ssl_client_raw_cert',
+  'ssl_client_escaped_cert',
+  'ssl_client_s_dn',
+  'ssl_client_i_dn',
+  'ssl_client_s_dn_legacy',
+  'ssl_client_i_dn_legacy',
+  'ssl_client_serial',
+  'ssl_client_fingerprint',
+  'ssl_client_verify',
+  'ssl_client_v_start',
+  'ssl_client_v_end',
+  'ssl_client_v_remain',
+  'ssl_client_sigalg',
+];
+
 /** Names of http variables without `$`. The runtime implements each (a test compares). */
 export const HTTP_VARIABLES: readonly string[] = [
   // http core: the request
@@ -120,35 +152,7 @@ export const HTTP_VARIABLES: readonly string[] = [
   'invalid_referer',
   'limit_req_status',
   'limit_conn_status',
-  // TLS to the client
-  'ssl_protocol',
-  'ssl_cipher',
-  'ssl_ciphers',
-  'ssl_curve',
-  'ssl_curves',
-  'ssl_sigalg',
-  'ssl_sigalgs',
-  'ssl_session_id',
-  'ssl_session_reused',
-  'ssl_early_data',
-  'ssl_server_name',
-  'ssl_alpn_protocol',
-  'ssl_ech_status',
-  'ssl_ech_outer_server_name',
-  'ssl_client_cert',
-  'ssl_client_raw_cert',
-  'ssl_client_escaped_cert',
-  'ssl_client_s_dn',
-  'ssl_client_i_dn',
-  'ssl_client_s_dn_legacy',
-  'ssl_client_i_dn_legacy',
-  'ssl_client_serial',
-  'ssl_client_fingerprint',
-  'ssl_client_verify',
-  'ssl_client_v_start',
-  'ssl_client_v_end',
-  'ssl_client_v_remain',
-  'ssl_client_sigalg',
+  ...TLS_VARIABLES,
 ];
 
 /** Families of variables: any name that begins so. */
@@ -164,10 +168,56 @@ export const HTTP_VARIABLE_PREFIXES: readonly string[] = [
   'proxy_protocol_tlv_',
 ];
 
+/** Names of stream variables without `$`. The runtime implements each (a test compares). */
+export const STREAM_VARIABLES: readonly string[] = [
+  'binary_remote_addr',
+  'remote_addr',
+  'remote_port',
+  'proxy_protocol_addr',
+  'proxy_protocol_port',
+  'proxy_protocol_server_addr',
+  'proxy_protocol_server_port',
+  'server_addr',
+  'server_port',
+  'server_name',
+  'bytes_sent',
+  'bytes_received',
+  'session_time',
+  'status',
+  'connection',
+  'protocol',
+  'nginx_version',
+  'hostname',
+  'pid',
+  'msec',
+  'time_iso8601',
+  'time_local',
+  'upstream_addr',
+  'upstream_bytes_sent',
+  'upstream_bytes_received',
+  'upstream_connect_time',
+  'upstream_first_byte_time',
+  'upstream_session_time',
+  'upstream_last_addr',
+  'upstream_last_server_name',
+  'realip_remote_addr',
+  'realip_remote_port',
+  'ssl_preread_protocol',
+  'ssl_preread_server_name',
+  'ssl_preread_alpn_protocols',
+  'preread_data',
+  ...TLS_VARIABLES.filter((name) => name !== 'ssl_early_data'),
+];
+
+export const STREAM_VARIABLE_PREFIXES: readonly string[] = ['proxy_protocol_tlv_'];
+
 /** Built-in variables that `set`, `map` and named groups may define anew. */
 function isChangeable(name: string): boolean {
   return (
-    name === 'args' || name === 'limit_rate' || name === 'invalid_referer' || /^ssl_|^proxy_(host|port)$/.test(name)
+    name === 'args' ||
+    name === 'limit_rate' ||
+    name === 'invalid_referer' ||
+    (/^ssl_|^proxy_(host|port)$/.test(name) && !name.startsWith('ssl_preread_'))
   );
 }
 
@@ -178,6 +228,16 @@ export interface VariableTable {
   defined: Set<string>;
   /** First use of every name. */
   used: Map<string, Place | null>;
+}
+
+/** The variables of stream. */
+export function streamVariables(): VariableTable {
+  return {
+    builtin: new Set(STREAM_VARIABLES),
+    prefixes: STREAM_VARIABLE_PREFIXES,
+    defined: new Set(),
+    used: new Map(),
+  };
 }
 
 export const variableSlot = slot<VariableTable>('variables', () => ({

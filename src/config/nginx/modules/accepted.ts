@@ -13,7 +13,7 @@ import { slot } from '../scope.ts';
 import type { Slots } from '../scope.ts';
 import { checkValue } from '../variables.ts';
 
-const { main: MAIN, events: EVENTS, http: HTTP, ifInLocation: LIF } = Context;
+const { main: MAIN, events: EVENTS, http: HTTP, stream: STREAM, ifInLocation: LIF } = Context;
 
 type Kind =
   | 'flag'
@@ -195,12 +195,12 @@ export const accepted: ModuleDef = {
     accept('worker_aio_requests', EVENTS, 'number'),
     accept('epoll_events', EVENTS, 'number'),
 
-    accept('variables_hash_max_size', HTTP, 'number'),
-    accept('variables_hash_bucket_size', HTTP, 'number'),
-    accept('server_names_hash_max_size', HTTP, 'number'),
-    accept('server_names_hash_bucket_size', HTTP, 'number'),
-    accept('map_hash_max_size', HTTP, 'number'),
-    accept('map_hash_bucket_size', HTTP, 'number'),
+    accept('variables_hash_max_size', HTTP | STREAM, 'number'),
+    accept('variables_hash_bucket_size', HTTP | STREAM, 'number'),
+    accept('server_names_hash_max_size', HTTP | STREAM, 'number'),
+    accept('server_names_hash_bucket_size', HTTP | STREAM, 'number'),
+    accept('map_hash_max_size', HTTP | STREAM, 'number'),
+    accept('map_hash_bucket_size', HTTP | STREAM, 'number'),
     accept('types_hash_max_size', HTTP_ALL, 'number'),
     accept('types_hash_bucket_size', HTTP_ALL, 'number'),
     accept('proxy_headers_hash_max_size', HTTP_ALL, 'number'),

@@ -1,19 +1,19 @@
 /** `access_log`, `log_format`, `open_log_file_cache`. */
 import { encodeText } from '../../bytes.ts';
-import type { AccessLogTarget, HttpConfig } from '../../model.ts';
+import type { AccessLogTarget, LogConfig, LogFormatConfig } from '../../model.ts';
 import { parseNumber, parseSize, parseTime } from '../../units.ts';
 import { hasVariables } from '../../value.ts';
-import { Args, Context, HTTP_ALL } from '../context.ts';
+import { ALL, Args, Context, isStream } from '../context.ts';
 import { directive, parameterList, table } from '../directive.ts';
 import { finishSyslog, readSyslog } from '../logging.ts';
 import type { RawSyslog } from '../logging.ts';
-import { locationPart } from '../module.ts';
+import { locationPart, streamPart } from '../module.ts';
 import type { ModuleDef } from '../module.ts';
 import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
 import { checkValue, useVariable } from '../variables.ts';
 
-type Format = HttpConfig['logFormats'][number];
+type Format = LogFormatConfig;
 
 const COMBINED: Format = {
   name: 'combined',
@@ -86,7 +86,8 @@ function logFormat(cf: Conf): void {
 }
 
 function accessLog(cf: Conf, raw: LogRaw): void {
-  const [, file = '', formatName = 'combined', ...options] = cf.args;
+  const stream = isStream(cf.context);
+  const [, file = '', formatName = stream ? '' : COMBINED.name, ...options] = cf.args;
   if (file === 'off') {
     raw.off = true;
     if (cf.args[2] !== undefined) throw cf.error(`invalid parameter "${cf.args[2]}"`);
@@ -104,8 +105,11 @@ function accessLog(cf: Conf, raw: LogRaw): void {
     target = { kind: 'file', path };
   }
 
+  if (formatName === '') throw cf.error('log format is not specified');
   const { formats, buffered } = cf.scope.main.get(formatsSlot);
-  const format = formats.find((known) => known.name.toLowerCase() === formatName.toLowerCase());
+  const format = (stream ? formats.slice(1) : formats).find(
+    (known) => known.name.toLowerCase() === formatName.toLowerCase(),
+  );
   if (format === undefined) throw cf.error(`unknown log format "${formatName}"`);
 
   const config: AccessLogTarget = {
@@ -177,33 +181,42 @@ const { http: HTTP, ifInLocation: LIF, limitExcept: LMT } = Context;
 export const logModule: ModuleDef = {
   name: 'log',
   directives: [
-    directive('log_format', HTTP, Args.twoOrMore, logFormat),
-    loc.custom('access_log', HTTP_ALL | LIF | LMT, Args.oneOrMore, accessLog),
-    loc.custom('open_log_file_cache', HTTP_ALL, Args.oneToFour, openLogFileCache),
+    directive('log_format', HTTP | Context.stream, Args.twoOrMore, logFormat),
+    loc.custom('access_log', ALL | LIF | LMT, Args.oneOrMore, accessLog),
+    loc.custom('open_log_file_cache', ALL, Args.oneToFour, openLogFileCache),
   ],
   location: locationPart<LogRaw>({
     slot: logSlot,
 
-    merge(parent, child) {
-      // `off` and logs of one block belong together: a block that says anything inherits nothing.
-      if (child.off !== undefined || child.logs !== undefined || parent === null) return child;
-      return { off: parent.off, logs: parent.logs };
-    },
-
-    result(raw, _node, build) {
-      if (raw.off === true) return { log: { access: [] } };
-      const logs = raw.logs ?? [defaultLog(encodeText(build.cycle.fullName('logs/access.log')))];
-      return {
-        log: {
-          access: logs.map(({ config, syslog }) =>
-            syslog === null ? config : { ...config, target: { kind: 'syslog', target: finishSyslog(syslog) } },
-          ),
-        },
-      };
-    },
+    merge: mergeLogs,
+    result: (raw, _node, build) => ({
+      log: finishLogs(raw, [defaultLog(encodeText(build.cycle.fullName('logs/access.log')))]),
+    }),
   }),
-  http: (build) => ({ logFormats: build.http.main.get(formatsSlot).formats }),
+  http: (build) => ({ logFormats: build.block.main.get(formatsSlot).formats }),
+  streamServer: streamPart<LogRaw>({
+    slot: logSlot,
+    merge: mergeLogs,
+    result: (raw) => ({ log: finishLogs(raw, []) }),
+  }),
+  // "combined" speaks of requests.
+  stream: (build) => ({ logFormats: build.block.main.get(formatsSlot).formats.slice(1) }),
 };
+
+/** `off` and logs of one block belong together: a block that says anything inherits nothing. */
+function mergeLogs(parent: LogRaw | null, child: LogRaw): LogRaw {
+  if (child.off !== undefined || child.logs !== undefined || parent === null) return child;
+  return { off: parent.off, logs: parent.logs };
+}
+
+function finishLogs(raw: LogRaw, fallback: RawTarget[]): LogConfig {
+  if (raw.off === true) return { access: [] };
+  return {
+    access: (raw.logs ?? fallback).map(({ config, syslog }) =>
+      syslog === null ? config : { ...config, target: { kind: 'syslog', target: finishSyslog(syslog) } },
+    ),
+  };
+}
 
 function defaultLog(path: string): RawTarget {
   return {

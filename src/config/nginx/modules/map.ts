@@ -68,6 +68,7 @@ function entry(cf: Conf, config: MapConfig, names: HostNameSet, state: { hasDefa
 
 export const mapModule: ModuleDef = {
   name: 'map',
-  directives: [directive('map', Context.http, Args.two, map, true)],
-  http: (build) => ({ maps: build.http.main.get(mapsSlot).maps }),
+  directives: [directive('map', Context.http | Context.stream, Args.two, map, true)],
+  http: (build) => ({ maps: build.block.main.get(mapsSlot).maps }),
+  stream: (build) => ({ maps: build.block.main.get(mapsSlot).maps }),
 };

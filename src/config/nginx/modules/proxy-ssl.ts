@@ -1,8 +1,8 @@
 /** TLS to upstream servers: `proxy_ssl_*`. */
 import { ConfigError, at } from '../../errors.ts';
-import type { ProxySslConfig } from '../../model.ts';
+import type { Place, ProxySslConfig } from '../../model.ts';
 import { hasVariables } from '../../value.ts';
-import { Args, HTTP_ALL } from '../context.ts';
+import { ALL, Args } from '../context.ts';
 import { parameterList, table } from '../directive.ts';
 import type { Directive } from '../directive.ts';
 import type { Build } from '../module.ts';
@@ -39,34 +39,38 @@ function certificateCache(cf: Conf, raw: ProxyRaw): string | void {
 }
 
 export const proxySslDirectives: readonly Directive[] = [
-  loc.flag('proxy_ssl_session_reuse', HTTP_ALL, 'sslSessionReuse'),
-  loc.words('proxy_ssl_protocols', HTTP_ALL, Args.oneOrMore, 'sslProtocols', TLS_PROTOCOLS),
-  loc.text('proxy_ssl_ciphers', HTTP_ALL, 'sslCiphers'),
-  loc.value('proxy_ssl_name', HTTP_ALL, 'sslName'),
-  loc.flag('proxy_ssl_server_name', HTTP_ALL, 'sslServerName'),
-  loc.flag('proxy_ssl_verify', HTTP_ALL, 'sslVerify'),
-  loc.number('proxy_ssl_verify_depth', HTTP_ALL, 'sslVerifyDepth'),
-  loc.text('proxy_ssl_trusted_certificate', HTTP_ALL, 'sslTrustedCertificate'),
-  loc.text('proxy_ssl_crl', HTTP_ALL, 'sslCrl'),
-  loc.value('proxy_ssl_certificate', HTTP_ALL, 'sslCertificate'),
-  loc.value('proxy_ssl_certificate_key', HTTP_ALL, 'sslCertificateKey'),
-  loc.custom('proxy_ssl_certificate_cache', HTTP_ALL, Args.oneToThree, certificateCache),
-  loc.custom('proxy_ssl_password_file', HTTP_ALL, Args.one, (cf, raw): string | void => {
+  loc.flag('proxy_ssl_session_reuse', ALL, 'sslSessionReuse'),
+  loc.words('proxy_ssl_protocols', ALL, Args.oneOrMore, 'sslProtocols', TLS_PROTOCOLS),
+  loc.text('proxy_ssl_ciphers', ALL, 'sslCiphers'),
+  loc.value('proxy_ssl_name', ALL, 'sslName'),
+  loc.flag('proxy_ssl_server_name', ALL, 'sslServerName'),
+  loc.flag('proxy_ssl_verify', ALL, 'sslVerify'),
+  loc.number('proxy_ssl_verify_depth', ALL, 'sslVerifyDepth'),
+  loc.text('proxy_ssl_trusted_certificate', ALL, 'sslTrustedCertificate'),
+  loc.text('proxy_ssl_crl', ALL, 'sslCrl'),
+  loc.value('proxy_ssl_certificate', ALL, 'sslCertificate'),
+  loc.value('proxy_ssl_certificate_key', ALL, 'sslCertificateKey'),
+  loc.custom('proxy_ssl_certificate_cache', ALL, Args.oneToThree, certificateCache),
+  loc.custom('proxy_ssl_password_file', ALL, Args.one, (cf, raw): string | void => {
     if (raw.sslPasswords !== undefined) return 'is duplicate';
     raw.sslPasswords = readPasswords(cf, cf.args[1] as string);
   }),
-  loc.custom('proxy_ssl_conf_command', HTTP_ALL, Args.two, (cf, raw) => {
+  loc.custom('proxy_ssl_conf_command', ALL, Args.two, (cf, raw) => {
     raw.sslCommands = [...(raw.sslCommands ?? []), [cf.args[1] as string, cf.args[2] as string]];
     cf.warn(`the "${cf.args[0]}" directive is not supported yet, ignored`);
   }),
 ];
 
 /** Files are read only where they are used: where a request may go out by TLS. */
-export function finishProxySsl(raw: ProxyRaw, node: LocationNode, { cycle }: Build): ProxySslConfig {
-  const { place } = node;
+export function finishProxySsl(raw: ProxyRaw, node: LocationNode, build: Build): ProxySslConfig {
   const handler = effectiveHandler(node);
   const pass = handler?.kind === 'proxy' ? handler.pass : null;
   const used = pass !== null && (pass.scheme === 'https' || pass.variableTarget !== null);
+  return proxySslConfig(raw, node.place, used, build);
+}
+
+/** @param used false: no file is read */
+export function proxySslConfig(raw: ProxyRaw, place: Place, used: boolean, { cycle }: Build): ProxySslConfig {
   const { sslCertificate: certificate = '', sslCertificateKey: key = '', sslPasswords: passwords = [] } = raw;
 
   const config: ProxySslConfig = {

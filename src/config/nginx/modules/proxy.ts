@@ -1,5 +1,4 @@
 /** `proxy_pass` and what proxied requests may be told. Rewriting of answers: `proxy-rewrites.ts`; TLS: `proxy-ssl.ts`. */
-import { parseCidr, parseUrl } from '../../address.ts';
 import { ConfigError, at } from '../../errors.ts';
 import type { NextUpstream, Place, ProxyConfig } from '../../model.ts';
 import { hasVariables } from '../../value.ts';
@@ -16,6 +15,7 @@ import { checkValue } from '../variables.ts';
 import { proxySlot } from './proxy-raw.ts';
 import type { ProxyRaw } from './proxy-raw.ts';
 import { rewriteDirectives } from './proxy-rewrites.ts';
+import { checkBind } from './proxy-bind.ts';
 import { finishProxySsl, proxySslDirectives } from './proxy-ssl.ts';
 
 const loc = table<ProxyRaw>((cf) => cf.scope.loc.get(proxySlot));
@@ -70,23 +70,6 @@ function proxyPass(cf: Conf): string | void {
       uri: url.uri === '' ? null : url.uri,
     },
   };
-}
-
-function proxyBind(cf: Conf, raw: ProxyRaw): string | void {
-  if (raw.bind !== undefined) return 'is duplicate';
-  const [, text = '', option] = cf.args;
-  if (text === 'off' && option === undefined) {
-    raw.bind = { address: null, transparent: false };
-    return;
-  }
-  checkValue(cf, text);
-  if (!hasVariables(text)) {
-    const parsed = parseUrl(text);
-    const literal = parsed.ok && parsed.url.address !== null && parsed.url.uri === '';
-    if (!literal && (text.includes('/') || parseCidr(text) === null)) throw cf.error(`invalid address "${text}"`);
-  }
-  if (option !== undefined && option !== 'transparent') throw cf.error(`invalid parameter "${option}"`);
-  raw.bind = { address: text, transparent: option !== undefined };
 }
 
 const NEXT_UPSTREAM = (
@@ -147,7 +130,7 @@ export const proxyModule: ModuleDef = {
   name: 'proxy',
   directives: [
     loc.custom('proxy_pass', LOCATION | LIF | LMT, Args.one, proxyPass),
-    loc.custom('proxy_bind', HTTP_ALL, Args.oneOrTwo, proxyBind),
+    loc.custom('proxy_bind', HTTP_ALL, Args.oneOrTwo, (cf, raw) => checkBind(cf, raw)),
     loc.custom('proxy_set_header', HTTP_ALL, Args.two, (cf, raw) => {
       const [, name = '', value = ''] = cf.args;
       raw.setHeaders = [...(raw.setHeaders ?? []), { name, value: checkValue(cf, value) }];

@@ -2,11 +2,11 @@
 import { ConfigError, at } from '../../errors.ts';
 import type { Place, ServerConfig, SslServerConfig } from '../../model.ts';
 import { parseNumber, parseSize } from '../../units.ts';
-import { Args, HTTP_SERVER } from '../context.ts';
+import { ALL_SERVERS, Args, STREAM_ALL, isStream } from '../context.ts';
 import { parameterList, table } from '../directive.ts';
-import { serverPart } from '../module.ts';
+import { serverPart, streamPart } from '../module.ts';
 import type { Build, ModuleDef } from '../module.ts';
-import type { ServerNode } from '../nodes.ts';
+import type { ServerBlock } from '../nodes.ts';
 import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
 import {
@@ -56,6 +56,9 @@ interface SslRaw {
   earlyData?: boolean;
   commands?: [name: string, value: string][];
   rejectHandshake?: boolean;
+  /** Of stream alone. */
+  handshakeTimeoutMs?: number;
+  alpn?: string[];
 }
 
 export const sslSlot = slot<SslRaw>('ssl', () => ({}));
@@ -66,7 +69,7 @@ function sharedZone(cf: Conf, text: string, what: string, tag: string): void {
   const size = match === null ? null : parseSize(match[2] as string);
   if (match === null || size === null) throw cf.error(`invalid ${what} "${text}"`);
   if (size < MIN_ZONE_SIZE) throw cf.error(`${what} "${text}" is too small`);
-  cf.addZone(match[1] as string, size, tag);
+  cf.addZone(match[1] as string, size, `${isStream(cf.context) ? 'stream' : 'http'}_${tag}`);
 }
 
 function sessionCache(cf: Conf, raw: SslRaw): void {
@@ -76,7 +79,7 @@ function sessionCache(cf: Conf, raw: SslRaw): void {
       if (parseNumber(arg.slice('builtin:'.length)) === null) throw cf.error(`invalid session cache "${arg}"`);
       raw.sessionCache = 'builtin';
     } else if (arg.startsWith('shared:')) {
-      sharedZone(cf, arg, 'session cache', 'http_ssl');
+      sharedZone(cf, arg, 'session cache', 'ssl');
       raw.sessionCache = 'shared';
     } else throw cf.error(`invalid session cache "${arg}"`);
   }
@@ -88,7 +91,7 @@ function ocspCache(cf: Conf, raw: SslRaw): string | void {
   raw.ocspCache = text !== 'off';
   if (!raw.ocspCache) return;
   if (!text.startsWith('shared:')) throw cf.error(`invalid OCSP cache "${text}"`);
-  sharedZone(cf, text, 'OCSP cache', 'http_ssl_ocsp');
+  sharedZone(cf, text, 'OCSP cache', 'ssl_ocsp');
 }
 
 function certificateCache(cf: Conf, raw: SslRaw): string | void {
@@ -122,8 +125,7 @@ function passwordFile(cf: Conf, raw: SslRaw): string | void {
   raw.passwords = readPasswords(cf, cf.args[1] as string);
 }
 
-function finish(raw: SslRaw, server: ServerNode, { cycle }: Build): Partial<ServerConfig> {
-  const { place } = server;
+function finish(raw: SslRaw, { place }: ServerBlock, { cycle }: Build): Pick<ServerConfig, 'ssl'> {
   const { certificates = [], keys = [], passwords = [] } = raw;
   if (certificates.length > keys.length) {
     const last = certificates[certificates.length - 1];
@@ -187,39 +189,53 @@ function ticketKey(name: string, place: Place, cycle: Build['cycle']): string {
 export const sslModule: ModuleDef = {
   name: 'ssl',
   directives: [
-    srv.custom('ssl_certificate', HTTP_SERVER, Args.one, certificateName('certificates')),
-    srv.custom('ssl_certificate_key', HTTP_SERVER, Args.one, certificateName('keys')),
-    srv.custom('ssl_certificate_cache', HTTP_SERVER, Args.oneToThree, certificateCache),
-    srv.custom('ssl_password_file', HTTP_SERVER, Args.one, passwordFile),
-    srv.flag('ssl_certificate_compression', HTTP_SERVER, 'certificateCompression', notBuilt),
-    srv.text('ssl_dhparam', HTTP_SERVER, 'dhparam'),
-    srv.text('ssl_ecdh_curve', HTTP_SERVER, 'ecdhCurve'),
-    srv.words('ssl_protocols', HTTP_SERVER, Args.oneOrMore, 'protocols', TLS_PROTOCOLS),
-    srv.text('ssl_ciphers', HTTP_SERVER, 'ciphers'),
-    srv.size('ssl_buffer_size', HTTP_SERVER, 'bufferSize'),
-    srv.choice('ssl_verify_client', HTTP_SERVER, 'verify', ['off', 'on', 'optional', 'optional_no_ca']),
-    srv.number('ssl_verify_depth', HTTP_SERVER, 'verifyDepth'),
-    srv.text('ssl_client_certificate', HTTP_SERVER, 'clientCertificate'),
-    srv.text('ssl_trusted_certificate', HTTP_SERVER, 'trustedCertificate'),
-    srv.flag('ssl_prefer_server_ciphers', HTTP_SERVER, 'preferServerCiphers'),
-    srv.custom('ssl_session_cache', HTTP_SERVER, Args.oneOrTwo, sessionCache),
-    srv.flag('ssl_session_tickets', HTTP_SERVER, 'sessionTickets'),
-    srv.list('ssl_session_ticket_key', HTTP_SERVER, 'ticketKeys'),
-    srv.sec('ssl_session_timeout', HTTP_SERVER, 'sessionTimeoutSec'),
-    srv.text('ssl_crl', HTTP_SERVER, 'crl'),
-    srv.choice('ssl_ocsp', HTTP_SERVER, 'ocsp', ['off', 'on', 'leaf'], notBuilt),
-    srv.text('ssl_ocsp_responder', HTTP_SERVER, 'ocspResponder'),
-    srv.custom('ssl_ocsp_cache', HTTP_SERVER, Args.one, ocspCache),
-    srv.flag('ssl_stapling', HTTP_SERVER, 'stapling', notBuilt),
-    srv.text('ssl_stapling_file', HTTP_SERVER, 'staplingFile'),
-    srv.text('ssl_stapling_responder', HTTP_SERVER, 'staplingResponder'),
-    srv.flag('ssl_stapling_verify', HTTP_SERVER, 'staplingVerify'),
-    srv.flag('ssl_early_data', HTTP_SERVER, 'earlyData', notBuilt),
-    srv.custom('ssl_conf_command', HTTP_SERVER, Args.two, (cf, raw) => {
+    srv.custom('ssl_certificate', ALL_SERVERS, Args.one, certificateName('certificates')),
+    srv.custom('ssl_certificate_key', ALL_SERVERS, Args.one, certificateName('keys')),
+    srv.custom('ssl_certificate_cache', ALL_SERVERS, Args.oneToThree, certificateCache),
+    srv.custom('ssl_password_file', ALL_SERVERS, Args.one, passwordFile),
+    srv.flag('ssl_certificate_compression', ALL_SERVERS, 'certificateCompression', notBuilt),
+    srv.text('ssl_dhparam', ALL_SERVERS, 'dhparam'),
+    srv.text('ssl_ecdh_curve', ALL_SERVERS, 'ecdhCurve'),
+    srv.words('ssl_protocols', ALL_SERVERS, Args.oneOrMore, 'protocols', TLS_PROTOCOLS),
+    srv.text('ssl_ciphers', ALL_SERVERS, 'ciphers'),
+    srv.size('ssl_buffer_size', ALL_SERVERS, 'bufferSize'),
+    srv.choice('ssl_verify_client', ALL_SERVERS, 'verify', ['off', 'on', 'optional', 'optional_no_ca']),
+    srv.number('ssl_verify_depth', ALL_SERVERS, 'verifyDepth'),
+    srv.text('ssl_client_certificate', ALL_SERVERS, 'clientCertificate'),
+    srv.text('ssl_trusted_certificate', ALL_SERVERS, 'trustedCertificate'),
+    srv.flag('ssl_prefer_server_ciphers', ALL_SERVERS, 'preferServerCiphers'),
+    srv.custom('ssl_session_cache', ALL_SERVERS, Args.oneOrTwo, sessionCache),
+    srv.flag('ssl_session_tickets', ALL_SERVERS, 'sessionTickets'),
+    srv.list('ssl_session_ticket_key', ALL_SERVERS, 'ticketKeys'),
+    srv.sec('ssl_session_timeout', ALL_SERVERS, 'sessionTimeoutSec'),
+    srv.text('ssl_crl', ALL_SERVERS, 'crl'),
+    srv.choice('ssl_ocsp', ALL_SERVERS, 'ocsp', ['off', 'on', 'leaf'], notBuilt),
+    srv.text('ssl_ocsp_responder', ALL_SERVERS, 'ocspResponder'),
+    srv.custom('ssl_ocsp_cache', ALL_SERVERS, Args.one, ocspCache),
+    srv.flag('ssl_stapling', ALL_SERVERS, 'stapling', notBuilt),
+    srv.text('ssl_stapling_file', ALL_SERVERS, 'staplingFile'),
+    srv.text('ssl_stapling_responder', ALL_SERVERS, 'staplingResponder'),
+    srv.flag('ssl_stapling_verify', ALL_SERVERS, 'staplingVerify'),
+    srv.flag('ssl_early_data', ALL_SERVERS, 'earlyData', notBuilt),
+    srv.custom('ssl_conf_command', ALL_SERVERS, Args.two, (cf, raw) => {
       raw.commands = [...(raw.commands ?? []), [cf.args[1] as string, cf.args[2] as string]];
       notBuilt(cf, true);
     }),
-    srv.flag('ssl_reject_handshake', HTTP_SERVER, 'rejectHandshake'),
+    srv.flag('ssl_reject_handshake', ALL_SERVERS, 'rejectHandshake'),
+    srv.msec('ssl_handshake_timeout', STREAM_ALL, 'handshakeTimeoutMs'),
+    srv.custom('ssl_alpn', STREAM_ALL, Args.oneOrMore, (cf, raw): string | void => {
+      if (raw.alpn !== undefined) return 'is duplicate';
+      raw.alpn = cf.args.slice(1);
+      if (raw.alpn.some((name) => name.length > 255)) return 'protocol too long';
+    }),
   ],
   server: serverPart<SslRaw>({ slot: sslSlot, result: finish }),
+  streamServer: streamPart<SslRaw>({
+    slot: sslSlot,
+    result: (raw, server, build) => ({
+      ...finish(raw, server, build),
+      handshakeTimeoutMs: raw.handshakeTimeoutMs ?? 60_000,
+      alpn: raw.alpn ?? [],
+    }),
+  }),
 };

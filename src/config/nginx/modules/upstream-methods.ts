@@ -1,13 +1,18 @@
 /** Balancing methods. The one written last counts; a method written after another, or after `sticky`, warns. */
 import type { BalancerConfig, LeastTimeMode } from '../../model.ts';
-import { Args, Context } from '../context.ts';
+import { Args, UPSTREAM_BLOCK, isStream } from '../context.ts';
 import { directive } from '../directive.ts';
 import type { Directive } from '../directive.ts';
 import type { Conf } from '../parser.ts';
 import { checkValue } from '../variables.ts';
 import { groupOf } from '../upstreams.ts';
 
-const TIME_MODES: readonly LeastTimeMode[] = ['header', 'last_byte'];
+const HTTP_MODES: readonly LeastTimeMode[] = ['header', 'last_byte'];
+const STREAM_MODES: readonly LeastTimeMode[] = ['connect', 'first_byte', 'last_byte'];
+
+function timeModes(cf: Conf): readonly LeastTimeMode[] {
+  return isStream(cf.context) ? STREAM_MODES : HTTP_MODES;
+}
 
 /** @param ordered the method knows primary and backup servers and a weight that grows */
 function choose(cf: Conf, balancer: BalancerConfig, ordered: boolean): void {
@@ -29,7 +34,7 @@ function hash(cf: Conf): void {
 
 function leastTime(cf: Conf): string | void {
   const [, modeText = '', extra] = cf.args;
-  const mode = TIME_MODES.find((known) => known === modeText.toLowerCase());
+  const mode = timeModes(cf).find((known) => known === modeText.toLowerCase());
   choose(cf, { kind: 'least_time', mode: mode ?? 'header', inflight: extra === 'inflight' }, true);
   if (extra !== undefined && extra !== 'inflight') throw cf.error(`invalid parameter "${extra}"`);
   const group = groupOf(cf);
@@ -42,9 +47,8 @@ function random(cf: Conf): void {
   const [, two, method] = cf.args;
   choose(cf, { kind: 'random', two: two === undefined ? null : secondChoice(method) }, false);
   if (two !== undefined && two !== 'two') throw cf.error(`invalid parameter "${two}"`);
-  if (method !== undefined && method !== 'least_conn' && !/^least_time=(header|last_byte)$/.test(method)) {
-    throw cf.error(`invalid parameter "${method}"`);
-  }
+  if (method === undefined || method === 'least_conn') return;
+  if (!timeModes(cf).some((mode) => method === `least_time=${mode}`)) throw cf.error(`invalid parameter "${method}"`);
 }
 
 function secondChoice(method: string | undefined): Extract<BalancerConfig, { kind: 'random' }>['two'] {
@@ -52,12 +56,10 @@ function secondChoice(method: string | undefined): Extract<BalancerConfig, { kin
   return { kind: 'least_time', mode: method.slice('least_time='.length) as LeastTimeMode };
 }
 
-const { upstream: UPSTREAM } = Context;
-
 export const methodDirectives: readonly Directive[] = [
-  directive('hash', UPSTREAM, Args.oneOrTwo, hash),
-  directive('ip_hash', UPSTREAM, Args.none, (cf) => choose(cf, { kind: 'ip_hash' }, false)),
-  directive('least_conn', UPSTREAM, Args.none, (cf) => choose(cf, { kind: 'least_conn' }, true)),
-  directive('least_time', UPSTREAM, Args.oneOrTwo, leastTime),
-  directive('random', UPSTREAM, Args.noneToTwo, random),
+  directive('hash', UPSTREAM_BLOCK, Args.oneOrTwo, hash),
+  directive('ip_hash', UPSTREAM_BLOCK, Args.none, (cf) => choose(cf, { kind: 'ip_hash' }, false)),
+  directive('least_conn', UPSTREAM_BLOCK, Args.none, (cf) => choose(cf, { kind: 'least_conn' }, true)),
+  directive('least_time', UPSTREAM_BLOCK, Args.oneOrTwo, leastTime),
+  directive('random', UPSTREAM_BLOCK, Args.noneToTwo, random),
 ];

@@ -2,7 +2,7 @@
 import { parseUrl, peerAddress } from '../../address.ts';
 import { decodeText } from '../../bytes.ts';
 import { parseNumber, parseSize, parseTime } from '../../units.ts';
-import { Args, Context } from '../context.ts';
+import { Args, Context, UPSTREAM_BLOCK, isStream } from '../context.ts';
 import { directive, table } from '../directive.ts';
 import type { ModuleDef } from '../module.ts';
 import type { Conf } from '../parser.ts';
@@ -20,7 +20,7 @@ const { http: HTTP, upstream: UPSTREAM } = Context;
 function upstream(cf: Conf): void {
   const group = createUpstream(cf, cf.args[1] as string);
   const srv = new Slots([[groupSlot, { group }]]);
-  cf.block(UPSTREAM, { main: cf.scope.main, srv, loc: new Slots() });
+  cf.block(isStream(cf.context) ? Context.streamUpstream : UPSTREAM, { main: cf.scope.main, srv, loc: new Slots() });
   if (group.servers.length === 0 && group.stateFile === null) throw cf.error('no servers are inside upstream');
   if (group.servers.length > 0 && group.stateFile !== null) {
     throw cf.error('"state" directive cannot be used together with "server" directives');
@@ -110,9 +110,11 @@ function server(cf: Conf): void {
   const { service = null, resolve = false } = options;
   if (service !== null && !resolve) throw cf.error(`service upstream "${text}" requires "resolve" parameter`);
   const failure = (error: string) => `${error} in upstream "${text}"`;
-  const parsed = parseUrl(text, { defaultPort: 80 });
+  const stream = isStream(cf.context);
+  const parsed = parseUrl(text, stream ? {} : { defaultPort: 80 });
   if (!parsed.ok) throw cf.error(failure(parsed.error));
   const { url } = parsed;
+  if (stream && url.noPort && service === null) throw cf.error(`no port in upstream "${text}"`);
   if (service !== null && !url.noPort) throw cf.error(`service upstream "${text}" may not have port`);
   if (service !== null && url.address !== null) throw cf.error(`service upstream "${text}" requires domain name`);
 
@@ -142,7 +144,7 @@ function zone(cf: Conf): void {
     if (parsed < MIN_ZONE_SIZE) throw cf.error(`zone "${name}" is too small`);
     size = parsed;
   }
-  cf.addZone(name, size, 'http_upstream');
+  cf.addZone(name, size, isStream(cf.context) ? 'stream_upstream' : 'http_upstream');
   groupOf(cf).zone = { name, size };
 }
 
@@ -179,25 +181,25 @@ const kept = table<RawUpstream['keepalive']>((cf) => groupOf(cf).keepalive);
 export const upstreamModule: ModuleDef = {
   name: 'upstream',
   directives: [
-    directive('upstream', HTTP, Args.one, upstream, true),
-    directive('server', UPSTREAM, Args.oneOrMore, server),
-    directive('zone', UPSTREAM, Args.oneOrTwo, zone),
+    directive('upstream', HTTP | Context.stream, Args.one, upstream, true),
+    directive('server', UPSTREAM_BLOCK, Args.oneOrMore, server),
+    directive('zone', UPSTREAM_BLOCK, Args.oneOrTwo, zone),
     directive('keepalive', UPSTREAM, Args.oneOrTwo, keepalive),
     kept.msec('keepalive_time', UPSTREAM, 'timeMs'),
     kept.msec('keepalive_timeout', UPSTREAM, 'timeoutMs'),
     kept.number('keepalive_requests', UPSTREAM, 'requests'),
-    group.custom('resolver', UPSTREAM, Args.oneOrMore, (cf, raw): string | void => {
+    group.custom('resolver', UPSTREAM_BLOCK, Args.oneOrMore, (cf, raw): string | void => {
       if (raw.resolver !== undefined) return 'is duplicate';
       raw.resolver = readResolver(cf);
     }),
-    group.msec('resolver_timeout', UPSTREAM, 'resolverTimeoutMs'),
+    group.msec('resolver_timeout', UPSTREAM_BLOCK, 'resolverTimeoutMs'),
     // NGINX Plus
     directive('queue', UPSTREAM, Args.oneOrTwo, queue),
     group.custom('ntlm', UPSTREAM, Args.none, (_cf, raw): string | void => {
       if (raw.ntlm) return 'is duplicate';
       raw.ntlm = true;
     }),
-    group.custom('state', UPSTREAM, Args.one, (cf, raw): string | void => {
+    group.custom('state', UPSTREAM_BLOCK, Args.one, (cf, raw): string | void => {
       if (raw.stateFile !== null) return 'is duplicate';
       raw.stateFile = decodeText(cf.cycle.fullName(cf.args[1] as string));
     }),
