@@ -19,6 +19,9 @@ import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
+import type { TlsInfo } from '../net/tls-info.ts';
+
+export type { TlsInfo } from '../net/tls-info.ts';
 
 /** All bytes were taken. */
 export const SENT = 0;
@@ -81,27 +84,6 @@ export interface ClientAddress {
   port: number;
   /** 4 or 16 bytes; empty for unix sockets. */
   bytes: Uint8Array;
-}
-
-export interface TlsInfo {
-  protocol: string;
-  cipher: string;
-  serverName: string;
-  sessionReused: boolean;
-  sessionId: string;
-  alpn: string;
-  curve: string;
-  /** `NONE`, `SUCCESS`, `FAILED:reason`. */
-  clientVerify: string;
-  clientCertificate: {
-    pem: string;
-    subject: string;
-    issuer: string;
-    serial: string;
-    fingerprint: string;
-    notBefore: string;
-    notAfter: string;
-  } | null;
 }
 
 /** Whoever produces the answer's body and must be told when the client takes more, or is gone. */

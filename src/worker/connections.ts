@@ -10,7 +10,7 @@ import { acceptTls } from '../net/tls-server.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
-import { SocketTls } from './tls.ts';
+import { SocketTls } from '../net/tls-info.ts';
 
 const UNIX_BYTES = new Uint8Array(0);
 

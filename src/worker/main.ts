@@ -6,6 +6,7 @@ import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import { ConnectionList, HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
+import type { Server } from '../http/runtime.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
@@ -29,7 +30,7 @@ const CACHE_DELAY_MS = 2000;
 interface Bound {
   listener: Listener;
   listen: HttpListen;
-  tls: TlsTable | null;
+  tls: TlsTable<Server> | null;
 }
 
 /** A generation that is compiled and bound, waiting for its commit. */
@@ -43,12 +44,20 @@ interface Prepared {
   shutdownTimeoutMs: number;
   /** By key of `keyOf`: bound for this generation only. */
   fresh: Map<string, Bound>;
-  tls: Map<string, TlsTable>;
+  tls: Map<string, TlsTable<Server>>;
 }
 
 /** What identifies a listening socket over reloads: plain sockets and TLS are accepted differently. */
 function keyOf(runtime: ListenRuntime): string {
   return `${runtime.config.address}${runtime.config.ssl ? ' ssl' : ''}`;
+}
+
+function tlsTable(
+  { generation, config, defaultServer, hosts }: ListenRuntime,
+  tickets: TicketSecret,
+): TlsTable<Server> {
+  const servers = config.servers.map((i) => generation.servers[i]!);
+  return new TlsTable({ servers, defaultServer, hosts }, tickets, () => ['http/1.1', 'http/1.0']);
 }
 
 class HttpWorker {
@@ -105,7 +114,7 @@ class HttpWorker {
   async #bind(prepared: Prepared): Promise<void> {
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? new TlsTable(runtime, prepared.tickets) : null;
+      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
       if (this.#bound.has(key) || (runtime.config.kind === 'unix' && init.workerId !== 0)) continue;
@@ -115,14 +124,14 @@ class HttpWorker {
     }
   }
 
-  #makeBound(runtime: ListenRuntime, tls: TlsTable | null): Bound {
+  #makeBound(runtime: ListenRuntime, tls: TlsTable<Server> | null): Bound {
     const listen = new HttpListen(runtime, this.#connections);
     const bound: Bound = { listen, tls, listener: this.#listener(runtime, listen, () => bound.tls) };
     return bound;
   }
 
   /** `tls`: asked for with each connection, for a reload replaces it. */
-  #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => TlsTable | null): Listener {
+  #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => TlsTable<Server> | null): Listener {
     const { host, port, ipv6only, backlog, ssl } = runtime.config;
     const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
     return new Listener({ kind, host, port, ipv6only, backlog }, ssl, (socket, transport) => {

@@ -11,7 +11,7 @@ import { failedText } from '../../observe/errno.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import type { ProxyPlan } from './plan.ts';
 import type { Target } from './target.ts';
-import { startTls } from './tls.ts';
+import { startTls, tlsFailure } from '../../net/tls-client.ts';
 
 /**
  * @param opened called once with the connection, ready for an exchange
@@ -113,7 +113,7 @@ function openTls(
     if (settled) return;
     settled = true;
     clock.update();
-    failed(tlsMessage(problem, connected, name));
+    failed(tlsFailure(problem, connected, name));
   });
   return {
     cancel() {
@@ -130,17 +130,4 @@ function localOf(r: HttpRequest, text: string): ClientAddress | null {
   const address = parseAddress(text);
   if (address === null) logRequest(r, 'error', `invalid local address "${text}"`);
   return address;
-}
-
-/** nginx's wording of what can go wrong in a handshake. */
-function tlsMessage(error: Error | null, connected: boolean, name: string): string {
-  if (error === null) return 'peer closed connection in SSL handshake while SSL handshaking to upstream';
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (!connected && code.startsWith('E') && !code.startsWith('ERR_'))
-    return `${failedText('connect()', error)} while connecting to upstream`;
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return `upstream SSL certificate does not match "${name}" while SSL handshaking to upstream`;
-  if (/CERT|SELF_SIGNED|VERIFY|CRL|UNABLE_TO/.test(code))
-    return `upstream SSL certificate verify error: (${code}:${error.message}) while SSL handshaking to upstream`;
-  return `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking to upstream`;
 }

@@ -1,0 +1,146 @@
+/** TLS towards servers: contexts made when a configuration is loaded, sessions kept for reuse. */
+import { connect as tlsConnect, createSecureContext } from 'node:tls';
+import type { Socket } from 'node:net';
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
+import { checkServerIdentity } from 'node:tls';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { decodeText } from '../config/bytes.ts';
+import type { ProxySslConfig } from '../config/model.ts';
+import { failedText } from '../observe/errno.ts';
+import { protocolRange } from './tls-context.ts';
+import { openKey } from './tls-peer.ts';
+import type { ConnectOptions } from './transport.ts';
+
+const MAX_SESSIONS = 1000;
+
+export class ClientTls {
+  readonly config: ProxySslConfig;
+  readonly #context: SecureContext;
+  readonly #directory: string;
+  /** By credentials, the oldest first. */
+  readonly #contexts = new Map<string, SecureContext>();
+  /** Sessions by address and name, least recently used first. */
+  readonly #sessions = new Map<string, Buffer>();
+
+  /** @param directory of the configuration file: what names of files are relative to */
+  constructor(config: ProxySslConfig, directory: string) {
+    this.config = config;
+    this.#directory = directory;
+    this.#context = createSecureContext(contextOptions(config));
+  }
+
+  /**
+   * The context for these credentials (names of certificate and key, with a line feed between; empty: those of the
+   * configuration), or the log's text when they cannot be loaded.
+   */
+  contextOf(credentials: string): SecureContext | string {
+    if (credentials === '') return this.#context;
+    const made = this.#contexts.get(credentials);
+    if (made !== undefined) return made;
+    const [certificate = '', key = ''] = credentials.split('\n');
+    try {
+      const pems = { certificatePem: this.#read(certificate), certificateKeyPem: this.#read(key) };
+      const context = createSecureContext(contextOptions({ ...this.config, ...pems }));
+      if (this.#contexts.size >= MAX_SESSIONS) this.#contexts.delete(this.#contexts.keys().next().value!);
+      this.#contexts.set(credentials, context);
+      return context;
+    } catch (error) {
+      return `cannot load certificate "${certificate}": ${(error as Error).message}`;
+    }
+  }
+
+  #read(name: string): string {
+    return name.startsWith('data:')
+      ? name.slice(5)
+      : readFileSync(resolve(this.#directory, decodeText(name)), 'latin1');
+  }
+
+  session(key: string): Buffer | undefined {
+    return this.config.sessionReuse ? this.#sessions.get(key) : undefined;
+  }
+
+  keepSession(key: string, session: Buffer): void {
+    if (!this.config.sessionReuse) return;
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session);
+    if (this.#sessions.size > MAX_SESSIONS) this.#sessions.delete(this.#sessions.keys().next().value!);
+  }
+}
+
+/** A short text that differs where texts do: for keys of pools, not for secrets. */
+export function digest(text: string): string {
+  let h = 5381;
+  for (let i = 0; i < text.length; i++) h = (Math.imul(h, 33) ^ text.charCodeAt(i)) | 0;
+  return (h >>> 0).toString(36) + text.length.toString(36);
+}
+
+function contextOptions(config: ProxySslConfig): Parameters<typeof createSecureContext>[0] {
+  return {
+    ...(config.trustedCertificate === null ? null : { ca: config.trustedCertificate }),
+    ...(config.crl === null ? null : { crl: config.crl }),
+    ...(config.certificatePem === null
+      ? null
+      : {
+          cert: config.certificatePem,
+          key: openKey(config.certificateKeyPem ?? config.certificatePem, config.passphrases),
+        }),
+    ...(config.ciphers === '' || config.ciphers === 'DEFAULT' ? null : { ciphers: config.ciphers }),
+    ...protocolRange(config.protocols),
+  };
+}
+
+/** What a handshake may have beyond its usual form. */
+export interface TlsExtras {
+  /** A connection that is there already. */
+  over?: Socket;
+  /** Protocols to ask for. */
+  alpn?: string[];
+}
+
+/** Starts a handshake; the caller listens for `secureConnect`, `error` and `close`. */
+export function startTls(
+  tls: ClientTls,
+  context: SecureContext,
+  name: string,
+  sessionKey: string,
+  address: ConnectOptions,
+  { over, alpn = [] }: TlsExtras = {},
+): TLSSocket {
+  const literal = /^[\d.]+$|:/.test(name);
+  const session = tls.session(sessionKey);
+  const options: ConnectionOptions = {
+    secureContext: context,
+    rejectUnauthorized: tls.config.verify,
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+  };
+  if (over !== undefined) options.socket = over;
+  else if (address.path !== null) options.path = address.path;
+  else {
+    options.host = address.host;
+    options.port = address.port;
+  }
+  if (address.localAddress !== null)
+    Object.assign(options, { localAddress: address.localAddress, localPort: address.localPort });
+  if (tls.config.serverName && !literal) options.servername = name;
+  if (session !== undefined) options.session = session;
+  if (alpn.length > 0) options.ALPNProtocols = alpn;
+  const socket = tlsConnect(options);
+  socket.setNoDelay(true);
+  if (address.keepAlive) socket.setKeepAlive(true);
+  socket.on('session', (data: Buffer) => tls.keepSession(sessionKey, data));
+  return socket;
+}
+
+/** nginx's wording of what can go wrong in a handshake. */
+export function tlsFailure(error: Error | null, connected: boolean, name: string): string {
+  if (error === null) return 'peer closed connection in SSL handshake while SSL handshaking to upstream';
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (!connected && code.startsWith('E') && !code.startsWith('ERR_'))
+    return `${failedText('connect()', error)} while connecting to upstream`;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `upstream SSL certificate does not match "${name}" while SSL handshaking to upstream`;
+  if (/CERT|SELF_SIGNED|VERIFY|CRL|UNABLE_TO/.test(code))
+    return `upstream SSL certificate verify error: (${code}:${error.message}) while SSL handshaking to upstream`;
+  return `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking to upstream`;
+}
