@@ -38,7 +38,7 @@ import { proxy } from './proxy/exchange.ts';
 import { TargetBook } from './proxy/target.ts';
 import { UpstreamTls } from './proxy/tls.ts';
 import { compileErrorPages } from './server/error-pages.ts';
-import { HostTable } from './server/host-table.ts';
+import { HostTable } from '../variables/host-table.ts';
 import type { ListenRuntime } from './server/listen.ts';
 import { LocationTree } from './server/location-tree.ts';
 import { compileRealip } from './server/realip.ts';

@@ -19,8 +19,10 @@ import type { RequestBody } from './server/body.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
+import type { ClientAddress } from '../net/client-address.ts';
 import type { TlsInfo } from '../net/tls-info.ts';
 
+export type { ClientAddress } from '../net/client-address.ts';
 export type { TlsInfo } from '../net/tls-info.ts';
 
 /** All bytes were taken. */
@@ -76,14 +78,6 @@ export interface ClientTunnel {
   onClientEnd(): void;
   onClientDrain(): void;
   onClientClose(): void;
-}
-
-export interface ClientAddress {
-  /** Text without brackets; `unix:` for unix sockets. */
-  text: string;
-  port: number;
-  /** 4 or 16 bytes; empty for unix sockets. */
-  bytes: Uint8Array;
 }
 
 /** Whoever produces the answer's body and must be told when the client takes more, or is gone. */

@@ -1,12 +1,13 @@
-/** Networks in CIDR notation: trusted proxies, access rules. */
-import { parseIpv4, parseIpv6 } from '../config/address.ts';
+/** Networks in CIDR notation, and addresses as proxies write them. */
+import { formatIpv6, parseIpv4, parseIpv6 } from '../config/address.ts';
+import type { ClientAddress } from './client-address.ts';
 
 interface Network {
   bytes: readonly number[];
   bits: number;
 }
 
-/** A set of networks, and whether unix sockets belong to it. */
+/** Networks in CIDR notation, and whether unix sockets belong to them. */
 export class NetworkList {
   readonly #v4: Network[] = [];
   readonly #v6: Network[] = [];
@@ -53,4 +54,36 @@ function matches(network: Network, bytes: Uint8Array, offset: number): boolean {
     if (bits >= 8 ? difference !== 0 : difference >> (8 - bits) !== 0) return false;
   }
   return true;
+}
+
+const PORT = /^[0-9]{1,5}$/;
+
+/** An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]`, `[::1]:80`; null if it is none. */
+export function parseAddress(text: string): ClientAddress | null {
+  let host = text;
+  let port = 0;
+  const colon = text.lastIndexOf(':');
+  if (text.startsWith('[')) {
+    const close = text.indexOf(']');
+    if (close < 0) return null;
+    host = text.slice(1, close);
+    const rest = text.slice(close + 1);
+    if (rest !== '') {
+      port = rest[0] === ':' ? portOf(rest.slice(1)) : -1;
+    }
+  } else if (colon >= 0 && text.indexOf(':') === colon) {
+    host = text.slice(0, colon);
+    port = portOf(text.slice(colon + 1));
+  }
+  if (port < 0) return null;
+  const v4 = parseIpv4(host);
+  if (v4 !== null) return { text: v4.join('.'), port, bytes: Uint8Array.from(v4) };
+  const v6 = parseIpv6(host);
+  return v6 === null ? null : { text: formatIpv6(v6), port, bytes: Uint8Array.from(v6) };
+}
+
+/** -1: not a port. */
+function portOf(text: string): number {
+  const port = PORT.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= 65535 ? port : -1;
 }

@@ -6,7 +6,7 @@ import type { ConnectOptions, TransportOwner } from '../../net/transport.ts';
 import { intermediates } from '../../net/tls-peer.ts';
 import type { ClientAddress, HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
-import { parseAddress } from '../server/realip.ts';
+import { parseAddress } from '../../net/networks.ts';
 import { failedText } from '../../observe/errno.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import type { ProxyPlan } from './plan.ts';

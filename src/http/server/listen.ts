@@ -3,7 +3,7 @@ import type { ListenConfig, LogLevel } from '../../config/model.ts';
 import type { HttpGeneration, Server } from '../runtime.ts';
 import type { HttpRequest } from '../request.ts';
 import { ServerLines } from '../wire/writer.ts';
-import type { HostTable } from './host-table.ts';
+import type { HostTable } from '../../variables/host-table.ts';
 import type { Http1Connection } from './http1-connection.ts';
 import { BUILD_TEXT, PRODUCT, VERSION } from '../../version.ts';
 
@@ -12,7 +12,7 @@ export interface ListenRuntime {
   generation: HttpGeneration;
   config: ListenConfig;
   defaultServer: Server;
-  hosts: HostTable;
+  hosts: HostTable<Server>;
 }
 
 /** Doubly linked, so that closing a connection costs nothing. */
@@ -80,7 +80,7 @@ export class HttpListen {
     return this.#runtime.defaultServer;
   }
 
-  get hosts(): HostTable {
+  get hosts(): HostTable<Server> {
     return this.#runtime.hosts;
   }
 

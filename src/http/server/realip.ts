@@ -2,45 +2,10 @@
  * `set_real_ip_from`: behind trusted proxies the client's address is the one that they pass on
  * (ngx_http_realip_module). The connection's own address stays in `r.channel.peer`.
  */
-import { formatIpv6, parseIpv4, parseIpv6 } from '../../config/address.ts';
 import type { RealipConfig } from '../../config/model.ts';
-import { NetworkList } from '../../net/networks.ts';
+import { NetworkList, parseAddress } from '../../net/networks.ts';
 import type { ClientAddress, HttpRequest } from '../request.ts';
 import { H } from '../wire/known.ts';
-
-// ------------------------------------------------------------------------------------------------ addresses
-
-const PORT = /^[0-9]{1,5}$/;
-
-/** An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]`, `[::1]:80`; null if it is none. */
-export function parseAddress(text: string): ClientAddress | null {
-  let host = text;
-  let port = 0;
-  const colon = text.lastIndexOf(':');
-  if (text.startsWith('[')) {
-    const close = text.indexOf(']');
-    if (close < 0) return null;
-    host = text.slice(1, close);
-    const rest = text.slice(close + 1);
-    if (rest !== '') {
-      port = rest[0] === ':' ? portOf(rest.slice(1)) : -1;
-    }
-  } else if (colon >= 0 && text.indexOf(':') === colon) {
-    host = text.slice(0, colon);
-    port = portOf(text.slice(colon + 1));
-  }
-  if (port < 0) return null;
-  const v4 = parseIpv4(host);
-  if (v4 !== null) return { text: v4.join('.'), port, bytes: Uint8Array.from(v4) };
-  const v6 = parseIpv6(host);
-  return v6 === null ? null : { text: formatIpv6(v6), port, bytes: Uint8Array.from(v6) };
-}
-
-/** -1: not a port. */
-function portOf(text: string): number {
-  const port = PORT.test(text) ? Number(text) : 0;
-  return port >= 1 && port <= 65535 ? port : -1;
-}
 
 const OK = 0;
 /** The present address is not trusted, or what stands in the field is no address: nothing was taken. */

@@ -4,7 +4,7 @@ import { METHOD_CONNECT, METHOD_TRACE } from '../wire/request-head.ts';
 import { normalPath } from '../wire/uri.ts';
 import type { HttpRequest } from '../request.ts';
 import { AMBIGUOUS, repeatedField, UNKNOWN_CODING } from './framing.ts';
-import { hostPort } from './host-table.ts';
+import { hostPort } from '../../variables/host-table.ts';
 import type { HttpListen } from './listen.ts';
 import type { Refusal } from './refusals.ts';
 

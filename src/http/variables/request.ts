@@ -3,7 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import { Buffer } from 'node:buffer';
 import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
-import { hostPort } from '../server/host-table.ts';
+import { hostPort } from '../../variables/host-table.ts';
 import { H } from '../wire/known.ts';
 import { argument, joinedFields, knownByVariable, requestCookie } from './fields.ts';
 import { seconds } from '../../variables/times.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { compileRealip, parseAddress } from '../../../src/http/server/realip.ts';
-import { NetworkList } from '../../../src/net/networks.ts';
+import { compileRealip } from '../../../src/http/server/realip.ts';
+import { NetworkList, parseAddress } from '../../../src/net/networks.ts';
 import type { HttpRequest } from '../../../src/http/request.ts';
 import { LOCAL, Site } from '../variables/site.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { hostPort, validateHost } from '../../../src/http/server/host-table.ts';
+import { hostPort, validateHost } from '../../../src/variables/host-table.ts';
 import { Site } from '../variables/site.ts';
 
 test('hosts: what is valid, and what becomes of it', () => {

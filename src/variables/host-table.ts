@@ -1,22 +1,27 @@
 /** Virtual servers of one listening address, found by the request's host; and the checks that a host must pass. */
-import type { HttpRequest } from '../request.ts';
-import type { Server } from '../runtime.ts';
-import { HostMatcher } from '../../variables/host-match.ts';
-import { CaptureRegex } from '../../variables/regex.ts';
-import type { CaptureSlots } from '../../variables/regex.ts';
+import type { ServerNameConfig } from '../config/model.ts';
+import type { VariableContext } from './context.ts';
+import { HostMatcher } from './host-match.ts';
+import { CaptureRegex } from './regex.ts';
+import type { CaptureSlots } from './regex.ts';
 
-export class HostTable {
+/** A server block of http or stream. */
+interface NamedServer {
+  readonly config: { readonly names: readonly ServerNameConfig[] };
+}
+
+export class HostTable<S extends NamedServer> {
   /** False: whatever the host, the default server answers, and nobody need ask. */
   readonly several: boolean;
-  readonly #default: Server;
-  readonly #names = new HostMatcher<Server>();
-  readonly #regexes: { regex: CaptureRegex; server: Server }[] = [];
+  readonly #default: S;
+  readonly #names = new HostMatcher<S>();
+  readonly #regexes: { regex: CaptureRegex; server: S }[] = [];
 
   /**
    * @param servers those of the address, in order of configuration
    * @param slots where named groups of server names are stored (the generation's `VariableTable`)
    */
-  constructor(servers: readonly Server[], defaultServer: Server, slots: CaptureSlots) {
+  constructor(servers: readonly S[], defaultServer: S, slots: CaptureSlots) {
     this.#default = defaultServer;
     for (const server of servers) {
       for (const name of server.config.names) {
@@ -33,23 +38,23 @@ export class HostTable {
    * The server for a host.
    *
    * @param host as `validate` made it; may be empty
-   * @param r takes what the server name's regular expression captures; null: nothing is stored
+   * @param c takes what the server name's regular expression captures; null: nothing is stored
    */
-  find(host: string, r: HttpRequest | null): Server {
+  find(host: string, c: VariableContext | null): S {
     if (!this.several) return this.#default;
     const named = this.#names.find(host);
     if (named !== undefined) return named;
     if (host !== '') {
       for (let i = 0; i < this.#regexes.length; i++) {
         const { regex, server } = this.#regexes[i]!;
-        if (r === null ? regex.test(host) : regex.exec(r, host)) return server;
+        if (c === null ? regex.test(host) : regex.exec(c, host)) return server;
       }
     }
     return this.#default;
   }
 
   /** The server for a name that TLS was asked for (SNI). @param name in lower case */
-  byName(name: string): Server {
+  byName(name: string): S {
     return this.find(name, null);
   }
 
