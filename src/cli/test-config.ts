@@ -3,7 +3,7 @@
  */
 import type { Config } from '../config/model.ts';
 import { ConfigRefused, type ConfigSource, loadConfig } from '../control/load-config.ts';
-import { checkAddresses } from '../control/addresses.ts';
+import { checkAddresses, listensOf } from '../control/addresses.ts';
 import { openLogFiles } from '../control/log-files.ts';
 import { type ErrorLog, PROGRAM } from '../observe/error-log.ts';
 
@@ -19,7 +19,7 @@ export async function testConfig(source: ConfigSource, log: ErrorLog, { quiet, d
   try {
     config = await loadConfig(source, log);
     if (!quiet) say(`the configuration file ${config.file} syntax is ok`);
-    const failures = [...openLogFiles(config), ...(await checkAddresses(config.http?.listens ?? []))];
+    const failures = [...openLogFiles(config), ...(await checkAddresses(listensOf(config)))];
     if (failures.length > 0) throw new ConfigRefused(failures);
   } catch (error) {
     if (!(error instanceof ConfigRefused)) throw error;

@@ -14,6 +14,8 @@ import type {
   UpstreamConfig,
   ValueText,
 } from './model.ts';
+import type { AccessRule, LimitConnConfig, LimitZoneConfig } from './model-access.ts';
+import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 
 export interface StreamConfig {
   /** Explicit groups and the implicit ones of literal `proxy_pass` addresses. */
@@ -22,6 +24,10 @@ export interface StreamConfig {
   listens: ListenConfig[];
   servers: StreamServerConfig[];
   maps: MapConfig[];
+  geos: GeoConfig[];
+  splits: SplitClientsConfig[];
+  /** `limit_conn_zone`. */
+  limitZones: LimitZoneConfig[];
   logFormats: LogFormatConfig[];
 }
 
@@ -40,6 +46,9 @@ export interface StreamServerConfig {
   /** Wait for so many first bytes of the client before a server is chosen; 0: none. */
   prereadBytes: number;
   realip: RealipConfig;
+  /** `allow` and `deny`, in order. */
+  access: AccessRule[];
+  limitConn: LimitConnConfig;
   log: LogConfig;
   sets: { variable: string; value: ValueText }[];
   proxy: StreamProxyConfig;

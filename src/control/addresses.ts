@@ -5,10 +5,11 @@
  * silence. So the main thread first binds each new address alone: without SO_REUSEPORT that fails as soon as
  * anyone listens there. The probe never listens, so no connection can end up with it.
  */
+import { createSocket } from 'node:dgram';
 import { BoundSocket, connect, createServer } from 'node:net';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ListenConfig } from '../config/model.ts';
+import type { Config, ListenConfig } from '../config/model.ts';
 import { asError, failedText } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
@@ -17,6 +18,11 @@ const TRIES = 5;
 const RETRY_MS = 500;
 /** For a unix socket that answers neither yes nor no. */
 const CONNECT_MS = 1000;
+
+/** All addresses of a configuration. */
+export function listensOf({ http, stream }: Pick<Config, 'http' | 'stream'>): ListenConfig[] {
+  return [...(http?.listens ?? []), ...(stream?.listens ?? [])];
+}
 
 type Listen = Pick<ListenConfig, 'address' | 'kind' | 'host' | 'port' | 'ipv6only'>;
 
@@ -74,7 +80,18 @@ async function probeUnix({ host: path }: Listen): Promise<unknown> {
   }
 }
 
+/** @returns the error of binding alone, or null */
+function probeUdp({ host, port, ipv6only }: Listen): Promise<unknown> {
+  return new Promise((resolve) => {
+    const v6 = host.includes(':');
+    const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6 && ipv6only });
+    socket.once('error', (error) => socket.close(() => resolve(error)));
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve(null)));
+  });
+}
+
 function probe(listen: Listen): Promise<unknown> {
+  if (listen.kind === 'udp') return probeUdp(listen);
   return listen.kind === 'unix' ? probeUnix(listen) : probeTcp(listen);
 }
 
@@ -85,9 +102,12 @@ function probe(listen: Listen): Promise<unknown> {
  * @param held what the running configuration listens on
  */
 export function newAddresses<T extends Listen>(listens: readonly T[], held: readonly Listen[]): T[] {
-  const addresses = new Set(held.map(({ address }) => address));
-  const ports = new Set(held.filter(({ kind }) => kind === 'tcp').map(({ port }) => port));
-  return listens.filter((l) => !addresses.has(l.address) && (l.kind === 'unix' || !ports.has(l.port)));
+  const addresses = new Set(held.map(({ kind, address }) => `${kind} ${address}`));
+  const ports = new Set(held.map(({ kind, port }) => `${kind} ${port}`));
+  return listens.filter(
+    ({ kind, address, port }) =>
+      !addresses.has(`${kind} ${address}`) && (kind === 'unix' || !ports.has(`${kind} ${port}`)),
+  );
 }
 
 /**

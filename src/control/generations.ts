@@ -2,6 +2,7 @@
  * Configurations that run: the current one, and older ones whose last requests are still under way. Here their shared
  * memory is made, carried over by a reload, and cleaned after a worker's death.
  */
+import type { LimitZoneConfig } from '../config/model-access.ts';
 import type { Config, UpstreamConfig } from '../config/model.ts';
 // Not from group.ts: the main thread has no use for balancers, and starts faster without them.
 import { createTable } from '../upstream/table/create.ts';
@@ -11,7 +12,7 @@ import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
 import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
-import type { GenerationData } from '../worker/protocol.ts';
+import type { GenerationData, GroupMemory } from '../worker/protocol.ts';
 
 /** Tables have room for this many worker threads, so that a reload may raise their number and keep all state. */
 const MIN_WORKERS = 32;
@@ -35,13 +36,60 @@ function identity({ implicit, name, port }: UpstreamConfig): string {
   return implicit ? `implicit ${name} ${port}` : name;
 }
 
+/** The groups of http and those of stream, each with their memory. */
+export function groupsOf({
+  config,
+  data,
+}: Generation): { upstreams: readonly UpstreamConfig[]; memory: GroupMemory }[] {
+  return [
+    { upstreams: config.http?.upstreams ?? [], memory: data },
+    { upstreams: config.stream?.upstreams ?? [], memory: data.stream },
+  ];
+}
+
 /** Does any server of it have to be resolved while it runs? */
-export function needsResolving({ config }: Generation): boolean {
-  return config.http?.upstreams.some(({ servers }) => servers.some(({ resolve }) => resolve)) ?? false;
+export function needsResolving(generation: Generation): boolean {
+  return groupsOf(generation).some(({ upstreams }) =>
+    upstreams.some(({ servers }) => servers.some(({ resolve }) => resolve)),
+  );
+}
+
+/**
+ * Memory for groups. What `before` has of the same groups goes on.
+ *
+ * @param before null: everything is made anew
+ */
+function makeMemory(
+  upstreams: readonly UpstreamConfig[],
+  before: { upstreams: readonly UpstreamConfig[]; memory: GroupMemory } | null,
+  maxWorkers: number,
+): GroupMemory {
+  const old = new Map<string, { config: UpstreamConfig; table: SharedArrayBuffer }>();
+  for (const [i, upstream] of (before?.upstreams ?? []).entries()) {
+    const table = before?.memory.tables[i];
+    if (table !== undefined) old.set(identity(upstream), { config: upstream, table });
+  }
+  const learnZones: Record<string, SharedArrayBuffer> = {};
+  const tables = upstreams.map((upstream) => {
+    const known = old.get(identity(upstream));
+    if (upstream.sticky?.mode === 'learn') {
+      const { name } = upstream.sticky.zone;
+      const zone = known === undefined ? null : (before?.memory.learnZones[name] ?? null);
+      const learned = reloadLearnTable(zone, known?.config ?? null, upstream, maxWorkers);
+      if (learned !== null) learnZones[name] = learned;
+    }
+    return known === undefined ? createTable(upstream, { maxWorkers }) : reloadTable(known.table, upstream);
+  });
+  return { tables, learnZones };
+}
+
+/** Zones of limit_req and limit_conn; http and stream cannot have the same names. */
+function zonesOf({ http, stream }: Config): LimitZoneConfig[] {
+  return [...(http?.limitZones ?? []), ...(stream?.limitZones ?? [])];
 }
 
 function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZones>[1] {
-  return { zones: config.http?.limitZones ?? [], memory: data.limitZones };
+  return { zones: zonesOf(config), memory: data.limitZones };
 }
 
 export class Generations {
@@ -65,36 +113,14 @@ export class Generations {
     // Without room for another row a table has to be made anew, and its counters start from zero.
     const carry = previous !== null && wanted <= previous.maxWorkers;
     const maxWorkers = carry ? previous.maxWorkers : Math.max(MIN_WORKERS, wanted);
-    const old = new Map<string, { config: UpstreamConfig; table: SharedArrayBuffer }>();
-    if (carry) {
-      for (const [i, upstream] of (previous.config.http?.upstreams ?? []).entries()) {
-        const table = previous.data.tables[i];
-        if (table !== undefined) old.set(identity(upstream), { config: upstream, table });
-      }
-    }
-    const learnZones: Record<string, SharedArrayBuffer> = {};
-    const tables = (config.http?.upstreams ?? []).map((upstream) => {
-      const before = old.get(identity(upstream));
-      if (upstream.sticky?.mode === 'learn') {
-        const { name } = upstream.sticky.zone;
-        const zone = previous?.data.learnZones[name] ?? null;
-        const learned = reloadLearnTable(
-          before === undefined ? null : zone,
-          before?.config ?? null,
-          upstream,
-          maxWorkers,
-        );
-        if (learned !== null) learnZones[name] = learned;
-      }
-      return before === undefined ? createTable(upstream, { maxWorkers }) : reloadTable(before.table, upstream);
-    });
+    const [http, stream] = carry ? groupsOf(previous) : [];
     const data: GenerationData = {
       id: ++this.#lastId,
       // Workers have no use for the texts of the files.
       config: { ...config, sources: [] },
-      tables,
-      learnZones,
-      limitZones: makeLimitZones(config.http?.limitZones ?? [], carry ? limitsOf(previous) : null, maxWorkers),
+      ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers),
+      stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers),
+      limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
       traffic: this.#traffic,
       tickets: this.#tickets,
     };
@@ -105,12 +131,15 @@ export class Generations {
   rollBack(refused: Generation): void {
     const current = this.#current;
     if (current === null) return;
-    for (const [i, upstream] of (current.config.http?.upstreams ?? []).entries()) {
-      const table = current.data.tables[i];
-      if (table === undefined || !refused.data.tables.includes(table)) continue;
-      const back = reloadTable(table, upstream);
-      // Only if it has grown meanwhile, which a smaller configuration does not make it do.
-      if (back !== table) current.data.tables[i] = back;
+    const used = groupsOf(refused).flatMap(({ memory }) => memory.tables);
+    for (const { upstreams, memory } of groupsOf(current)) {
+      for (const [i, upstream] of upstreams.entries()) {
+        const table = memory.tables[i];
+        if (table === undefined || !used.includes(table)) continue;
+        const back = reloadTable(table, upstream);
+        // Only if it has grown meanwhile, which a smaller configuration does not make it do.
+        if (back !== table) memory.tables[i] = back;
+      }
     }
   }
 
@@ -118,8 +147,8 @@ export class Generations {
   commit(generation: Generation): void {
     const previous = this.#current;
     this.#current = generation;
-    // Without http there is nothing to drain, and no worker will say that it is.
-    if (previous === null || previous.config.http === null) return;
+    // Without either there is nothing to drain, and no worker will say that it is.
+    if (previous === null || (previous.config.http === null && previous.config.stream === null)) return;
     const workers = new Set(Array.from({ length: previous.config.main.workerProcesses }, (_, id) => id));
     this.#draining.set(previous.data.id, { generation: previous, workers });
   }
@@ -134,12 +163,13 @@ export class Generations {
 
   /** Gives back what a dead worker held. Call it before another one starts under its number. */
   reclaim(workerId: number): void {
-    const all = [...this.#draining.values()].map(({ generation }) => generation.data);
-    if (this.#current !== null) all.push(this.#current.data);
+    const generations = [...this.#draining.values()].map(({ generation }) => generation.data);
+    if (this.#current !== null) generations.push(this.#current.data);
+    const all = generations.flatMap((data): GroupMemory[] => [data, data.stream]);
     for (const table of new Set(all.flatMap(({ tables }) => tables))) reclaimWorker(table, workerId);
     for (const zone of new Set(all.flatMap(({ learnZones }) => Object.values(learnZones))))
       reclaimLearner(zone, workerId);
-    for (const zone of new Set(all.flatMap(({ limitZones }) => Object.values(limitZones))))
+    for (const zone of new Set(generations.flatMap(({ limitZones }) => Object.values(limitZones))))
       reclaimLimitZone(zone, workerId);
     for (const id of this.#draining.keys()) this.drained(workerId, id);
   }

@@ -3,7 +3,7 @@
  * and with `-t`, and so that the files exist before the first line.
  */
 import { chownSync, closeSync, openSync, statSync } from 'node:fs';
-import type { Config, ErrorLogTarget, LocationConfig, RewriteOp } from '../config/model.ts';
+import type { Config, ErrorLogTarget, LocationConfig, LogConfig, RewriteOp } from '../config/model.ts';
 import { LOG_FLAGS } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 
@@ -20,11 +20,14 @@ export function logFiles(config: Config): Set<string> {
       addOps(op.ops);
     }
   };
-  const addLocation = (location: LocationConfig): void => {
-    if (location.core.errorLog !== null) addErrorLogs(location.core.errorLog);
-    for (const { target } of location.log.access) {
+  const addAccessLogs = ({ access }: LogConfig): void => {
+    for (const { target } of access) {
       if (target.kind === 'file' && !target.path.includes('$')) paths.add(target.path);
     }
+  };
+  const addLocation = (location: LocationConfig): void => {
+    if (location.core.errorLog !== null) addErrorLogs(location.core.errorLog);
+    addAccessLogs(location.log);
     addOps(location.rewrite);
     for (const nested of location.locations) addLocation(nested);
     if (location.limitExcept !== null) addLocation(location.limitExcept);
@@ -34,6 +37,10 @@ export function logFiles(config: Config): Set<string> {
   for (const server of config.http?.servers ?? []) {
     addOps(server.rewrite);
     addLocation(server.root);
+  }
+  for (const { core, log } of config.stream?.servers ?? []) {
+    if (core.errorLog !== null) addErrorLogs(core.errorLog);
+    addAccessLogs(log);
   }
   return paths;
 }

@@ -6,7 +6,7 @@ import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
-import { claimAddresses, newAddresses, removeSockets } from './addresses.ts';
+import { claimAddresses, listensOf, newAddresses, removeSockets } from './addresses.ts';
 import { saveCompileCache } from '../worker/compile-cache.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
 import type { EarlyWorkers } from './early-workers.ts';
@@ -114,7 +114,7 @@ export class Master {
     const failures = openLogFiles(config, owner);
     if (failures.length > 0) throw new ConfigRefused(failures);
 
-    const listens = newAddresses(config.http?.listens ?? [], current?.config.http?.listens ?? []);
+    const listens = newAddresses(listensOf(config), current === null ? [] : listensOf(current.config));
     // At start the log says why by then; a reload reports to the running log.
     if (current === null) this.#log.setTargets(config.main.errorLog);
     if (!(await claimAddresses(listens, this.#log, this.#abort.signal))) throw new ConfigRefused([]);
@@ -131,11 +131,12 @@ export class Master {
 
   async #commit(generation: Generation): Promise<void> {
     const { config } = generation;
-    const before = this.#generations.current?.config.http?.listens ?? [];
+    const { current } = this.#generations;
+    const before = current === null ? [] : listensOf(current.config);
     this.#log.setTargets(config.main.errorLog);
     this.#generations.commit(generation);
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
-    removeSockets(newAddresses(before, config.http?.listens ?? []));
+    removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
     await this.#resolve(generation);
   }
@@ -235,7 +236,8 @@ export class Master {
     this.#log.notice('exiting');
     this.#resolving?.close();
     this.#privileges.enter();
-    removeSockets(this.#generations.current?.config.http?.listens ?? []);
+    const { current } = this.#generations;
+    if (current !== null) removeSockets(listensOf(current.config));
     const failure = this.#pidFile.remove();
     if (failure !== null) this.#log.alert(failure);
     this.#log.notice('exit');

@@ -7,6 +7,7 @@ import { type ResolverLease, ResolverPool } from '../discovery/resolver-pool.ts'
 import type { ServiceRecord } from '../discovery/types.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { replaceResolved } from '../upstream/table/resolve.ts';
+import { groupsOf } from './generations.ts';
 import type { Generation } from './generations.ts';
 
 const clock = { ms: (): number => performance.now() };
@@ -36,16 +37,24 @@ export class Resolving {
     this.#leases = [];
     this.#validUntil = new Map();
     for (const stop of stops) stop();
-    for (const [i, upstream] of (generation.config.http?.upstreams ?? []).entries()) {
-      const table = generation.data.tables[i];
-      if (table === undefined || !upstream.servers.some(({ resolve }) => resolve)) continue;
-      this.#watchGroup(upstream, table, known);
+    for (const [protocol, { upstreams, memory }] of groupsOf(generation).entries()) {
+      for (const [i, upstream] of upstreams.entries()) {
+        const table = memory.tables[i];
+        if (table === undefined || !upstream.servers.some(({ resolve }) => resolve)) continue;
+        this.#watchGroup(protocol, upstream, table, known);
+      }
     }
     // Only now: a resolver that both generations use keeps its cache.
     for (const lease of leases) lease.release();
   }
 
-  #watchGroup(upstream: UpstreamConfig, table: SharedArrayBuffer, known: ReadonlyMap<string, number>): void {
+  /** @param protocol 0: http; 1: stream, whose groups may have the same names */
+  #watchGroup(
+    protocol: number,
+    upstream: UpstreamConfig,
+    table: SharedArrayBuffer,
+    known: ReadonlyMap<string, number>,
+  ): void {
     let lease: ResolverLease | null = null;
     if (upstream.resolver !== null && upstream.resolver.addresses.length > 0) {
       lease = this.#pool.acquire(upstream.resolver);
@@ -53,7 +62,7 @@ export class Resolving {
     }
     for (const [index, { resolve, host, service }] of upstream.servers.entries()) {
       if (!resolve) continue;
-      const key = JSON.stringify([upstream.name, host, service]);
+      const key = JSON.stringify([protocol, upstream.name, host, service]);
       const validUntilMs = known.get(key);
       if (validUntilMs !== undefined) this.#validUntil.set(key, validUntilMs);
       const stop = this.#monitor.watch(

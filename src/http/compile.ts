@@ -14,6 +14,7 @@ import type {
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
+import { TargetBook } from '../upstream/target-book.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import type { Phase } from './runtime.ts';
 import { compileAuthBasic } from './access/basic.ts';
@@ -35,7 +36,6 @@ import { compileLimitReq } from './limit/requests.ts';
 import { UpstreamGroup } from './proxy/group.ts';
 import { ProxyPlan } from './proxy/plan.ts';
 import { proxy } from './proxy/exchange.ts';
-import { TargetBook } from './proxy/target.ts';
 import { UpstreamTls } from './proxy/tls.ts';
 import { compileErrorPages } from './server/error-pages.ts';
 import { HostTable } from '../variables/host-table.ts';
@@ -74,7 +74,7 @@ class Compiler {
   readonly #http: HttpConfig;
   readonly #env: CompileEnv;
   readonly #variables: VariableTable;
-  readonly #book: TargetBook;
+  readonly #book: TargetBook<UpstreamGroup>;
   readonly #generation: HttpGeneration;
   readonly #groups: UpstreamGroup[];
   readonly #accessLogs: AccessLogCompiler;
@@ -86,7 +86,9 @@ class Compiler {
     this.#http = http;
     this.#env = env;
     this.#variables = new VariableTable(http, { prefix: config.prefix, connections: () => traffic.totals() });
-    this.#book = new TargetBook(env.group, this.#variables);
+    this.#book = new TargetBook(
+      (upstream, table) => new UpstreamGroup(upstream, table, env.group, this.#variables, null),
+    );
     this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
     this.#limits = new LimitBook(http.limitZones, env.limitZones, env.group.workerId, this.#variables);

@@ -275,6 +275,19 @@ export class Transport implements Batched {
     else this.socket.destroySoon();
   }
 
+  /**
+   * Lets go of a socket that is not closed, so that somebody else may take it over; only for those that emit `data` (made
+   * without hook). Nothing more is told to the owner; the socket is paused.
+   */
+  detach(): void {
+    this.flushBatched();
+    this.socket.pause();
+    // The others have nobody to tell from now on.
+    this.socket.removeAllListeners('data');
+    this.closed = true;
+    this.owner = NOBODY;
+  }
+
   /** Closes at once; with `reset` by RST, so that the peer sees the cut. */
   destroy(reset = false): void {
     if (this.closed) return;

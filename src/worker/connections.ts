@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net';
 import { Http1Connection } from '../http/server/http1-connection.ts';
 import type { HttpListen } from '../http/server/listen.ts';
-import type { ClientAddress } from '../http/request.ts';
+import { addressOf } from '../net/client-address.ts';
+import type { ClientAddress } from '../net/client-address.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
@@ -11,54 +12,6 @@ import type { TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 import { SocketTls } from '../net/tls-info.ts';
-
-const UNIX_BYTES = new Uint8Array(0);
-
-/** The client's address; its bytes are made when a balancer asks for them. */
-class SocketAddress implements ClientAddress {
-  readonly text: string;
-  readonly port: number;
-  #bytes: Uint8Array | null = null;
-
-  constructor(text: string, port: number) {
-    this.text = text;
-    this.port = port;
-  }
-
-  get bytes(): Uint8Array {
-    return (this.#bytes ??= addressBytes(this.text));
-  }
-}
-
-/** 4 or 16 bytes of an address; none for unix sockets. */
-export function addressBytes(text: string): Uint8Array {
-  if (text.startsWith('unix:') || text === '') return UNIX_BYTES;
-  if (!text.includes(':')) return Uint8Array.from(text.split('.'), Number);
-  const [head = '', tail] = text.replace(/%.*$/, '').split('::');
-  const groups = (part: string): number[] =>
-    part === ''
-      ? []
-      : part.split(':').flatMap((g) => {
-          if (g.includes('.')) {
-            const [a = 0, b = 0, c = 0, d = 0] = g.split('.').map(Number);
-            return [a * 256 + b, c * 256 + d];
-          }
-          return [Number.parseInt(g, 16)];
-        });
-  const left = groups(head);
-  const right = tail === undefined ? [] : groups(tail);
-  const all = [...left, ...new Array<number>(Math.max(0, 8 - left.length - right.length)).fill(0), ...right];
-  return Uint8Array.from(all.flatMap((g) => [g >> 8, g & 255]));
-}
-
-function addressOf(socket: Socket, unix: boolean): ClientAddress {
-  if (unix) return new SocketAddress('unix:', 0);
-  const text = socket.remoteAddress ?? '';
-  return new SocketAddress(
-    text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text,
-    socket.remotePort ?? 0,
-  );
-}
 
 /** What becomes of a PROXY protocol header on a listening address. */
 function headerOutcome(
@@ -75,11 +28,16 @@ function headerOutcome(
   };
 }
 
-/** A connection was accepted on a plain address. */
-export function acceptPlain(listen: HttpListen, socket: Socket, given: Transport | null): void {
+/** A connection was accepted on a plain address. @param client its address, when whoever passes it on knows better */
+export function acceptPlain(
+  listen: HttpListen,
+  socket: Socket,
+  given: Transport | null,
+  client: ClientAddress | null = null,
+): void {
   traffic.row[ACCEPTED]!++;
   const { kind, proxyProtocol } = listen.config;
-  const address = addressOf(socket, kind === 'unix');
+  const address = client ?? addressOf(socket, kind === 'unix');
   const transport = given ?? new Transport(socket, null);
   if (!proxyProtocol) {
     new Http1Connection(transport, listen, address, null);
@@ -93,10 +51,15 @@ export function acceptPlain(listen: HttpListen, socket: Socket, given: Transport
 }
 
 /** A connection was accepted on an `ssl` address. */
-export function acceptSecure(listen: HttpListen, socket: Socket, tls: TlsChooser): void {
+export function acceptSecure(
+  listen: HttpListen,
+  socket: Socket,
+  tls: TlsChooser,
+  client: ClientAddress | null = null,
+): void {
   traffic.row[ACCEPTED]!++;
   const { kind, proxyProtocol } = listen.config;
-  const address = addressOf(socket, kind === 'unix');
+  const address = client ?? addressOf(socket, kind === 'unix');
   if (!proxyProtocol) {
     handshake(listen, socket, tls, address, null);
     return;

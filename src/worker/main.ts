@@ -1,12 +1,15 @@
 /** A worker thread: listens, carries traffic, and takes generations from the main thread (see protocol.ts). */
 import { parentPort, workerData } from 'node:worker_threads';
 import { unlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { ResolverPool } from '../discovery/resolver-pool.ts';
+import type { PeerAddress } from '../config/model.ts';
 import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import { ConnectionList, HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import type { Server } from '../http/runtime.ts';
+import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
@@ -15,10 +18,13 @@ import { reopenFiles } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 import { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
+import { compileStream } from '../stream/compile.ts';
 import { acceptPlain, acceptSecure } from './connections.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
+import { StreamSide, listensFor } from './stream.ts';
+import type { PreparedStream } from './stream.ts';
 import { TlsTable } from './tls.ts';
 
 const init = workerData as WorkerInit;
@@ -45,6 +51,7 @@ interface Prepared {
   /** By key of `keyOf`: bound for this generation only. */
   fresh: Map<string, Bound>;
   tls: Map<string, TlsTable<Server>>;
+  stream: PreparedStream | null;
 }
 
 /** What identifies a listening socket over reloads: plain sockets and TLS are accepted differently. */
@@ -63,6 +70,7 @@ function tlsTable(
 class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
+  readonly #stream = new StreamSide(init.workerId);
   readonly #accessLogs = new AccessLogs({ onFailure: (message) => this.#log.alert(message) });
   readonly #logs = new ErrorLogPool();
   readonly #env = { workerId: init.workerId, clock: { now: () => clock.wall }, random: Math.random };
@@ -84,12 +92,14 @@ class HttpWorker {
       const runtime = this.#compile(data, resources);
       const { id, tickets } = data;
       const log = resources.errorLog(data.config.main.errorLog);
-      prepared = { id, runtime, resources, log, tickets, shutdownTimeoutMs, fresh: new Map(), tls: new Map() };
+      const stream = this.#compileStream(data, resources);
+      prepared = { id, runtime, resources, log, tickets, shutdownTimeoutMs, fresh: new Map(), tls: new Map(), stream };
       await this.#bind(prepared);
+      if (stream !== null) await this.#stream.bind(stream, tickets, data.config.main.workerConnections);
       this.#prepared = prepared;
       say({ type: 'prepared', id: data.id });
     } catch (error) {
-      if (prepared !== null) for (const bound of prepared.fresh.values()) bound.listener.close();
+      if (prepared !== null) this.#unbind(prepared);
       resources.release();
       say({ type: 'refused', id: data.id, message: (error as Error).message });
     }
@@ -111,16 +121,55 @@ class HttpWorker {
     return runtime;
   }
 
+  #compileStream(data: GenerationData, resources: Resources): PreparedStream | null {
+    const { config } = data;
+    if (config.stream === null) return null;
+    const runtime = compileStream(data.id, config, config.stream, {
+      group: this.#env,
+      tables: data.stream.tables,
+      learnZones: data.stream.learnZones,
+      limitZones: data.limitZones,
+      errorLog: (targets) => resources.errorLog(targets),
+      accessLogs: this.#accessLogs,
+      resolver: (resolver) => resources.resolver(resolver),
+      passOn: (to, socket, client) => this.#passOn(to, socket, client),
+    });
+    resources.add(() => runtime.close());
+    return { runtime, fresh: new Map(), tls: new Map() };
+  }
+
+  /** A connection that stream hands on, for whoever listens on an address. */
+  #passOn(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
+    if (!this.#takeHttp(to, socket, client) && !this.#stream.take(to, socket, client)) return false;
+    socket.resume();
+    return true;
+  }
+
+  #takeHttp(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
+    for (const { listen, tls } of this.#bound.values()) {
+      if (!listensFor(listen.config, to)) continue;
+      if (tls === null) acceptPlain(listen, socket, null, client);
+      else acceptSecure(listen, socket, tls, client);
+      return true;
+    }
+    return false;
+  }
+
+  #unbind({ fresh, stream }: Prepared): void {
+    for (const bound of fresh.values()) bound.listener.close();
+    if (stream !== null) this.#stream.abandon(stream);
+  }
+
   async #bind(prepared: Prepared): Promise<void> {
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
       const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets) : null;
       if (tls !== null) prepared.tls.set(key, tls);
-      // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
-      if (this.#bound.has(key) || (runtime.config.kind === 'unix' && init.workerId !== 0)) continue;
+      if (this.#bound.has(key)) continue;
       const bound = this.#makeBound(runtime, tls);
       prepared.fresh.set(key, bound);
-      await this.#listen(bound, runtime);
+      // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
+      if (runtime.config.kind === 'tcp' || init.workerId === 0) await this.#listen(bound, runtime);
     }
   }
 
@@ -178,35 +227,43 @@ class HttpWorker {
       bound.listen.swap(runtime);
       bound.tls = prepared.tls.get(key) ?? null;
     }
+    this.#stream.commit(prepared.stream);
     say({ type: 'committed', id });
     if (previous !== null) this.#drain(previous);
   }
 
   /** Tells when the last request of a replaced generation has ended; its idle connections to servers close. */
-  #drain({ runtime, resources, shutdownTimeoutMs }: Prepared): void {
-    if (runtime === null) {
+  #drain({ id, runtime, stream, resources, shutdownTimeoutMs }: Prepared): void {
+    const generations = [runtime?.generation, stream?.runtime.generation].filter((g) => g !== undefined);
+    if (generations.length === 0) {
       resources.release();
       return;
     }
-    const { generation, groups } = runtime;
+    const groups = runtime === null ? [] : runtime.groups;
     for (const group of groups) group.idle?.closeAll();
     const drained = (): void => {
-      generation.onDrained = null;
+      if (generations.some(({ active }) => active > 0)) return;
+      for (const generation of generations) generation.onDrained = null;
       for (const group of groups) group.idle?.closeAll();
       // Who is told of the last request's end may still want to log.
       setImmediate(() => resources.release());
-      say({ type: 'drained', id: generation.id });
+      say({ type: 'drained', id });
     };
     if (shutdownTimeoutMs > 0) {
-      setTimeout(() => this.#connections.each((connection) => connection.expire(generation)), shutdownTimeoutMs);
+      setTimeout(() => {
+        if (runtime !== null) this.#connections.each((connection) => connection.expire(runtime.generation));
+        this.#stream.sessions.each((session) => {
+          if (session.generation === stream?.runtime.generation) session.expire();
+        });
+      }, shutdownTimeoutMs);
     }
-    if (generation.active === 0) drained();
-    else generation.onDrained = drained;
+    for (const generation of generations) generation.onDrained = drained;
+    drained();
   }
 
   abandon(id: number): void {
     if (this.#prepared === null || this.#prepared.id !== id) return;
-    for (const bound of this.#prepared.fresh.values()) bound.listener.close();
+    this.#unbind(this.#prepared);
     this.#prepared.resources.release();
     this.#prepared = null;
   }
@@ -220,20 +277,26 @@ class HttpWorker {
   quit(timeoutMs: number): void {
     for (const bound of this.#bound.values()) bound.listener.close();
     this.#bound.clear();
+    const { sessions } = this.#stream;
     const finish = (): void => {
+      if (this.#connections.size > 0 || sessions.size > 0) return;
+      this.#connections.onEmpty = null;
+      sessions.onEmpty = null;
       this.#accessLogs.close();
       say({ type: 'finished' });
     };
-    this.#connections.onEmpty = finish;
+    this.#stream.quit();
     this.#connections.each((connection) => connection.quit());
-    if (this.#connections.size === 0) {
-      this.#connections.onEmpty = null;
-      finish();
-      return;
-    }
+    this.#connections.onEmpty = finish;
+    sessions.onEmpty = finish;
+    finish();
+    if (sessions.onEmpty === null) return;
     if (timeoutMs === 0) return;
     if (this.#killTimer !== null) clearTimeout(this.#killTimer);
-    this.#killTimer = setTimeout(() => this.#connections.each((connection) => connection.kill()), timeoutMs);
+    this.#killTimer = setTimeout(() => {
+      this.#connections.each((connection) => connection.kill());
+      sessions.each((session) => session.expire());
+    }, timeoutMs);
   }
 }
 

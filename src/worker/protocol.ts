@@ -9,15 +9,21 @@
 import type { Config } from '../config/model.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 
-/** One configuration as it is run: the same for all workers, except that each has its own listening sockets. */
-export interface GenerationData {
-  /** 1, 2, 3 …: counts up with each reload. */
-  id: number;
-  config: Config;
-  /** Shared peer tables, by index into `config.http.upstreams`. */
+/** Memory of the groups of http, or of stream. */
+export interface GroupMemory {
+  /** Shared peer tables, by index into the `upstreams` of `HttpConfig` or `StreamConfig`. */
   tables: SharedArrayBuffer[];
   /** Shared sticky-learn session tables by zone name. */
   learnZones: Record<string, SharedArrayBuffer>;
+}
+
+/** One configuration as it is run: the same for all workers, except that each has its own listening sockets. */
+export interface GenerationData extends GroupMemory {
+  /** 1, 2, 3 …: counts up with each reload. */
+  id: number;
+  config: Config;
+  /** That of the groups of stream; http's stands here itself. */
+  stream: GroupMemory;
   /** Shared tables of limit_req and limit_conn by zone name. */
   limitZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */

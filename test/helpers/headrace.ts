@@ -9,7 +9,7 @@ import { type Scope, until, within } from './wait.ts';
 
 const BINARY = fileURLToPath(new URL('../../bin/headrace', import.meta.url));
 /** How many ports a configuration may name. */
-const MAX_PORTS = 24;
+const MAX_PORTS = 40;
 
 /** What a configuration is written with. */
 export interface Place {
@@ -22,6 +22,8 @@ export interface Place {
 export interface Options {
   /** Directives of the main level, besides those of the harness. */
   main?: string;
+  /** What stands inside `stream {}`; missing: there is none. */
+  stream?: (place: Place) => string;
   /** Files to write first, by relative path. */
   files?: Record<string, string | Buffer>;
   workers?: number;
@@ -87,16 +89,17 @@ export class Headrace implements Place {
   }
 
   /** Writes the configuration (a reload takes it). */
-  configure(http: (place: Place) => string): void {
+  configure(http: (place: Place) => string, stream: Options['stream'] = this.#options.stream): void {
     const { main = '', workers = 1, logLevel = 'info' } = this.#options;
     const text = http(this);
+    const streamBlock = stream === undefined ? '' : `stream {\n${stream(this)}\n}\n`;
     // "off" would silence the same level's other logs.
     const accessLog = /^ *access_log /m.test(text) ? '' : 'access_log off;';
     this.file(
       'headrace.conf',
       `worker_processes ${workers};\ndaemon off;\npid ${join(this.dir, 'headrace.pid')};\n` +
         `error_log ${join(this.dir, 'error.log')} ${logLevel};\n${main}\nevents { worker_connections 4096; }\n` +
-        `http {\n${accessLog}\nclient_body_temp_path ${join(this.dir, 'client_body')};\n${text}\n}\n`,
+        `http {\n${accessLog}\nclient_body_temp_path ${join(this.dir, 'client_body')};\n${text}\n}\n${streamBlock}`,
     );
   }
 

@@ -2,7 +2,7 @@
 import type { LimitSettings, LimitZoneConfig } from '../model-access.ts';
 import type { LogLevel } from '../model.ts';
 import { parseSize } from '../units.ts';
-import { HTTP_ALL } from './context.ts';
+import { ALL, HTTP_ALL, isStream } from './context.ts';
 import { bounds, table } from './directive.ts';
 import type { Directive } from './directive.ts';
 import type { Conf } from './parser.ts';
@@ -47,7 +47,7 @@ export function readLimitZone(
     size = bytes;
   }
   if (name === '') throw cf.error(`"${directive}" must have "zone" parameter`);
-  cf.addZone(name, size, `limit_${kind}`);
+  cf.addZone(name, size, isStream(cf.context) ? `stream_limit_${kind}` : `limit_${kind}`);
   const { zones } = cf.scope.main.get(limitZonesSlot);
   const known = zones.find((zone) => zone.name === name);
   if (known !== undefined) throw cf.error(`${directive} "${name}" is already bound to key "${known.key}"`);
@@ -64,12 +64,14 @@ export interface LimitRaw {
 const LEVELS = ['info', 'notice', 'warn', 'error'] as const;
 
 /** `…_log_level`, `…_status`, `…_dry_run`. */
-export function limitDirectives(prefix: string, pick: (cf: Conf) => LimitRaw): Directive[] {
+export function limitDirectives(prefix: 'limit_req' | 'limit_conn', pick: (cf: Conf) => LimitRaw): Directive[] {
   const loc = table<LimitRaw>(pick);
+  // Requests are http's alone, and so are statuses of one's own.
+  const contexts = prefix === 'limit_conn' ? ALL : HTTP_ALL;
   return [
-    loc.choice(`${prefix}_log_level`, HTTP_ALL, 'logLevel', LEVELS),
+    loc.choice(`${prefix}_log_level`, contexts, 'logLevel', LEVELS),
     loc.number(`${prefix}_status`, HTTP_ALL, 'status', bounds(400, 599)),
-    loc.flag(`${prefix}_dry_run`, HTTP_ALL, 'dryRun'),
+    loc.flag(`${prefix}_dry_run`, contexts, 'dryRun'),
   ];
 }
 

@@ -88,6 +88,7 @@ async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
       fillImplicit(upstream, (host, port, failure) => cycle.resolveLater(host, port, upstream.place, failure));
     }
   }
+  if (streamScope !== null) checkPorts(streamScope.main.get(upstreamsSlot).list);
   await cycle.resolveNames();
 
   const http = scope === null ? null : finishHttp(cycle, scope);
@@ -123,7 +124,6 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
   const sockets = joinListens(cycle, servers);
   const builder = new StreamBuilder(cycle, scope, MODULES);
   checkUpstreams(builder.upstreams, scope.srv.get(streamCoreSlot).resolver);
-  checkPorts(builder.upstreams);
   const stream = builder.build(sockets);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));

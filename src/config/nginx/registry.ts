@@ -18,6 +18,9 @@ import { refererModule } from './modules/referer.ts';
 import { rewriteModule } from './modules/rewrite.ts';
 import { splitClientsModule } from './modules/split-clients.ts';
 import { sslModule } from './modules/ssl.ts';
+import { streamCore } from './modules/stream-core.ts';
+import { streamHandlers } from './modules/stream-handlers.ts';
+import { streamProxyModule } from './modules/stream-proxy.ts';
 import { stubStatus } from './modules/stub-status.ts';
 import { upstreamModule } from './modules/upstream.ts';
 
@@ -40,6 +43,9 @@ export const MODULES: readonly ModuleDef[] = [
   limitConnModule,
   sslModule,
   stubStatus,
+  streamCore,
+  streamHandlers,
+  streamProxyModule,
   accepted,
 ];
 

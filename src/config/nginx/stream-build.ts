@@ -19,6 +19,9 @@ export class StreamBuilder extends BlockBuilder {
       listens: sockets.map((socket) => listenConfig(socket, false, (server) => servers.indexOf(server))),
       servers: servers.map((server) => this.#server(server, top)),
       maps: [],
+      geos: [],
+      splits: [],
+      limitZones: [],
       logFormats: [],
     };
     return Object.assign(config, ...this.modules.map((module) => module.stream?.(this))) as StreamConfig;

@@ -11,7 +11,8 @@ import { compileCookies } from './cookies.ts';
 import type { CookieRewriter } from './cookies.ts';
 import type { UpstreamGroup } from './group.ts';
 import { targetOf } from './request-writer.ts';
-import type { Target, TargetBook } from './target.ts';
+import type { TargetBook } from '../../upstream/target-book.ts';
+import type { Target } from './target.ts';
 import type { UpstreamTls } from './tls.ts';
 import { hideTable, REQUEST_HIDDEN, RESPONSE_FRAMING, RESPONSE_HIDDEN } from './hide.ts';
 
@@ -48,7 +49,7 @@ export class ProxyPlan implements Target {
   /** The location's prefix, which the default proxy_redirect puts in the place of the target's URL. */
   readonly location: string;
   readonly bind: Value | null;
-  readonly book: TargetBook;
+  readonly book: TargetBook<UpstreamGroup>;
   readonly proxyHost: string;
   readonly proxyPort: string;
 
@@ -60,7 +61,7 @@ export class ProxyPlan implements Target {
     group: UpstreamGroup | null,
     tls: UpstreamTls | null,
     variables: VariableTable,
-    book: TargetBook,
+    book: TargetBook<UpstreamGroup>,
     serial: number,
   ) {
     const config = location.proxy;

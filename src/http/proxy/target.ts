@@ -1,14 +1,10 @@
 /** Where a request goes: the group of a literal proxy_pass, or one found per request for a target with variables. */
-import type { PeerAddress, UpstreamConfig } from '../../config/model.ts';
 import { parseUrl, peerAddress } from '../../config/address.ts';
-import { createTable } from '../../upstream/group.ts';
-import type { GroupEnv } from '../../upstream/group.ts';
 import type { Resolver } from '../../discovery/resolver.ts';
 import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
-import type { VariableTable } from '../variables/table.ts';
-import { UpstreamGroup } from './group.ts';
+import type { UpstreamGroup } from './group.ts';
 import type { ProxyPlan } from './plan.ts';
 import { targetOf } from './request-writer.ts';
 
@@ -44,87 +40,6 @@ class FoundTarget implements Target {
   variantOf(r: HttpRequest, plan: ProxyPlan): string {
     return plan.variantOf(r);
   }
-}
-
-/** What targets with variables are looked up in; one per generation and worker. */
-export class TargetBook {
-  /** Groups of the configuration, by lower-case name; implicit ones (a literal proxy_pass) by `host:port`. */
-  readonly #named = new Map<string, UpstreamGroup>();
-  /** Groups made of addresses that were found at run time, most recently used last. */
-  readonly #found = new Map<string, UpstreamGroup>();
-  readonly #env: GroupEnv;
-  readonly #variables: VariableTable;
-
-  constructor(env: GroupEnv, variables: VariableTable) {
-    this.#env = env;
-    this.#variables = variables;
-  }
-
-  add(group: UpstreamGroup): void {
-    const { name, implicit, port } = group.config;
-    const key = name.toLowerCase();
-    this.#named.set(implicit ? `${key} ${port}` : key, group);
-  }
-
-  /** @param noPort the target names no port: only such a one can mean an `upstream {}` */
-  named(host: string, port: number, noPort: boolean): UpstreamGroup | null {
-    const key = host.toLowerCase();
-    return (noPort ? this.#named.get(key) : undefined) ?? this.#named.get(`${key} ${port}`) ?? null;
-  }
-
-  /** A group of just these addresses; the same one as long as they stay the same. */
-  of(name: string, addresses: readonly PeerAddress[]): UpstreamGroup {
-    const key = `${name} ${addresses.map((a) => a.text).join(' ')}`;
-    let group = this.#found.get(key);
-    if (group !== undefined) this.#found.delete(key);
-    else {
-      const config = implicitGroup(name, addresses);
-      group = new UpstreamGroup(config, createTable(config), this.#env, this.#variables, null);
-      if (this.#found.size >= MAX_FOUND) this.#found.delete(this.#found.keys().next().value!);
-    }
-    this.#found.set(key, group);
-    return group;
-  }
-}
-
-const MAX_FOUND = 1024;
-
-function implicitGroup(name: string, addresses: readonly PeerAddress[]): UpstreamConfig {
-  const place = { file: '', line: 0 };
-  return {
-    name,
-    place,
-    implicit: true,
-    port: addresses[0]?.port ?? 80,
-    balancer: { kind: 'round_robin' },
-    sticky: null,
-    zone: null,
-    // Each address is a server of its own. nginx makes them anew for every request: no failure is remembered.
-    servers: addresses.map((address) => ({
-      place,
-      server: address.text,
-      host: address.host,
-      port: address.port,
-      addresses: [address],
-      weight: 1,
-      maxConns: 0,
-      maxFails: 0,
-      failTimeoutSec: 10,
-      slowStartMs: 0,
-      backup: false,
-      down: false,
-      drain: false,
-      route: null,
-      resolve: false,
-      service: null,
-    })),
-    keepalive: { connections: 0, local: false, requests: 1, timeMs: 0, timeoutMs: 0 },
-    resolver: null,
-    resolverTimeoutMs: 30000,
-    queue: null,
-    ntlm: false,
-    stateFile: null,
-  };
 }
 
 /** Evaluates a target with variables and finds its group; null: an error was logged, the answer is 502 (500 for nonsense). */

@@ -1,9 +1,9 @@
 /** `allow`, `deny`. */
 import { parseCidr } from '../../address.ts';
 import type { AccessRule } from '../../model-access.ts';
-import { Args, Context, HTTP_ALL } from '../context.ts';
+import { ALL, Args, Context } from '../context.ts';
 import { table } from '../directive.ts';
-import { locationPart } from '../module.ts';
+import { locationPart, streamPart } from '../module.ts';
 import type { ModuleDef } from '../module.ts';
 import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
@@ -13,7 +13,7 @@ interface AccessRaw {
 }
 const accessSlot = slot<AccessRaw>('access', () => ({}));
 const loc = table<AccessRaw>((cf) => cf.scope.loc.get(accessSlot));
-const CONTEXTS = HTTP_ALL | Context.limitExcept;
+const CONTEXTS = ALL | Context.limitExcept;
 
 /** Reads the network of the `allow` or `deny` at hand. @throws {ConfigError} if it is none */
 export function accessRule(cf: Conf): AccessRule {
@@ -34,6 +34,10 @@ export const accessModule: ModuleDef = {
   name: 'access',
   directives: [loc.custom('allow', CONTEXTS, Args.one, rule), loc.custom('deny', CONTEXTS, Args.one, rule)],
   location: locationPart<AccessRaw>({
+    slot: accessSlot,
+    result: (raw) => ({ access: raw.rules ?? [] }),
+  }),
+  streamServer: streamPart<AccessRaw>({
     slot: accessSlot,
     result: (raw) => ({ access: raw.rules ?? [] }),
   }),

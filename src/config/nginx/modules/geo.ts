@@ -157,6 +157,7 @@ function dotted(address: number): string {
 
 export const geoModule: ModuleDef = {
   name: 'geo',
-  directives: [directive('geo', Context.http, Args.oneOrTwo, geo, true)],
-  http: (build) => ({ geos: build.http.main.get(geosSlot).geos }),
+  directives: [directive('geo', Context.http | Context.stream, Args.oneOrTwo, geo, true)],
+  http: (build) => ({ geos: build.block.main.get(geosSlot).geos }),
+  stream: (build) => ({ geos: build.block.main.get(geosSlot).geos }),
 };

@@ -1,11 +1,11 @@
 /** `limit_conn_zone`, `limit_conn` and their settings. */
 import type { LimitConnConfig } from '../../model-access.ts';
 import { parseNumber } from '../../units.ts';
-import { Args, Context, HTTP_ALL } from '../context.ts';
+import { ALL, Args, Context, isStream } from '../context.ts';
 import { directive, table } from '../directive.ts';
-import { limitDirectives, limitSettings, readLimitZone } from '../limits.ts';
+import { limitDirectives, limitSettings, limitZonesSlot, readLimitZone } from '../limits.ts';
 import type { LimitRaw } from '../limits.ts';
-import { locationPart } from '../module.ts';
+import { locationPart, streamPart } from '../module.ts';
 import type { ModuleDef } from '../module.ts';
 import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
@@ -20,7 +20,7 @@ const loc = table<LimitConnRaw>(pick);
 /** Reads the `limit_conn` at hand into a list. @throws {ConfigError} */
 export function readLimitConn(cf: Conf, limits: LimitConnConfig['limits']): string | void {
   const [, zone = '', text = ''] = cf.args;
-  cf.addZone(zone, 0, 'limit_conn');
+  cf.addZone(zone, 0, isStream(cf.context) ? 'stream_limit_conn' : 'limit_conn');
   if (limits.some((limit) => limit.zone === zone)) return 'is duplicate';
   const connections = parseNumber(text);
   if (connections === null || connections === 0) throw cf.error(`invalid number of connections "${text}"`);
@@ -31,12 +31,19 @@ export function readLimitConn(cf: Conf, limits: LimitConnConfig['limits']): stri
 export const limitConnModule: ModuleDef = {
   name: 'limit_conn',
   directives: [
-    directive('limit_conn_zone', Context.http, Args.two, (cf) => readLimitZone(cf, 'conn', () => null)),
-    loc.custom('limit_conn', HTTP_ALL, Args.two, (cf, raw) => readLimitConn(cf, (raw.limits ??= []))),
+    directive('limit_conn_zone', Context.http | Context.stream, Args.two, (cf) =>
+      readLimitZone(cf, 'conn', () => null),
+    ),
+    loc.custom('limit_conn', ALL, Args.two, (cf, raw) => readLimitConn(cf, (raw.limits ??= []))),
     ...limitDirectives('limit_conn', pick),
   ],
   location: locationPart<LimitConnRaw>({
     slot: limitConnSlot,
     result: (raw) => ({ limitConn: { limits: raw.limits ?? [], ...limitSettings(raw) } }),
   }),
+  streamServer: streamPart<LimitConnRaw>({
+    slot: limitConnSlot,
+    result: (raw) => ({ limitConn: { limits: raw.limits ?? [], ...limitSettings(raw) } }),
+  }),
+  stream: (build) => ({ limitZones: build.block.main.get(limitZonesSlot).zones }),
 };

@@ -65,5 +65,5 @@ export const limitReqModule: ModuleDef = {
     slot: limitReqSlot,
     result: (raw) => ({ limitReq: { limits: raw.limits ?? [], ...limitSettings(raw) } }),
   }),
-  http: (build) => ({ limitZones: build.http.main.get(limitZonesSlot).zones }),
+  http: (build) => ({ limitZones: build.block.main.get(limitZonesSlot).zones }),
 };

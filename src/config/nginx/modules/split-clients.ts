@@ -49,6 +49,7 @@ function percent(cf: Conf, text: string): number {
 
 export const splitClientsModule: ModuleDef = {
   name: 'split_clients',
-  directives: [directive('split_clients', Context.http, Args.two, splitClients, true)],
-  http: (build) => ({ splits: build.http.main.get(splitsSlot).splits }),
+  directives: [directive('split_clients', Context.http | Context.stream, Args.two, splitClients, true)],
+  http: (build) => ({ splits: build.block.main.get(splitsSlot).splits }),
+  stream: (build) => ({ splits: build.block.main.get(splitsSlot).splits }),
 };

@@ -2,7 +2,7 @@
 import type { StickyConfig } from '../../model.ts';
 import { parseSize, parseTime } from '../../units.ts';
 import { hasVariables } from '../../value.ts';
-import { Args, Context } from '../context.ts';
+import { Args, Context, UPSTREAM_BLOCK, isStream } from '../context.ts';
 import { directive } from '../directive.ts';
 import type { Directive } from '../directive.ts';
 import type { Conf } from '../parser.ts';
@@ -25,7 +25,7 @@ function sticky(cf: Conf): string | void {
   const mode = cf.args[1] as string;
   group.methodSeen = true;
   try {
-    if (mode === 'cookie') group.sticky = cookie(cf, cf.args.slice(2));
+    if (mode === 'cookie' && !isStream(cf.context)) group.sticky = cookie(cf, cf.args.slice(2));
     else if (mode === 'route') group.sticky = route(cf);
     else if (mode === 'learn') group.sticky = learn(cf, group.name);
     else throw cf.error(`unknown parameter "${mode}"`);
@@ -149,6 +149,8 @@ function learn(cf: Conf, groupName: string): StickyConfig {
   }
 
   if (lookup.length === 0) throw new Refusal('"lookup" parameter is not specified');
+  // In stream a session is known by what it brings: there is nothing else to create it from.
+  if (create.length === 0 && isStream(cf.context)) create.push(...lookup);
   if (create.length === 0) throw new Refusal('"create" parameter is not specified');
   if (zone === null) throw new Refusal('"zone" parameter is not specified');
   cf.addZone(zone.name, zone.size, 'http_upstream_sticky');
@@ -174,6 +176,6 @@ function cookieInsert(cf: Conf): string | void {
 }
 
 export const stickyDirectives: readonly Directive[] = [
-  directive('sticky', Context.upstream, Args.twoOrMore, sticky),
+  directive('sticky', UPSTREAM_BLOCK, Args.twoOrMore, sticky),
   directive('sticky_cookie_insert', Context.upstream, Args.oneToFour, cookieInsert),
 ];

@@ -199,7 +199,7 @@ export const upstreamModule: ModuleDef = {
       if (raw.ntlm) return 'is duplicate';
       raw.ntlm = true;
     }),
-    group.custom('state', UPSTREAM_BLOCK, Args.one, (cf, raw): string | void => {
+    group.custom('state', UPSTREAM, Args.one, (cf, raw): string | void => {
       if (raw.stateFile !== null) return 'is duplicate';
       raw.stateFile = decodeText(cf.cycle.fullName(cf.args[1] as string));
     }),

@@ -1,0 +1,54 @@
+/** Turns accepted TCP connections into sessions. */
+import type { Socket } from 'node:net';
+import { addressOf } from '../net/client-address.ts';
+import type { ClientAddress } from '../net/client-address.ts';
+import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
+import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
+import type { TlsChooser } from '../net/tls-server.ts';
+import { Transport } from '../net/transport.ts';
+import { ACCEPTED, traffic } from '../observe/traffic.ts';
+import type { StreamListen } from './listen.ts';
+import { BAD_REQUEST, OK } from './session.ts';
+import { TcpSession } from './tcp-session.ts';
+
+/**
+ * @param given its transport, when it has one already
+ * @param tls null: a plain address
+ * @param client the address that whoever passes it on knows; null: the connection's own
+ */
+export function acceptTcp(
+  listen: StreamListen,
+  socket: Socket,
+  given: Transport | null,
+  tls: TlsChooser | null,
+  client: ClientAddress | null = null,
+): void {
+  traffic.row[ACCEPTED]!++;
+  const { kind, proxyProtocol, soKeepalive } = listen.runtime.config;
+  if (soKeepalive !== null) socket.setKeepAlive(soKeepalive.on, soKeepalive.idleMs);
+  const transport = tls === null ? (given ?? new Transport(socket, null)) : null;
+  const s = new TcpSession(listen, client ?? addressOf(socket, kind === 'unix'), socket, transport);
+  if (transport !== null) transport.owner = s;
+  s.noteConnected();
+  if (!proxyProtocol) {
+    s.begin(tls);
+    return;
+  }
+  s.action = 'reading PROXY protocol';
+  const outcome: ProxyHeaderOutcome = {
+    ready(info) {
+      s.proxyProtocol = info;
+      s.action = 'initializing session';
+      s.begin(tls);
+    },
+    failed(why) {
+      const late = why === 'client timed out';
+      if (late) s.log('info', 'client timed out (110: Connection timed out)');
+      else if (why !== null) s.log('error', why);
+      s.finalize(late ? OK : BAD_REQUEST);
+    },
+  };
+  const timeout = s.server.config.core.proxyProtocolTimeoutMs;
+  if (transport === null) readProxyHeaderRaw(socket, timeout, outcome);
+  else readProxyHeader(transport, timeout, outcome);
+}

@@ -1,0 +1,51 @@
+/** A group as a worker's stream side sees it: the peers, and what a choice may depend on. */
+import type { UpstreamConfig } from '../../config/model.ts';
+import { Group } from '../../upstream/group.ts';
+import type { Attempt, GroupEnv } from '../../upstream/group.ts';
+import type { Variables } from '../../variables/table.ts';
+import type { Value } from '../../variables/value.ts';
+import type { Session } from '../session.ts';
+import { compileSticky } from './sticky.ts';
+import type { StreamSticky } from './sticky.ts';
+
+const NO_KEYS = {};
+
+export class StreamGroup {
+  readonly config: UpstreamConfig;
+  readonly peers: Group;
+  readonly #hashKey: Value<Session> | null;
+  /** The method looks at the client's address. */
+  readonly #byAddress: boolean;
+  readonly sticky: StreamSticky | null;
+
+  constructor(
+    config: UpstreamConfig,
+    table: SharedArrayBuffer,
+    env: GroupEnv,
+    variables: Variables<Session>,
+    learnZone: SharedArrayBuffer | null,
+  ) {
+    this.config = config;
+    this.peers = new Group(config, table, env);
+    this.#hashKey = config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : null;
+    this.#byAddress = config.balancer.kind === 'ip_hash';
+    this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
+  }
+
+  /** Begins a session's journey. @param maxTries 0: no limit but the number of peers */
+  begin(a: Attempt, s: Session, maxTries: number): void {
+    if (this.#hashKey === null && !this.#byAddress && this.sticky === null) {
+      this.peers.begin(a, NO_KEYS, maxTries);
+      return;
+    }
+    this.peers.begin(
+      a,
+      {
+        hashKey: this.#hashKey === null ? '' : this.#hashKey.get(s),
+        clientAddress: this.#byAddress ? s.client.bytes : new Uint8Array(0),
+        stickySid: this.sticky === null ? '' : this.sticky.hint(s),
+      },
+      maxTries,
+    );
+  }
+}

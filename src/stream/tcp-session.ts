@@ -1,0 +1,249 @@
+/** A session over TCP: its connection, its phases up to the handler, and its end. */
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { ClientAddress } from '../net/client-address.ts';
+import { SocketTls } from '../net/tls-info.ts';
+import { acceptTls } from '../net/tls-server.ts';
+import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
+import { Timer } from '../net/timers.ts';
+import { HELD, Transport } from '../net/transport.ts';
+import type { TransportOwner } from '../net/transport.ts';
+import { CLOSED, traffic } from '../observe/traffic.ts';
+import { admit } from './admission.ts';
+import type { StreamListen } from './listen.ts';
+import { chooseServer, needsPreread, preread } from './preread.ts';
+import { BAD_REQUEST, INTERNAL_ERROR, OK, Session } from './session.ts';
+import type { UpstreamBytes } from './session.ts';
+
+/** How long a client may take a text that `return` sends. */
+const RETURN_MS = 5000;
+
+/** Whoever serves the session once its phases are over. */
+export interface Content {
+  readonly upstreamBytes: UpstreamBytes | null;
+  /** The session ends: let go of everything on the server's side. */
+  close(): void;
+}
+
+/** Reads nothing before the handshake, and after it the connection is `secure`. */
+type Phase = 'handshake' | 'preread' | 'content' | 'sending' | 'closed';
+
+export class TcpSession extends Session implements TransportOwner {
+  readonly udp = false;
+  readonly socket: Socket;
+  /** The client's connection; null: its handshake is under way. */
+  transport: Transport | null;
+  content: Content | null = null;
+  /** For whatever the session waits for at present. */
+  readonly timer: Timer = new Timer(() => this.#onTimer());
+  /** What to do when `timer` fires. */
+  onTimeout: () => void = () => this.finalize(OK);
+  #phase: Phase = 'handshake';
+
+  constructor(listen: StreamListen, peer: ClientAddress, socket: Socket, transport: Transport | null) {
+    super(listen, peer);
+    this.socket = socket;
+    this.transport = transport;
+  }
+
+  get sent(): number {
+    return this.transport === null ? 0 : this.transport.bytesWritten;
+  }
+
+  get upstreamBytes(): UpstreamBytes | null {
+    return this.content === null ? null : this.content.upstreamBytes;
+  }
+
+  localAddress(): string {
+    if (this.listen.runtime.config.kind === 'unix') return this.listen.address;
+    const text = this.socket.localAddress ?? '';
+    return text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text;
+  }
+
+  localPort(): number {
+    return this.socket.localPort ?? 0;
+  }
+
+  #onTimer(): void {
+    this.onTimeout();
+  }
+
+  // ------------------------------------------------------------------------------------------------ phases
+
+  /** The PROXY protocol header, if there had to be one, was read. @param tls null: a plain address */
+  begin(tls: TlsChooser | null): void {
+    const refusal = admit(this);
+    if (refusal !== 0) {
+      this.finalize(refusal);
+      return;
+    }
+    if (tls === null) this.#afterHandshake();
+    else this.#handshake(tls);
+  }
+
+  #handshake(tls: TlsChooser): void {
+    this.action = 'SSL handshaking';
+    acceptTls(this.socket, tls, this.server.config.handshakeTimeoutMs, {
+      secure: (socket, serverName, chosen) => this.#secured(socket, serverName, chosen),
+      plain: () => this.#handshakeFailed('wrong version number'),
+      failed: (error) => this.#handshakeFailed(error === null ? null : error.message),
+    });
+  }
+
+  #handshakeFailed(why: string | null): void {
+    if (this.status !== 0) return;
+    if (why === 'handshake timed out') this.log('info', 'client timed out (110: Connection timed out)');
+    else if (why !== null) this.log('info', `SSL_do_handshake() failed (SSL: ${why})`);
+    else this.log('info', 'peer closed connection in SSL handshake');
+    this.finalize(INTERNAL_ERROR);
+  }
+
+  #secured(socket: TLSSocket, serverName: string, chosen: ServerTls): void {
+    if (this.status !== 0) {
+      socket.destroy();
+      return;
+    }
+    this.tls = new SocketTls(socket, serverName, chosen);
+    this.transport = new Transport(socket, null);
+    chooseServer(this, serverName);
+    const refusal = this.#certificateRefusal();
+    if (refusal !== null) {
+      this.log('info', refusal);
+      this.finalize(INTERNAL_ERROR);
+      return;
+    }
+    this.#afterHandshake();
+  }
+
+  /** Why the client's certificate, or its absence, ends the session. */
+  #certificateRefusal(): string | null {
+    const mode = this.server.config.ssl?.verifyClient ?? 'off';
+    if (mode === 'off') return null;
+    const { clientVerify } = this.tls!;
+    if (clientVerify.startsWith('FAILED') && mode !== 'optional_no_ca') {
+      return `client SSL certificate verify error: (${clientVerify.slice(7)})`;
+    }
+    return mode === 'on' && clientVerify === 'NONE' ? 'client sent no required SSL certificate' : null;
+  }
+
+  #afterHandshake(): void {
+    if (!needsPreread(this)) {
+      this.#serve();
+      return;
+    }
+    this.action = 'prereading client data';
+    this.#phase = 'preread';
+    this.transport!.owner = this;
+    this.onTimeout = () => this.finalize(OK);
+    this.timer.arm(this.server.config.core.prereadTimeoutMs);
+  }
+
+  #serve(): void {
+    this.timer.cancel();
+    this.action = '';
+    this.#phase = 'content';
+    const { handler, config } = this.server;
+    if (!config.core.tcpNodelay) this.socket.setNoDelay(false);
+    if (handler === null) this.finalize(INTERNAL_ERROR);
+    else handler(this);
+  }
+
+  // ------------------------------------------------------------------------------------------------ return
+
+  /** Sends a text and ends the session. */
+  sendAndEnd(text: Buffer): void {
+    this.action = 'returning text';
+    if (text.length === 0) {
+      this.finalize(OK);
+      return;
+    }
+    const transport = this.transport!;
+    transport.owner = this;
+    this.#phase = 'sending';
+    if (transport.write(text, 0, text.length) !== HELD) {
+      this.finalize(OK);
+      return;
+    }
+    this.onTimeout = () => {
+      this.log('info', 'connection timed out (110: Connection timed out)');
+      this.finalize(OK);
+    };
+    this.timer.arm(RETURN_MS);
+  }
+
+  // ------------------------------------------------------------------------------------------------ events
+
+  onData(buf: Buffer, start: number, end: number): void {
+    if (this.#phase !== 'preread') return;
+    this.received += end - start;
+    this.hold(buf, start, end);
+    const { held } = this;
+    const { core, prereadBytes } = this.server.config;
+    // As in nginx, what does not fit into the buffer is not looked at.
+    if (preread(this, held!.subarray(0, core.prereadBufferSize))) {
+      if (prereadBytes > 0) this.firstBytes = held!.latin1Slice(0, prereadBytes);
+      this.#serve();
+      return;
+    }
+    if (held!.length < core.prereadBufferSize) return;
+    this.log('error', 'preread buffer full');
+    this.finalize(BAD_REQUEST);
+  }
+
+  /** Keeps bytes for later. */
+  hold(buf: Buffer, start: number, end: number): void {
+    const piece = buf.subarray(start, end);
+    this.held = this.held === null ? Buffer.from(piece) : Buffer.concat([this.held, piece]);
+  }
+
+  onEnd(): void {
+    if (this.#phase === 'preread') this.finalize(OK);
+  }
+
+  onDrain(): void {
+    if (this.#phase === 'sending') {
+      this.timer.arm(RETURN_MS);
+      this.finalize(OK);
+    }
+  }
+
+  onClose(): void {
+    this.finalize(OK);
+  }
+
+  // ------------------------------------------------------------------------------------------------ end
+
+  finalize(status: number): void {
+    if (this.status !== 0) return;
+    this.status = status;
+    this.timer.drop();
+    this.content?.close();
+    this.leave(status);
+    this.#phase = 'closed';
+    this.held = null;
+    traffic.row[CLOSED]!++;
+    const { transport } = this;
+    if (transport === null) this.socket.destroy();
+    else if (this.tls === null) transport.close();
+    else endSecurely(transport);
+  }
+
+  /** The connection is somebody else's from now on (`pass`): the session ends without closing it. */
+  release(): void {
+    if (this.status !== 0) return;
+    this.status = OK;
+    this.timer.drop();
+    this.leave(OK);
+    this.#phase = 'closed';
+  }
+
+  shutdown(): void {}
+}
+
+/** Closes with close_notify (RFC 8446 section 6.1), after what was written is taken. */
+export function endSecurely(transport: Transport): void {
+  if (transport.closed) return;
+  transport.flushBatched();
+  transport.socket.destroySoon();
+}

@@ -1,0 +1,161 @@
+/** The stream side of a worker: its listening sockets over all reloads, and the sessions on them. */
+import { unlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import type { ListenConfig, PeerAddress } from '../config/model.ts';
+import type { ClientAddress } from '../net/client-address.ts';
+import { clock } from '../net/clock.ts';
+import { Listener } from '../net/listener.ts';
+import type { TicketSecret } from '../net/tls-tickets.ts';
+import { failedText } from '../observe/errno.ts';
+import { acceptTcp } from '../stream/accept.ts';
+import type { StreamRuntime } from '../stream/compile.ts';
+import { SessionList, StreamListen } from '../stream/listen.ts';
+import type { StreamListenRuntime, StreamServer } from '../stream/runtime.ts';
+import { UdpListen } from '../stream/udp-listen.ts';
+import { TlsTable } from './tls.ts';
+
+/** A listening address of this worker. */
+interface Bound {
+  listen: StreamListen;
+  tls: TlsTable<StreamServer> | null;
+  /** Null: UDP, or a unix socket that another worker has. */
+  listener: Listener | null;
+  udp: UdpListen | null;
+}
+
+/** A generation that is compiled and bound, waiting for its commit. */
+export interface PreparedStream {
+  runtime: StreamRuntime;
+  /** By key of `keyOf`: bound for this generation only. */
+  fresh: Map<string, Bound>;
+  tls: Map<string, TlsTable<StreamServer>>;
+}
+
+/** Connections are wanted as bare sockets: for TLS, and to hand them on. */
+function isRaw({ config, servers }: StreamListenRuntime): boolean {
+  return config.ssl || servers.some((server) => server.config.handler.kind === 'pass');
+}
+
+/** What identifies a listening socket over reloads. */
+function keyOf(runtime: StreamListenRuntime): string {
+  const { kind, address, rcvbuf, sndbuf } = runtime.config;
+  return kind === 'udp' ? `udp ${address} ${rcvbuf} ${sndbuf}` : `${address}${isRaw(runtime) ? ' raw' : ''}`;
+}
+
+/** Whether a connection to `to` would come in on a listening address. */
+export function listensFor({ kind, host, port }: ListenConfig, to: PeerAddress): boolean {
+  if (kind === 'udp') return false;
+  if (kind === 'unix' || to.family === 'unix') return kind === 'unix' && to.family === 'unix' && host === to.host;
+  if (port !== to.port) return false;
+  return host === to.host || host === (to.family === 6 ? '::' : '0.0.0.0');
+}
+
+export class StreamSide {
+  readonly sessions = new SessionList();
+  readonly #bound = new Map<string, Bound>();
+  readonly #workerId: number;
+
+  constructor(workerId: number) {
+    this.#workerId = workerId;
+  }
+
+  /**
+   * Binds what a generation adds.
+   *
+   * @param maxSessions most sessions of a UDP address
+   * @throws {Error} with the system's reason; then call `abandon`
+   */
+  async bind(prepared: PreparedStream, tickets: TicketSecret, maxSessions: number): Promise<void> {
+    for (const runtime of prepared.runtime.listens) {
+      const key = keyOf(runtime);
+      const tls = runtime.config.ssl ? new TlsTable(runtime, tickets, (server) => server.config.alpn) : null;
+      if (tls !== null) prepared.tls.set(key, tls);
+      if (this.#bound.has(key)) continue;
+      const bound: Bound = { listen: new StreamListen(runtime, this.sessions), tls, listener: null, udp: null };
+      prepared.fresh.set(key, bound);
+      if (runtime.config.kind === 'udp') await this.#bindUdp(bound, maxSessions);
+      // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
+      else if (runtime.config.kind === 'tcp' || this.#workerId === 0) await this.#bindTcp(bound);
+    }
+  }
+
+  async #bindUdp(bound: Bound, maxSessions: number): Promise<void> {
+    const udp = new UdpListen(bound.listen, maxSessions);
+    bound.udp = udp;
+    try {
+      await udp.open();
+    } catch (error) {
+      throw new Error(failedText(`bind() to ${bound.listen.address}`, error), { cause: error });
+    }
+  }
+
+  async #bindTcp(bound: Bound): Promise<void> {
+    const { config } = bound.listen.runtime;
+    bound.listener = this.#listener(bound);
+    try {
+      await bound.listener.listen();
+    } catch (error) {
+      // A worker that died leaves the file of its unix socket behind; the main thread has seen to all other cases.
+      if (config.kind !== 'unix' || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+        throw new Error(failedText(`bind() to ${config.address}`, error), { cause: error });
+      }
+      unlinkSync(config.host);
+      bound.listener = this.#listener(bound);
+      await bound.listener.listen();
+    }
+  }
+
+  /** Its TLS is asked for with each connection, for a reload replaces it. */
+  #listener(bound: Bound): Listener {
+    const { runtime } = bound.listen;
+    const { host, port, ipv6only, backlog } = runtime.config;
+    const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
+    return new Listener({ kind, host, port, ipv6only, backlog }, isRaw(runtime), (socket, transport) => {
+      clock.update();
+      acceptTcp(bound.listen, socket, transport, bound.tls);
+    });
+  }
+
+  /** New sessions run under this generation from now on. @param prepared null: there is no stream any more */
+  commit(prepared: PreparedStream | null): void {
+    for (const [key, bound] of prepared?.fresh ?? []) this.#bound.set(key, bound);
+    const wanted = new Map<string, StreamListenRuntime>();
+    for (const runtime of prepared?.runtime.listens ?? []) wanted.set(keyOf(runtime), runtime);
+    for (const [key, bound] of this.#bound) {
+      const runtime = wanted.get(key);
+      if (runtime === undefined) {
+        bound.listener?.close();
+        bound.udp?.leave();
+        this.#bound.delete(key);
+        continue;
+      }
+      bound.listen.runtime = runtime;
+      bound.tls = prepared?.tls.get(key) ?? null;
+    }
+  }
+
+  abandon(prepared: PreparedStream): void {
+    for (const bound of prepared.fresh.values()) {
+      bound.listener?.close();
+      bound.udp?.close();
+    }
+  }
+
+  /** Takes a connection that a `pass` hands on. @returns false: no address of stream is meant */
+  take(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
+    for (const { listen, tls } of this.#bound.values()) {
+      if (!listensFor(listen.runtime.config, to)) continue;
+      acceptTcp(listen, socket, null, tls, client);
+      return true;
+    }
+    return false;
+  }
+
+  /** No new sessions; UDP ends with its sockets, connections go on. */
+  quit(): void {
+    for (const bound of this.#bound.values()) bound.listener?.close();
+    this.sessions.each((session) => session.shutdown());
+    for (const bound of this.#bound.values()) bound.udp?.close();
+    this.#bound.clear();
+  }
+}
