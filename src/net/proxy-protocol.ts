@@ -28,6 +28,9 @@ export const PROXY_V1_MAX = 107;
 /** The longest header that is taken. Real ones have a few hundred bytes; nginx's limit is the same. */
 export const PROXY_HEADER_MAX = 4096;
 
+/** Whatever begins otherwise need not be waited for. */
+const V1_BEGINNINGS = ['PROXY TCP4 ', 'PROXY TCP6 ', 'PROXY UNKNOWN'];
+
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -85,7 +88,7 @@ export class ProxyHeaderReader {
     while (at < longest && bytes[at] !== CR && bytes[at] !== LF) at++;
     const text = bytes.latin1Slice(0, at);
     const broken = (): number => this.#broken(`broken header: "${text}"`);
-    if (!text.startsWith('PROXY '.slice(0, text.length))) return broken();
+    if (!V1_BEGINNINGS.some((beginning) => text.startsWith(beginning.slice(0, text.length)))) return broken();
     if (at === bytes.length && at < PROXY_V1_MAX) return PROXY_MORE;
     if (bytes[at] !== CR || at + 2 > PROXY_V1_MAX) return broken();
     if (at + 1 === bytes.length) return PROXY_MORE;

@@ -50,6 +50,8 @@ export function passHandler(address: Value<Session>, passOn: PassOn): Handler {
 function pass(s: Session, text: string, passOn: PassOn): string | null {
   s.action = 'passing connection to port';
   if (!(s instanceof TcpSession)) return 'cannot pass udp connection';
+  // As in nginx. Of a plain connection the bytes go along: nothing has been taken from them.
+  if (s.tls !== null && s.held !== null) return 'cannot pass connection with preread data';
   const parsed = parseUrl(text);
   if (!parsed.ok) return `${parsed.error} in pass "${text}"`;
   const { url } = parsed;
