@@ -15,6 +15,7 @@ import { plot } from './lib/plot.ts';
 import { cleanUp, guard, temporaryDirectory } from './lib/proc.ts';
 import { brief, goalLines, ratioToNginx, round, show, table, type Invalid, type Row } from './lib/report.ts';
 import { scenarios, type Scenario } from './lib/scenarios.ts';
+import { startEchoes } from './lib/udp.ts';
 import { nginx } from './proxies/nginx.ts';
 import { installNodeProxies } from './proxies/node.ts';
 import type { Proxy } from './proxies/types.ts';
@@ -46,7 +47,9 @@ async function runScenario(
   bench: Bench,
   results: Results,
 ): Promise<void> {
-  const samples = new Map<Proxy, Sample[]>(installed.map(({ proxy }) => [proxy, []]));
+  const { protocol } = scenario;
+  const able = installed.filter(({ proxy }) => protocol === 'http' || proxy.speaks?.includes(protocol) === true);
+  const samples = new Map<Proxy, Sample[]>(able.map(({ proxy }) => [proxy, []]));
   for (let turn = 1; turn <= rounds; turn++) {
     for (const [proxy, list] of samples) {
       progress(`${scenario.name}, round ${turn} of ${rounds}: ${proxy.name}`);
@@ -117,10 +120,14 @@ async function run(options: Options): Promise<void> {
   const manyServers = wanted.some((scenario) => scenario.servers > 3);
   const backends = await startBackends(directory, manyServers, nginx.version() !== undefined);
   if (backends.kind === 'node') console.log('backends: Node, for want of nginx; they may slow down the load');
+  const echoes = wanted.some(({ protocol }) => protocol === 'udp') ? await startEchoes(directory) : [];
   const bench: Bench = {
     directory,
     tls,
-    servers: (scenario) => serverList(backends.ports, scenario.servers),
+    servers: (scenario) =>
+      scenario.protocol === 'udp'
+        ? echoes.map((port) => `127.0.0.1:${port}`)
+        : serverList(backends.ports, scenario.servers),
     seconds: options.seconds,
     warmUpSeconds: options.warmUpSeconds,
   };

@@ -2,10 +2,11 @@
 import { mkdtempSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Proxy, Setup } from '../proxies/types.ts';
-import { load } from './load.ts';
+import { load as loadHttp } from './load.ts';
 import { freePorts, untilAnswers } from './net.ts';
 import { cpuMicros, rssMiB, start, tree, type Running } from './proc.ts';
 import type { Scenario } from './scenarios.ts';
+import { loadUdp, untilEchoes } from './udp.ts';
 import { verify } from './verify.ts';
 
 /** What the measurements of one run of the benchmark have in common. */
@@ -35,10 +36,17 @@ export async function startProxy(proxy: Proxy, scenario: Scenario, bench: Bench)
   chmodSync(directory, 0o755);
   const [port] = (await freePorts(1)) as [number];
   const tls = scenario.tls ? bench.tls : undefined;
-  const command = proxy.prepare({ directory, port, tls, servers: bench.servers(scenario) });
+  const command = proxy.prepare({
+    directory,
+    port,
+    tls,
+    servers: bench.servers(scenario),
+    protocol: scenario.protocol,
+  });
   const running = await start(command, directory);
   try {
-    await untilAnswers(running, port, scenario.tls);
+    if (scenario.protocol === 'udp') await untilEchoes(running, port);
+    else await untilAnswers(running, port, scenario.tls);
   } catch (error) {
     await running.stop();
     throw error;
@@ -50,7 +58,8 @@ export async function startProxy(proxy: Proxy, scenario: Scenario, bench: Bench)
 export async function measure(proxy: Proxy, scenario: Scenario, bench: Bench): Promise<Sample> {
   const [running, port] = await startProxy(proxy, scenario, bench);
   try {
-    await verify(scenario, port);
+    const load = scenario.protocol === 'udp' ? loadUdp : loadHttp;
+    if (scenario.protocol !== 'udp') await verify(scenario, port);
     await load(bench.directory, scenario, port, bench.warmUpSeconds);
     const pids = tree(running.pid);
     const before = cpuMicros(pids);
@@ -80,7 +89,13 @@ export async function measureStart(proxy: Proxy, scenario: Scenario, bench: Benc
   const directory = mkdtempSync(join(bench.directory, 'start-'));
   chmodSync(directory, 0o755);
   const [port] = (await freePorts(1)) as [number];
-  const command = proxy.prepare({ directory, port, tls: undefined, servers: bench.servers(scenario) });
+  const command = proxy.prepare({
+    directory,
+    port,
+    tls: undefined,
+    servers: bench.servers(scenario),
+    protocol: 'http',
+  });
   const begin = performance.now();
   const running = await start(command, directory);
   try {

@@ -20,9 +20,12 @@ export type Scenario = {
   readonly closing: boolean;
   /** Servers in the group; more than the three backends means many loopback addresses of the same three. */
   readonly servers: number;
+  /** What the proxy is to speak: `tcp` relays the same requests without reading them, `udp` relays datagrams. */
+  readonly protocol: 'http' | 'tcp' | 'udp';
 };
 
-const base = { path: '/small', tls: false, connections: 64, closing: false, servers: 3 } as const;
+const base = { path: '/small', tls: false, connections: 64, closing: false, servers: 3, protocol: 'http' } as const;
+const tcp = { ...base, protocol: 'tcp' } as const;
 
 export const scenarios: readonly Scenario[] = [
   { ...base, name: 'small', title: '65 bytes, keep-alive' },
@@ -33,6 +36,10 @@ export const scenarios: readonly Scenario[] = [
   { ...base, name: 'tls-large', title: 'TLS, 1 MiB answers', tls: true, path: '/big', connections: 16 },
   { ...base, name: 'connections-1000', title: '65 bytes, 1,000 connections', connections: 1000 },
   { ...base, name: 'servers-10000', title: '65 bytes, a group of 10,000 servers', servers: 10000 },
+  { ...tcp, name: 'tcp-small', title: 'TCP relay, 65 bytes there and back' },
+  { ...tcp, name: 'tcp-new-connection', title: 'TCP relay, a new connection each', closing: true },
+  { ...tcp, name: 'tcp-large', title: 'TCP relay, 1 MiB', path: '/big', connections: 16 },
+  { ...base, name: 'udp', title: 'UDP, 65 bytes there and back', protocol: 'udp' },
 ];
 
 /** What the load generator has to send, and how much of a body the answer has. */

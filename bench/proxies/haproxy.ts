@@ -12,11 +12,12 @@ export const haproxy: Proxy = {
   kind: 'native',
   install: 'apt install haproxy',
   measureStart: true,
+  speaks: ['tcp'],
   version: () => versionOf('haproxy', ['-v'], /version (\S+)/),
   prepare: (setup) => ({ file: 'haproxy', args: ['-db', '-f', writeConfiguration(setup)] }),
 };
 
-function writeConfiguration({ directory, port, tls, servers }: Setup): string {
+function writeConfiguration({ directory, port, tls, servers, protocol }: Setup): string {
   let secure = '';
   if (tls) {
     const pem = join(directory, 'haproxy.pem');
@@ -28,12 +29,11 @@ function writeConfiguration({ directory, port, tls, servers }: Setup): string {
   maxconn 4096
 
 defaults
-  mode http
+  mode ${protocol}
   timeout connect 5s
   timeout client 60s
   timeout server 60s
-  http-reuse always
-
+${protocol === 'http' ? '  http-reuse always\n' : ''}
 frontend clients
   bind 127.0.0.1:${port}${secure}
   default_backend backends

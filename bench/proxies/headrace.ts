@@ -12,6 +12,7 @@ export const headrace: Proxy = {
   kind: 'headrace',
   install: 'bin/headrace is missing in this working copy',
   measureStart: true,
+  speaks: ['tcp', 'udp'],
   version: () => {
     if (!existsSync(executable)) return undefined;
     return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;

@@ -14,7 +14,7 @@ export const KEEPALIVE = 64;
  * and bodies that pass through memory instead of temporary files (whose cost would be the disk's).
  */
 export function writeNginxConf(setup: Setup): string {
-  const { directory, port, tls, servers } = setup;
+  const { directory, tls, protocol } = setup;
   const secure = tls
     ? `
     ssl_certificate ${tls.certificate};
@@ -30,7 +30,14 @@ events {
   worker_connections ${Math.min(8192, openFilesLimit() - 64)};
 }
 
-http {
+${protocol === 'http' ? http(setup, secure) : stream(setup)}`;
+  const file = join(directory, 'nginx.conf');
+  writeFileSync(file, text);
+  return file;
+}
+
+function http({ directory, port, tls, servers }: Setup, secure: string): string {
+  return `http {
   access_log off;
   client_body_temp_path ${directory}/body;
   proxy_temp_path ${directory}/proxy;
@@ -57,7 +64,19 @@ ${servers.map((server) => `    server ${server};`).join('\n')}
   }
 }
 `;
-  const file = join(directory, 'nginx.conf');
-  writeFileSync(file, text);
-  return file;
+}
+
+/** A relay; everything is the default. */
+function stream({ port, servers, protocol }: Setup): string {
+  return `stream {
+  upstream backends {
+${servers.map((server) => `    server ${server};`).join('\n')}
+  }
+
+  server {
+    listen 127.0.0.1:${port}${protocol === 'udp' ? ' udp' : ''};
+    proxy_pass backends;
+  }
+}
+`;
 }

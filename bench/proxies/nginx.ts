@@ -8,6 +8,7 @@ export const nginx: Proxy = {
   kind: 'native',
   install: 'apt install nginx',
   measureStart: true,
+  speaks: ['tcp', 'udp'],
   version: () => versionOf('nginx', ['-v'], /nginx\/(\S+)/),
   prepare: (setup) => ({
     file: 'nginx',

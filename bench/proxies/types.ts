@@ -11,6 +11,7 @@ export type Setup = {
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   /** The group, `host:port` each. */
   readonly servers: readonly string[];
+  readonly protocol: 'http' | 'tcp' | 'udp';
 };
 
 export type Proxy = {
@@ -22,6 +23,8 @@ export type Proxy = {
   readonly install: string;
   /** Whether its time from start to first answer is measured. */
   readonly measureStart: boolean;
+  /** What it can speak besides HTTP; missing: nothing. */
+  readonly speaks?: readonly ('tcp' | 'udp')[];
   /** Its version, or undefined when it is not installed. */
   version(): string | undefined;
   /** Writes its configuration into the directory and says how to start it in the foreground. */

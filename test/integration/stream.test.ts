@@ -134,8 +134,8 @@ describe('stream', () => {
   });
 
   test('an end is passed on alone with proxy_half_close, and ends the session without', async () => {
-    const half = await Caller.to(scope, h.port('half'));
     const seen = silent.length;
+    const half = await Caller.to(scope, h.port('half'));
     half.send('question');
     half.socket.end();
     await until('the connection', () => silent.length > seen);
