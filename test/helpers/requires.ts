@@ -10,7 +10,7 @@
  * });
  * ```
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
@@ -18,11 +18,28 @@ import type { TestContext } from 'node:test';
 const SBIN = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 /** The Debian package of a program, where it is not of the same name. */
-const PACKAGES: Readonly<Record<string, string>> = { h2load: 'nghttp2-client', memcached: 'memcached' };
+const PACKAGES: Readonly<Record<string, string>> = {
+  h2load: 'nghttp2-client',
+  memcached: 'memcached',
+  postgres: 'postgresql',
+  initdb: 'postgresql',
+};
+
+/** Debian keeps PostgreSQL's programs apart, by version. */
+const POSTGRESQL = '/usr/lib/postgresql';
+
+function postgresDirectories(): string[] {
+  try {
+    const versions = readdirSync(POSTGRESQL).sort((a, b) => Number(b) - Number(a));
+    return versions.map((version) => join(POSTGRESQL, version, 'bin'));
+  } catch {
+    return [];
+  }
+}
 
 /** Full path of a program, or null. */
 export function findProgram(name: string): string | null {
-  for (const dir of [...(process.env.PATH ?? '').split(delimiter), ...SBIN]) {
+  for (const dir of [...(process.env.PATH ?? '').split(delimiter), ...SBIN, ...postgresDirectories()]) {
     if (dir === '') continue;
     const file = join(dir, name);
     try {

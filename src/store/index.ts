@@ -1,0 +1,61 @@
+/** What of an entity is indexed: by the schemas, the same in every database. */
+import { foreignFields, isObject } from '../config/kong/schema.ts';
+import type { Entity, EntityKind, Json, JsonObject } from '../config/kong/schema.ts';
+import { SCHEMAS } from '../config/kong/schemas.ts';
+
+export interface Key {
+  /** Field, or fields joined by `+`. */
+  name: string;
+  value: string;
+  /** As an error shows it. */
+  fields: JsonObject;
+}
+
+export interface Reference {
+  field: string;
+  to: EntityKind;
+  id: string;
+  cascade: boolean;
+}
+
+/** The value of a key over several fields. */
+export function togetherValue(parts: readonly string[]): string {
+  return parts.join('\n');
+}
+
+/** A text, or the id of a reference. */
+function partOf(value: Json | undefined): string {
+  const part = isObject(value) ? value.id : value;
+  return typeof part === 'string' ? part : '';
+}
+
+export function keysOf(kind: EntityKind, entity: Entity): Key[] {
+  const { fields, uniqueTogether } = SCHEMAS[kind];
+  const keys: Key[] = [];
+  for (const [name, field] of Object.entries(fields)) {
+    const value = entity[name] ?? null;
+    if (field.type === 'string' && field.unique === true && typeof value === 'string') {
+      keys.push({ name, value, fields: { [name]: value } });
+    }
+  }
+  if (uniqueTogether !== undefined) {
+    keys.push({
+      name: uniqueTogether.join('+'),
+      value: togetherValue(uniqueTogether.map((name) => partOf(entity[name]))),
+      fields: Object.fromEntries(uniqueTogether.map((name) => [name, entity[name] ?? null])),
+    });
+  }
+  return keys;
+}
+
+export function referencesOf(kind: EntityKind, entity: Entity): Reference[] {
+  return foreignFields(SCHEMAS[kind]).flatMap(([field, { to, onDelete }]) => {
+    const value = entity[field];
+    if (!isObject(value) || typeof value.id !== 'string') return [];
+    return [{ field, to, id: value.id, cascade: onDelete === 'cascade' }];
+  });
+}
+
+export function tagsOf(entity: Entity): string[] {
+  return Array.isArray(entity.tags) ? entity.tags.filter((tag) => typeof tag === 'string') : [];
+}
