@@ -7,7 +7,7 @@
  *   `StaleWrite`, read again, and lose nothing.
  * - `changes` tells what happened after a revision; `watch` tells when it is time to ask.
  *
- * Keys, references and tags are indexed as the schemas say (`index.ts`).
+ * Keys, references and tags are indexed as the schemas say (`config/kong/keys.ts`).
  */
 import type { KongMark } from '../config/kong/model.ts';
 import type { Entity, EntityKind } from '../config/kong/schema.ts';
@@ -79,7 +79,7 @@ export interface Store {
   readonly place: string;
 
   get(kind: EntityKind, id: string): Promise<Row | null>;
-  /** By a unique key (`index.ts` has their names). */
+  /** By a unique key (`keysOf` has their names). */
   find(kind: EntityKind, key: string, value: string): Promise<Row | null>;
   /** In order of their ids. */
   page(kind: EntityKind, query: PageQuery): Promise<Page<Row>>;

@@ -1,11 +1,11 @@
 /** The programs that change things. All happens under one revision, in one transaction. */
 import { foreignKeyViolation, primaryKeyViolation, stillReferenced, uniqueViolation } from '../config/kong/errors.ts';
+import { keysOf, referencesOf, tagsOf } from '../config/kong/keys.ts';
 import type { KongMark } from '../config/kong/model.ts';
 import { KINDS } from '../config/kong/schema.ts';
 import type { Entity, EntityKind } from '../config/kong/schema.ts';
 import { query } from './driver.ts';
 import type { Driver, Program } from './driver.ts';
-import { keysOf, referencesOf, tagsOf } from './index.ts';
 import { type Entities, StaleWrite, type Write } from './store.ts';
 
 /** Deletions that nodes can still be told of one by one. */

@@ -215,7 +215,7 @@ for (const driver of ['sqlite', 'postgres'] as const) {
       const first = await store.write([put('upstreams', { ...a, slots: 11 }, start)]);
       await store.write([put('upstreams', { ...a, slots: 12 }, first)]);
       await store.write([put('upstreams', c)]);
-      const mark = { upstream: a.id, target: b.id, address: null, healthy: false };
+      const mark = { node: 'n', upstream: a.id, target: b.id, address: null, healthy: false };
       await store.publish(mark);
       const end = await store.write([{ op: 'delete', kind: 'upstreams', id: b.id }]);
       assert.deepEqual(await store.changes(start), {

@@ -195,9 +195,11 @@ export interface KongConsumer {
 
 /** A target, or one address of it, marked by hand. */
 export interface KongMark {
+  /** The node that was told; it has done it already. */
+  node: string;
   upstream: string;
   target: string;
-  /** Null: all addresses of the target. */
+  /** Null: all addresses of the target. Without a port: the target's own, or any. */
   address: { ip: string; port: number | null } | null;
   healthy: boolean;
 }

@@ -213,7 +213,7 @@ suite('changes', () => {
       ['revision', 'services'],
     );
     assert.deepEqual(now.update([change('services', service.id, null)], [], 10), { revision: 10, services: [] });
-    const mark = { upstream: a.id, target: target.id, address: null, healthy: false };
+    const mark = { node: 'n', upstream: a.id, target: target.id, address: null, healthy: false };
     assert.deepEqual(now.update([], [mark], 11), { revision: 11, marks: [mark] });
   });
 });

@@ -1,7 +1,7 @@
-/** What of an entity is indexed: by the schemas, the same in every database. */
-import { foreignFields, isObject } from '../config/kong/schema.ts';
-import type { Entity, EntityKind, Json, JsonObject } from '../config/kong/schema.ts';
-import { SCHEMAS } from '../config/kong/schemas.ts';
+/** What an entity can be found by, what it refers to, and its tags: by the schemas. */
+import { foreignFields, isObject } from './schema.ts';
+import type { Entity, EntityKind, Json, JsonObject } from './schema.ts';
+import { SCHEMAS } from './schemas.ts';
 
 export interface Key {
   /** Field, or fields joined by `+`. */
