@@ -25,6 +25,7 @@ const PLACES: Readonly<Record<keyof typeof Context, string>> = {
   stream: 'stream',
   streamServer: 'stream server',
   streamUpstream: 'stream upstream',
+  admin: 'admin',
 };
 
 function places(contexts: number): string {

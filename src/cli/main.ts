@@ -16,6 +16,11 @@ function print(text: string): void {
  * @returns the exit code; null: the program runs on (or ends by itself)
  */
 export async function main(args: readonly string[]): Promise<number | null> {
+  if (args[0] === 'kong' || args[0] === 'migrate') {
+    const { kongCommand } = await import('./kong.ts');
+    return kongCommand(args);
+  }
+
   let options: Options;
   try {
     options = parseOptions(args);

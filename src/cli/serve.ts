@@ -3,10 +3,12 @@
  */
 import type { ConfigSource } from '../control/load-config.ts';
 import { startEarly } from '../control/early-workers.ts';
+import type { Companion, NodeView } from '../control/companion.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { adminCompanion } from './admin-companion.ts';
 
 /** The worker's entry beside this file: `.ts` in a checkout, `.js` in the package. */
-function workerEntry(): URL {
+export function workerEntry(): URL {
   return new URL(`../worker/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 }
 
@@ -16,5 +18,6 @@ export async function serve(source: ConfigSource, log: ErrorLog): Promise<number
   const early = startEarly(entry, source);
   // Only now: the workers load their code while this thread loads its own.
   const { Master } = await import('../control/master.ts');
-  return new Master({ source, log, workerEntry: entry, early }).start();
+  const companion = (node: NodeView): Companion => adminCompanion(log, node, null);
+  return new Master({ source, log, workerEntry: entry, early, companion }).start();
 }

@@ -22,6 +22,7 @@ export function featureLines(): string {
 
 export const HELP = `Usage: headrace [-?hvVtTq] [-s signal] [-p prefix]
                 [-e filename] [-c filename] [-g directives]
+       headrace kong|migrate [--help]
 
 Options:
   -?,-h         : this help

@@ -10,6 +10,7 @@
  * paths that cannot hold variables are ordinary text.
  */
 
+import type { AdminConfig } from './kong/settings.ts';
 import type {
   AccessRule,
   AuthBasicConfig,
@@ -60,6 +61,8 @@ export interface Config {
   main: MainConfig;
   http: HttpConfig | null;
   stream: StreamConfig | null;
+  /** The Admin API of the Kong door; absent or null: there is none. */
+  admin?: AdminConfig | null;
   /** All files that were read, in order, with their contents: what `-T` prints. */
   sources: { file: string; text: string }[];
 }

@@ -99,6 +99,11 @@ export class Generations {
   #current: Generation | null = null;
   readonly #draining = new Map<number, Draining>();
 
+  /** Counters of all workers (`observe/traffic.ts`). */
+  get traffic(): SharedArrayBuffer {
+    return this.#traffic;
+  }
+
   get current(): Generation | null {
     return this.#current;
   }
@@ -116,8 +121,8 @@ export class Generations {
     const [http, stream] = carry ? groupsOf(previous) : [];
     const data: GenerationData = {
       id: ++this.#lastId,
-      // Workers have no use for the texts of the files.
-      config: { ...config, sources: [] },
+      // Workers have no use for the texts of the files, nor for the Admin API's settings and secrets.
+      config: { ...config, sources: [], admin: null },
       ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers),
       stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),

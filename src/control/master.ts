@@ -5,10 +5,12 @@ import type { Config } from '../config/model.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { totalsOf } from '../observe/traffic.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
 import { claimAddresses, listensOf, newAddresses, removeSockets } from './addresses.ts';
 import { saveCompileCache } from '../worker/compile-cache.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
+import type { Companion, NodeView } from './companion.ts';
 import type { EarlyWorkers } from './early-workers.ts';
 import { type Generation, Generations, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
@@ -35,12 +37,15 @@ export interface MasterOptions {
   /** Worker threads that were started before this module was loaded. */
   early?: EarlyWorkers;
   load?: LoadConfig;
+  /** Made at once, with what it may see of the node. */
+  companion?: (node: NodeView) => Companion;
 }
 
 export class Master {
   readonly #source: ConfigSource;
   readonly #log: ErrorLog;
   readonly #load: LoadConfig;
+  readonly #companion: Companion | null;
   readonly #generations = new Generations();
   readonly #pool: WorkerPool;
   readonly #pidFile = new PidFile();
@@ -58,10 +63,11 @@ export class Master {
   #reloading = false;
   #reopenWanted = false;
 
-  constructor({ source, log, workerEntry, early = NO_WORKERS, load = loadConfig }: MasterOptions) {
+  constructor({ source, log, workerEntry, early = NO_WORKERS, load = loadConfig, companion }: MasterOptions) {
     this.#source = source;
     this.#log = log;
     this.#load = load;
+    this.#companion = companion?.({ traffic: () => totalsOf(this.#generations.traffic) }) ?? null;
     this.#pool = new WorkerPool({
       entry: workerEntry,
       log,
@@ -121,11 +127,12 @@ export class Master {
 
     const generation = this.#generations.make(config);
     const refusal = await this.#pool.prepare(generation.data, workersOf(config));
-    const failure = refusal ?? this.#pidFile.write(config.main.pidFile);
+    const failure = refusal ?? (await this.#companion?.prepare(config)) ?? this.#pidFile.write(config.main.pidFile);
     if (failure === null) return generation;
 
     this.#generations.rollBack(generation);
     await this.#pool.abandon(generation.data);
+    await this.#companion?.abandon();
     throw new ConfigRefused([failure]);
   }
 
@@ -139,6 +146,7 @@ export class Master {
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
     await this.#resolve(generation);
+    await this.#companion?.commit();
   }
 
   async #resolve(generation: Generation): Promise<void> {
@@ -226,6 +234,7 @@ export class Master {
     this.#endBegun = ending;
     const graceful = ending === 'quit';
     if (graceful) this.#log.notice('gracefully shutting down');
+    if (graceful) await this.#companion?.close();
     const config = this.#generations.current?.config;
     await this.#pool.quit(graceful ? (config?.main.workerShutdownTimeoutMs ?? 0) : FAST_MS);
     // After a graceful end that a stop has overtaken, it is the stop that ends the process.

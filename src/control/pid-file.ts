@@ -34,10 +34,12 @@ export class PidFile {
   /**
    * Writes the file, over one that a crash may have left; when the path has changed, removes the old one.
    *
+   * @param path empty: none is wanted
    * @returns the error in nginx's words, or null
    */
   write(path: string): string | null {
     if (path === this.#path) return null;
+    if (path === '') return this.remove();
     let fd: number;
     try {
       fd = openSync(path, 'w', MODE);

@@ -31,6 +31,27 @@ export interface TrafficTotals {
   waiting: number;
 }
 
+function sum(all: Float64Array): TrafficTotals {
+  const sums = new Float64Array(STRIDE);
+  for (let i = 0; i < all.length; i++) sums[i % STRIDE]! += all[i]!;
+  const active = Math.max(0, sums[ACCEPTED]! - sums[CLOSED]!);
+  const writing = Math.max(0, sums[BEGUN]! - sums[ENDED]!);
+  const reading = Math.max(0, sums[READING]!);
+  return {
+    active,
+    accepted: sums[ACCEPTED]!,
+    requests: sums[BEGUN]!,
+    reading,
+    writing,
+    waiting: Math.max(0, active - reading - writing),
+  };
+}
+
+/** What all threads have counted in a memory. */
+export function totalsOf(memory: SharedArrayBuffer): TrafficTotals {
+  return sum(new Float64Array(memory));
+}
+
 class Traffic {
   /** This thread's numbers. */
   row: Float64Array = new Float64Array(STRIDE);
@@ -47,19 +68,7 @@ class Traffic {
   }
 
   totals(): TrafficTotals {
-    const sums = new Float64Array(STRIDE);
-    for (let i = 0; i < this.#all.length; i++) sums[i % STRIDE]! += this.#all[i]!;
-    const active = Math.max(0, sums[ACCEPTED]! - sums[CLOSED]!);
-    const writing = Math.max(0, sums[BEGUN]! - sums[ENDED]!);
-    const reading = Math.max(0, sums[READING]!);
-    return {
-      active,
-      accepted: sums[ACCEPTED]!,
-      requests: sums[BEGUN]!,
-      reading,
-      writing,
-      waiting: Math.max(0, active - reading - writing),
-    };
+    return sum(this.#all);
   }
 }
 

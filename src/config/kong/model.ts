@@ -216,6 +216,14 @@ export interface KongBalancers {
   mark(mark: KongMark): Promise<KongMarkResult> | KongMarkResult;
 }
 
+/** Who runs what the store holds: told of it, and asked about it. */
+export interface KongDataPlane extends KongBalancers {
+  /** Everything, at start and when changes were missed. Called again when it throws. */
+  load(config: KongConfig): void | Promise<void>;
+  /** A change after that; one at a time, in order. */
+  apply(update: KongUpdate): void | Promise<void>;
+}
+
 export type KongMarkResult = 'done' | 'no healthchecker' | 'not found';
 
 export interface KongWeights {

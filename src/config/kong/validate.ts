@@ -56,7 +56,8 @@ function finish(schema: Schema, entity: JsonObject): Judged {
 
 /** Kong judges shorthands first, and nothing else when one of them is wrong. */
 function withoutShorthands(schema: Schema, input: JsonObject): { given: JsonObject } | { errors: EntityErrors } {
-  const given = structuredClone(input);
+  // What is below is never changed, only taken over.
+  const given: JsonObject = { ...input };
   const errors: EntityErrors = {};
   for (const [name, { field, apply }] of Object.entries(schema.shorthands ?? {})) {
     const value = given[name];
@@ -85,7 +86,7 @@ function merge(fields: Fields, stored: JsonObject, given: JsonObject): JsonObjec
 
 /** @param stored what is updated; null: it is new */
 function completeEntity(schema: Schema, given: JsonObject, env: Environment, stored: JsonObject | null): JsonObject {
-  const fields = { ...schema.fields, ...schema.variant?.(given)?.fields };
+  const fields = fieldsOf(schema, given);
   let time: number | null = null;
   const auto = (name: string, field: Field): Json | undefined => {
     if (field.auto === 'uuid') return stored === null && given[name] === undefined ? env.uuid() : undefined;
@@ -97,24 +98,31 @@ function completeEntity(schema: Schema, given: JsonObject, env: Environment, sto
   return complete(fields, given, auto);
 }
 
+/** Fields of the schema, as the entity's variant has them. */
+function fieldsOf(schema: Schema, entity: JsonObject): Fields {
+  const variant = schema.variant?.(entity);
+  return variant == null ? schema.fields : { ...schema.fields, ...variant.fields };
+}
+
 function complete(
   fields: Fields,
   given: JsonObject,
   auto: (name: string, field: Field) => Json | undefined,
 ): JsonObject {
   const out: JsonObject = {};
-  for (const [name, field] of Object.entries(fields)) {
+  for (const name in fields) {
+    const field = fields[name] as Field;
     const filled = field.auto === undefined ? undefined : auto(name, field);
     out[name] = filled ?? completeValue(field, Object.hasOwn(given, name) ? given[name] : undefined);
   }
   // What nobody knows is kept, to be named as an error.
-  for (const [name, value] of Object.entries(given)) if (!Object.hasOwn(fields, name)) setOwn(out, name, value);
+  for (const name of Object.keys(given)) if (!Object.hasOwn(fields, name)) setOwn(out, name, given[name]);
   return out;
 }
 
 function completeValue(field: Field, value: Json | undefined): Json {
   if (value === undefined || value === null) {
-    if (field.default !== undefined) return completeValue(field, structuredClone(field.default));
+    if (field.default !== undefined) return completeValue(field, field.default);
     return field.type === 'record' && field.required === true ? completeValue(field, {}) : null;
   }
   switch (field.type) {
@@ -154,15 +162,15 @@ function unique(list: Json[]): Json[] {
 /** @param entity complete; null: it is good */
 export function judge(schema: Schema, entity: JsonObject): EntityErrors | null {
   const variant = schema.variant?.(entity) ?? null;
-  const errors = judgeFields({ ...schema.fields, ...variant?.fields }, entity);
+  const errors = judgeFields(variant === null ? schema.fields : { ...schema.fields, ...variant.fields }, entity);
   runChecks([...schema.checks, ...(variant?.checks ?? [])], entity, errors);
   return Object.keys(errors).length === 0 ? null : errors;
 }
 
 function judgeFields(fields: Fields, value: JsonObject): EntityErrors {
   const errors: EntityErrors = {};
-  for (const [name, field] of Object.entries(fields)) {
-    const error = judgeValue(field, value[name] ?? null);
+  for (const name in fields) {
+    const error = judgeValue(fields[name] as Field, value[name] ?? null);
     if (error !== null) errors[name] = error;
   }
   for (const name of Object.keys(value)) if (!Object.hasOwn(fields, name)) setOwn(errors, name, 'unknown field');

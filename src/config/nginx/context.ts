@@ -14,6 +14,7 @@ export const Context = {
   stream: 1 << 9,
   streamServer: 1 << 10,
   streamUpstream: 1 << 11,
+  admin: 1 << 24,
 } as const;
 
 /** `http`, `server` and `location`: the usual place. */
@@ -27,7 +28,7 @@ export const ALL_SERVERS = HTTP_SERVER | STREAM_ALL;
 export const ALL = HTTP_ALL | STREAM_ALL;
 /** `upstream` of either. */
 export const UPSTREAM_BLOCK = Context.upstream | Context.streamUpstream;
-export const ANYWHERE = (1 << 12) - 1;
+export const ANYWHERE = ((1 << 12) - 1) | Context.admin;
 
 const STREAM_BLOCKS = STREAM_ALL | Context.streamUpstream;
 

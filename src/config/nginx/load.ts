@@ -20,6 +20,7 @@ import {
 import { Cycle } from './cycle.ts';
 import type { Lookup } from './cycle.ts';
 import { joinListens } from './listens.ts';
+import { adminFault, finishAdmin } from './modules/admin.ts';
 import { finishMain, hasEvents } from './modules/core.ts';
 import { coreSlot } from './modules/http-core-loc.ts';
 import { serverRawSlot } from './modules/http-core-srv.ts';
@@ -96,12 +97,15 @@ async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
   if (http !== null && stream !== null) checkApart(cycle, http.listens, stream.listens);
   if (!hasEvents(cycle)) throw new ConfigError('no "events" section in configuration', null, '');
   checkZones(cycle);
+  const fault = adminFault(cycle);
+  if (fault !== null) throw new ConfigError(fault, null, '');
   return {
     prefix: cycle.prefix,
     file: cycle.options.file,
     main: finishMain(cycle),
     http,
     stream,
+    admin: finishAdmin(cycle),
     sources: cycle.sources,
   };
 }

@@ -4,6 +4,7 @@ import type { ModuleDef } from './module.ts';
 import { accepted } from './modules/accepted.ts';
 import { accessModule } from './modules/access.ts';
 import { authBasicModule } from './modules/auth-basic.ts';
+import { adminModule } from './modules/admin.ts';
 import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { headersModule } from './modules/headers.ts';
@@ -46,6 +47,7 @@ export const MODULES: readonly ModuleDef[] = [
   streamCore,
   streamHandlers,
   streamProxyModule,
+  adminModule,
   accepted,
 ];
 

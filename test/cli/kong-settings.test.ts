@@ -1,0 +1,117 @@
+/** What `headrace kong` is told: options before its own environment before Kong's, and what cannot be meant. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { type Environment, type KongOptions, readKongOptions } from '../../src/cli/kong-settings.ts';
+import { UsageError } from '../../src/cli/options.ts';
+import { directory } from '../helpers/headrace.ts';
+
+const read = (args: string[] = [], env: Environment = {}): KongOptions =>
+  readKongOptions(args, { XDG_DATA_HOME: '/d', ...env }, '/cwd');
+const store = (args: string[] = [], env: Environment = {}): string =>
+  read(['--data', '/data', ...args], env).admin.store;
+
+test('alone: loopback for the API, everybody for the proxy, SQLite in the data directory', () => {
+  const { admin, workers, errorLog, pidFile } = read(['--data', 'here']);
+  assert.deepEqual(
+    { ...admin, workers, errorLog, pidFile },
+    {
+      listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false }],
+      proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false }],
+      store: 'sqlite:/cwd/here/kong.db',
+      dataDir: '/cwd/here',
+      declarative: null,
+      databaseless: false,
+      token: null,
+      origins: [],
+      hosts: [],
+      tls: null,
+      workers: null,
+      errorLog: 'stderr',
+      pidFile: null,
+    },
+  );
+});
+
+test('an option counts before HEADRACE_…, and that before KONG_…', () => {
+  const env = { KONG_ADMIN_LISTEN: '127.0.0.3:1', HEADRACE_ADMIN_LISTEN: '127.0.0.2:1' };
+  const port = (args: string[], from: Environment): string | undefined => read(args, from).admin.listens[0]?.host;
+  assert.equal(port(['--admin-listen', '127.0.0.1:1'], env), '127.0.0.1');
+  assert.equal(port([], env), '127.0.0.2');
+  assert.equal(port([], { KONG_ADMIN_LISTEN: '127.0.0.3:1 reuseport backlog=16384' }), '127.0.0.3');
+  assert.equal(read([], { KONG_NGINX_WORKER_PROCESSES: '3' }).workers, 3);
+});
+
+test('addresses with ssl want a certificate', () => {
+  const { admin, warnings } = read([], { KONG_ADMIN_LISTEN: '0.0.0.0:8001, 0.0.0.0:8444 http2 ssl reuseport' });
+  assert.deepEqual(
+    admin.listens.map(({ text }) => text),
+    ['0.0.0.0:8001'],
+  );
+  assert.deepEqual(warnings, ['0.0.0.0:8444 ssl: not listened on, as there is no --admin-ssl-cert']);
+  assert.deepEqual(read(['--admin-listen', 'off']).admin.listens, []);
+  assert.equal(read(['--admin-listen', '[::1]:80']).admin.listens[0]?.port, 80);
+});
+
+suite('stores', () => {
+  const rows: [args: string[], env: Environment, store: string][] = [
+    [[], {}, 'sqlite:/data/kong.db'],
+    [['--store', 'sqlite:a.db'], {}, 'sqlite:/cwd/a.db'],
+    [['--store', '/x/a.db'], {}, 'sqlite:/x/a.db'],
+    [['--store', 'memory'], {}, 'memory'],
+    [['--store', 'postgres://h/d'], {}, 'postgres://h/d'],
+    [[], { HEADRACE_STORE: 'memory' }, 'memory'],
+    [[], { KONG_DATABASE: 'off' }, 'memory'],
+    [[], { KONG_DATABASE: 'postgres' }, 'postgres://kong@127.0.0.1:5432/kong'],
+    [
+      [],
+      { KONG_PG_HOST: 'db', KONG_PG_USER: 'u', KONG_PG_PASSWORD: 'p@/:', KONG_PG_DATABASE: 'd', KONG_PG_PORT: '1' },
+      'postgres://u:p%40%2F%3A@db:1/d',
+    ],
+    [[], { KONG_PG_HOST: 'db', KONG_PG_SSL: 'on' }, 'postgres://kong@db:5432/kong?sslmode=no-verify'],
+    [['--store', 'memory'], { KONG_DATABASE: 'postgres' }, 'memory'],
+  ];
+  for (const [args, env, expected] of rows) {
+    test(`${args.join(' ')} ${JSON.stringify(env)}`, () => assert.equal(store(args, env), expected));
+  }
+  test('a file of entities is kept in memory', (t) => {
+    const file = join(directory(t), 'kong.yml');
+    writeFileSync(file, 'text');
+    const { admin } = read([], { KONG_DECLARATIVE_CONFIG: file });
+    assert.deepEqual([admin.declarative, admin.store, admin.databaseless], [{ file, text: 'text' }, 'memory', true]);
+    assert.throws(() => read(['--config', file, '--store', 'sqlite:x']), UsageError);
+  });
+});
+
+suite('what cannot be meant', () => {
+  const rows: [args: string[], env: Environment, text: RegExp][] = [
+    [['--nope'], {}, /^Unknown option '--nope'/],
+    [['extra'], {}, /^Unexpected argument 'extra'/],
+    [
+      ['--admin-listen', 'x'],
+      {},
+      /^--admin-listen: invalid address "x"; it can be ADDRESS:PORT, perhaps with "ssl" after it$/,
+    ],
+    [
+      ['--admin-listen', '127.0.0.1:1 fast'],
+      {},
+      /^--admin-listen: unknown parameter "fast" of address "127\.0\.0\.1:1"$/,
+    ],
+    [['--proxy-listen', '1.2.3.4'], {}, /^--proxy-listen: invalid address "1\.2\.3\.4"/],
+    [['--store', 'mysql://x'], {}, /^unknown store "mysql:\/\/x"; it can be sqlite:FILE, postgres:\/\/…, or memory$/],
+    [['--store', ''], {}, /^a store needs an address/],
+    [['--config', '/nowhere/kong.yml'], {}, /^\/nowhere\/kong\.yml cannot be read: ENOENT/],
+    [['--workers', '0'], {}, /^--workers 0: it can be auto, or a number from 1 to 999$/],
+    [['--admin-ssl-cert', 'x'], {}, /^--admin-ssl-cert and --admin-ssl-key belong together$/],
+    [[], { KONG_DATABASE: 'cassandra' }, /^KONG_DATABASE=cassandra: it can be postgres or off$/],
+  ];
+  for (const [args, env, text] of rows) {
+    test(`${args.join(' ')} ${JSON.stringify(env)}`, () => {
+      assert.throws(
+        () => read(args, env),
+        (error) => error instanceof UsageError && text.test(error.message),
+      );
+    });
+  }
+});

@@ -1,0 +1,94 @@
+/** `admin { … }`: what it says, its defaults, and what cannot be meant. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConfigError, loadNginxConfig } from '../../src/config/nginx/load.ts';
+import type { AdminConfig } from '../../src/config/kong/settings.ts';
+
+async function load(text: string): Promise<AdminConfig | null | undefined> {
+  const files: Record<string, string> = {
+    '/p/conf/nginx.conf': `${text}\nevents {}`,
+    '/p/conf/kong.yml': 'a: ü',
+    '/p/conf/k.pem': 'KEY',
+  };
+  const { config } = await loadNginxConfig({
+    prefix: '/p',
+    file: 'conf/nginx.conf',
+    cpuCount: 1,
+    superUser: false,
+    lookup: () => [],
+    readFile: (file) => {
+      const found = files[file];
+      if (found === undefined) throw Object.assign(new Error(file), { code: 'ENOENT' });
+      return Buffer.from(found).toString('latin1');
+    },
+  });
+  return config.admin;
+}
+
+test('without the block there is none', async () => assert.equal((await load('')) ?? null, null));
+
+test('alone', async () => {
+  assert.deepEqual(await load('admin {}'), {
+    listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false }],
+    proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false }],
+    store: 'sqlite:/p/data/kong.db',
+    dataDir: '/p/data',
+    declarative: null,
+    databaseless: false,
+    token: null,
+    origins: [],
+    hosts: [],
+    tls: null,
+  });
+});
+
+test('with everything', async () => {
+  const admin = await load(`admin {
+    listen 127.0.0.1:1; listen [::1]:2 ssl; proxy_listen 9000; data d; declarative kong.yml; token t;
+    origin http://a; origin http://b; host h; ssl_certificate k.pem; ssl_certificate_key k.pem;
+  }`);
+  assert.deepEqual(admin, {
+    listens: [
+      { text: '127.0.0.1:1', host: '127.0.0.1', port: 1, ssl: false },
+      { text: '[::1]:2', host: '0000:0000:0000:0000:0000:0000:0000:0001', port: 2, ssl: true },
+    ],
+    proxyListens: [{ text: '9000', host: '127.0.0.1', port: 9000, ssl: false }],
+    store: 'memory',
+    dataDir: '/p/d',
+    declarative: { file: '/p/conf/kong.yml', text: 'a: ü' },
+    databaseless: true,
+    token: 't',
+    origins: ['http://a', 'http://b'],
+    hosts: ['h'],
+    tls: { cert: 'KEY', key: 'KEY' },
+  });
+  assert.equal((await load('admin { store postgres://u:p@h/d; }'))?.store, 'postgres://u:p@h/d');
+  assert.equal((await load('admin { store sqlite:x/y.db; }'))?.store, 'sqlite:/p/x/y.db');
+});
+
+const REFUSED: [text: string, message: RegExp][] = [
+  ['admin {} admin {}', /^"admin" directive is duplicate in .*:1$/],
+  ['admin { listen x; }', /^invalid address "x"; it can be ADDRESS:PORT, perhaps with "ssl" after it in .*:1$/],
+  ['admin { listen 1.2.3.4:1; listen 1.2.3.4:1; }', /^duplicate listen options for "1\.2\.3\.4:1" in .*:1$/],
+  [
+    'admin { store mysql://x; }',
+    /^unknown store "mysql:\/\/x", it can be sqlite:FILE, postgres:\/\/…, or memory in .*:1$/,
+  ],
+  ['admin { store a; store b; }', /^"store" directive is duplicate in .*:1$/],
+  [
+    'admin { declarative none.yml; }',
+    /^open\(\) "\/p\/conf\/none\.yml" failed \(2: No such file or directory\) in .*:1$/,
+  ],
+  ['admin { declarative kong.yml; store sqlite:x; }', /^"declarative" keeps entities in memory/],
+  [
+    'admin { listen 1.2.3.4:1 ssl; }',
+    /^no "ssl_certificate" is defined for the "listen \.\.\. ssl" directive of "admin"/,
+  ],
+  ['admin { ssl_certificate k.pem; }', /^"ssl_certificate" and "ssl_certificate_key" of "admin" belong together/],
+  ['admin { worker_connections 1; }', /^"worker_connections" directive is not allowed here in .*:1$/],
+];
+for (const [text, message] of REFUSED) {
+  test(text, async () => {
+    await assert.rejects(load(text), (error) => error instanceof ConfigError && message.test(error.message));
+  });
+}
