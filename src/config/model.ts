@@ -20,6 +20,7 @@ import type {
   RefererConfig,
 } from './model-access.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
+import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type { StreamConfig } from './stream-model.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
@@ -205,6 +206,16 @@ export interface LocationConfig {
   /** Run in order in the rewrite phase. */
   rewrite: RewriteOp[];
   rewriteLog: boolean;
+  /** Absent: the request is not copied. */
+  mirror?: MirrorConfig;
+  /** Absent: no subrequest is asked whether a request is let in. */
+  authRequest?: AuthRequestConfig;
+  /** Absent: `ssi off`. */
+  ssi?: SsiConfig;
+  /** Absent: no texts are replaced. */
+  subFilter?: SubFilterConfig;
+  /** Absent: nothing is added around the body. */
+  addition?: AdditionConfig;
   /** What produces the answer. */
   handler: HandlerConfig;
   /** Nested locations, in order of configuration. */
@@ -236,6 +247,8 @@ export interface CoreConfig {
   keepaliveHeaderSec: number;
   keepaliveRequests: number;
   keepaliveTimeMs: number;
+  /** Browsers whose connections are closed; absent: `msie6`. */
+  keepaliveDisable?: ('none' | 'msie6' | 'safari')[];
   keepaliveMinTimeoutMs: number;
   sendTimeoutMs: number;
   lingeringClose: 'off' | 'on' | 'always';
@@ -260,6 +273,10 @@ export interface CoreConfig {
   maxRanges: number;
   logNotFound: boolean;
   logSubrequest: boolean;
+  /** URI or `@name` that runs when a request is over; absent: none. */
+  postAction?: string;
+  /** Longest answer of a subrequest that is kept in memory; absent: 4096. */
+  subrequestOutputBufferSize?: number;
   msiePadding: boolean;
   tcpNodelay: boolean;
   tryFiles: { paths: ValueText[]; fallback: ValueText; status: number } | null;

@@ -17,6 +17,7 @@ import type { GroupEnv } from '../upstream/group.ts';
 import { TargetBook } from '../upstream/target-book.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import type { Phase } from './runtime.ts';
+import { compileAuthRequest } from './access/auth-request.ts';
 import { compileAuthBasic } from './access/basic.ts';
 import { compileAccess } from './access/phase.ts';
 import { RefererMatcher } from './access/referer.ts';
@@ -25,7 +26,13 @@ import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
+import { rewritesBody } from './filters/body-change.ts';
+import { compileAddition } from './filters/addition.ts';
+import { compileSubFilter } from './filters/sub-filter.ts';
+import { compileSsi } from './filters/ssi/filter.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
+import { compileMirror } from './handlers/mirror.ts';
+import { compilePostAction } from './handlers/post-action.ts';
 import { staticHandler } from './handlers/static.ts';
 import { stubStatus } from './handlers/stub-status.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
@@ -39,6 +46,7 @@ import { proxy } from './proxy/exchange.ts';
 import { UpstreamTls } from './proxy/tls.ts';
 import { compileErrorPages } from './server/error-pages.ts';
 import { HostTable } from '../variables/host-table.ts';
+import { compileKeepaliveDisable } from './server/keepalive.ts';
 import type { ListenRuntime } from './server/listen.ts';
 import { LocationTree } from './server/location-tree.ts';
 import { compileRealip } from './server/realip.ts';
@@ -148,8 +156,14 @@ class Compiler {
     loc.headFilter = joinHooks([
       compileHeaders(config.headers, this.#variables),
       trailerHook(compileTrailers(config.headers, this.#variables)),
+      compileAddition(config.addition),
+      compileSsi(config.ssi, this.#variables),
+      compileSubFilter(config.subFilter, this.#variables),
       compileLimitRate(config.core, this.#variables),
     ]);
+    loc.rewritesBody = rewritesBody([config.ssi, config.subFilter, config.addition]);
+    loc.keepaliveDisabled = compileKeepaliveDisable(config.core);
+    loc.postAction = compilePostAction(config.core.postAction);
     loc.accessLog = this.#accessLogs.compile(config);
     const realip = (loc.realip = compileRealip(config.realip));
     // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
@@ -164,6 +178,8 @@ class Compiler {
     if (config.referer !== null) loc.referer = new RefererMatcher(config.referer, server, this.#variables);
     const tryFiles = compileTryFiles(config, this.#variables);
     if (tryFiles !== null) loc.phases.push(tryFiles);
+    const mirror = compileMirror(config.mirror);
+    if (mirror !== null) loc.phases.push(mirror);
     loc.errorPages = compileErrorPages(config, this.#variables);
     loc.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);
     loc.children = config.locations.map((child) => this.#location(child, server));
@@ -178,7 +194,11 @@ class Compiler {
   #access(config: LocationConfig): Phase | null {
     const directory = `${dirname(this.#config.file)}/`;
     return compileAccess(
-      [compileRules(config), compileAuthBasic(config.authBasic, this.#variables, directory)],
+      [
+        compileRules(config),
+        compileAuthBasic(config.authBasic, this.#variables, directory),
+        compileAuthRequest(config.authRequest, this.#variables),
+      ],
       config.core.satisfy,
       config.core.authDelayMs,
     );

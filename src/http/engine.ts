@@ -17,6 +17,13 @@ export function start(r: HttpRequest): void {
   findLocation(r);
 }
 
+/** Begins the phases of a subrequest: what is looked at when a client's request comes in was looked at then. */
+export function startSubrequest(r: HttpRequest): void {
+  const { rewrite } = r.server;
+  if (rewrite !== null && rewrite.run(r) === TAKEN) return;
+  findLocation(r);
+}
+
 /** Looks for the location of `r.uri` and runs its phases. */
 function findLocation(r: HttpRequest): void {
   const found = r.server.locations.find(r.uri, r);
@@ -36,7 +43,7 @@ function enter(r: HttpRequest, found: Location): void {
     return;
   }
   const limit = loc.core.clientMaxBodySize;
-  if (limit > 0 && r.bodyLength > limit && !r.body.discarding) {
+  if (limit > 0 && r.bodyLength > limit && !r.body.discarding && r.parent === null) {
     logRequest(r, 'error', `client intended to send too large body: ${r.bodyLength} bytes`);
     finalize(r, 413);
     return;
@@ -78,6 +85,7 @@ export function finalize(r: HttpRequest, status: number): void {
     r.channel.abort(r);
     return;
   }
+  if (r.parent !== null && r.channel.replaceError?.(r, status) === true) return;
   dropUnwantedBody(r, status);
   r.producer = null;
   r.errorStatus = status;
@@ -195,7 +203,9 @@ export function namedLocation(r: HttpRequest, name: string): void {
 
 /** The answer is out or the client is gone: what is left to do is to log it. */
 export function finished(r: HttpRequest): void {
-  if (r.loc.accessLog !== null) r.loc.accessLog.write(r);
+  if (r.family !== null) r.family.endOf(r);
+  if (r.loc.postAction !== null) r.loc.postAction(r);
+  if (r.loc.accessLog !== null && (r.parent === null || r.loc.core.logSubrequest)) r.loc.accessLog.write(r);
   if (r.upstream !== null) {
     r.upstream.release();
     r.upstream = null;

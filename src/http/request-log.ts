@@ -3,12 +3,13 @@ import type { LogLevel } from '../config/model.ts';
 import type { HttpRequest } from './request.ts';
 import { H } from './wire/known.ts';
 
-/** Writes `message, client: A, server: S, request: "…", [upstream: "…",] host: "…", referrer: "…"`. */
+/** Writes `message, client: A, server: S, request: "…", [subrequest: "…",] [upstream: "…",] host: "…", referrer: "…"`. */
 export function logRequest(r: HttpRequest, level: LogLevel, message: string, upstream: string | null = null): void {
   const log = r.loc.log;
   if (!log.enabled(level)) return;
   let line = `${message}, client: ${r.client.text}, server: ${r.server.config.serverName}`;
   if (r.head.requestLineEnd > r.head.requestLineStart) line += `, request: "${r.head.requestLine()}"`;
+  if (r.parent !== null) line += `, subrequest: "${r.uri}"`;
   if (upstream !== null) line += `, upstream: "${upstream}"`;
   const host = r.head.get(H.host);
   if (host !== null) line += `, host: "${host}"`;

@@ -16,6 +16,7 @@ import type { PendingAccess } from './access/phase.ts';
 import type { RequestLimits } from './limit/zones.ts';
 import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
+import type { Family } from './subrequest.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
@@ -59,6 +60,8 @@ export interface ClientChannel {
   sendHeadRest(r: HttpRequest, n: number): number;
   /** Sends body bytes; `last` ends the message. `buf` may be null to end it. */
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /** A subrequest's: true when something else than the error's page is answered. */
+  replaceError?(r: HttpRequest, status: number): boolean;
   /** An interim answer (100, 103). */
   sendInformational(r: HttpRequest, status: number, fields: FieldList | null): void;
   /** Ends the connection without completing the answer: the client must see that it is cut. */
@@ -98,8 +101,10 @@ export interface BodyFilter {
 
 export class HttpRequest {
   readonly channel: ClientChannel;
-  /** Null: this is not a subrequest. */
+  /** The request that this subrequest was made for; null: it is a client's own. */
   parent: HttpRequest | null = null;
+  /** The subrequests of this request and of its main request; null: there never was one. */
+  family: Family | null = null;
 
   gen!: HttpGeneration;
   server!: Server;
@@ -193,6 +198,7 @@ export class HttpRequest {
 
   reset(): void {
     this.parent = null;
+    this.family = null;
     this.method = 0;
     this.validUnparsed = true;
     this.validLocation = true;

@@ -75,6 +75,12 @@ export class Location {
   /** Adds what add_header, expires and the like ask for, and installs body filters; null: nothing to do. */
   headFilter: ((r: HttpRequest) => void) | null = null;
   accessLog: AccessLog | null = null;
+  /** Whether an answer of this content type will be given another body: no ranges can be had of it. Null: none will. */
+  rewritesBody: ((r: HttpRequest) => boolean) | null = null;
+  /** Tells of a request whether its connection is closed after it (keepalive_disable); null: of none. */
+  keepaliveDisabled: ((r: HttpRequest) => boolean) | null = null;
+  /** Runs when a request has been answered; null: no post_action. */
+  postAction: ((r: HttpRequest) => void) | null = null;
   errorPages: CompiledErrorPage[] | null = null;
   /** Takes the client's address from a field, behind trusted proxies (set_real_ip_from); null: not configured. */
   realip: ((r: HttpRequest) => void) | null = null;
@@ -99,7 +105,13 @@ export class Location {
 
   /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
   abortOnClientEnd(r: HttpRequest): boolean {
-    return r.upstream !== null && !this.config.proxy.ignoreClientAbort;
+    const asking = r.upstream !== null || (r.family !== null && r.family.live.size > 0);
+    return asking && !this.config.proxy.ignoreClientAbort;
+  }
+
+  /** Whether a request goes on without its client until a server answers (proxy_ignore_client_abort on). */
+  goesOnAlone(r: HttpRequest): boolean {
+    return r.upstream !== null && this.config.proxy.ignoreClientAbort;
   }
 }
 

@@ -94,6 +94,15 @@ export abstract class Variables<C extends VariableContext> {
     return getter;
   }
 
+  /**
+   * As `lookup`, for names that come at run time (SSI): null when there is no such variable, and nothing is kept of it.
+   * @param name in lower case
+   */
+  find(name: string): Getter<C> | null {
+    const known = this.#maps.has(name) || this.#builtin.has(name) || this.#indexes.has(name) || this.#getters.has(name);
+    return known ? this.lookup(name) : this.family(name);
+  }
+
   /** The getter of a variable that is looked up for the first time. @param name in lower case */
   protected make(name: string): Getter<C> {
     const map = this.#maps.get(name);

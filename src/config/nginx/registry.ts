@@ -13,11 +13,16 @@ import { limitConnModule } from './modules/limit-conn.ts';
 import { limitReqModule } from './modules/limit-req.ts';
 import { logModule } from './modules/log.ts';
 import { mapModule } from './modules/map.ts';
+import { additionModule } from './modules/addition.ts';
+import { authRequestModule } from './modules/auth-request.ts';
+import { subFilterModule } from './modules/sub-filter.ts';
+import { mirrorModule } from './modules/mirror.ts';
 import { proxyModule } from './modules/proxy.ts';
 import { realipModule } from './modules/realip.ts';
 import { refererModule } from './modules/referer.ts';
 import { rewriteModule } from './modules/rewrite.ts';
 import { splitClientsModule } from './modules/split-clients.ts';
+import { ssiModule } from './modules/ssi.ts';
 import { sslModule } from './modules/ssl.ts';
 import { streamCore } from './modules/stream-core.ts';
 import { streamHandlers } from './modules/stream-handlers.ts';
@@ -35,6 +40,11 @@ export const MODULES: readonly ModuleDef[] = [
   splitClientsModule,
   rewriteModule,
   proxyModule,
+  mirrorModule,
+  authRequestModule,
+  subFilterModule,
+  additionModule,
+  ssiModule,
   headersModule,
   realipModule,
   accessModule,

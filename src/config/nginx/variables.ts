@@ -105,6 +105,8 @@ export const HTTP_VARIABLES: readonly string[] = [
   'sent_http_cache_control',
   'sent_http_link',
   'gzip_ratio',
+  'date_gmt',
+  'date_local',
   // the connection and the process
   'connection',
   'connection_requests',

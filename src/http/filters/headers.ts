@@ -21,7 +21,7 @@ function isSafe(status: number): boolean {
 }
 
 /** Tables of hidden fields, each with one more: made once for each combination. */
-class Hider {
+export class Hider {
   readonly #id: number;
   readonly #tables = new Map<HideTable | null, HideTable>();
 

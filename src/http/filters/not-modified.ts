@@ -11,6 +11,8 @@ import { parseHttpDate } from './http-date.ts';
  * @returns 0: answer as prepared; 304; 412
  */
 export function checkPreconditions(r: HttpRequest, etag: string | null, lastModified: number): 0 | 304 | 412 {
+  // What was asked on a condition is the main request's answer.
+  if (r.parent !== null) return 0;
   const { head } = r;
   const unmodifiedSince = head.get(H['if-unmodified-since']);
   if (unmodifiedSince !== null && (lastModified === -1 || parseHttpDate(unmodifiedSince) < lastModified)) return 412;

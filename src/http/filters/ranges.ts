@@ -75,7 +75,8 @@ export function requestedRanges(
   single: boolean,
 ): ByteRange[] | 'none' | 'unsatisfiable' | 'off' {
   const max = r.loc.core.maxRanges;
-  if (max === 0 || r.version < 10) return 'off';
+  // A range of the main request's answer was asked for.
+  if (max === 0 || r.version < 10 || r.parent !== null) return 'off';
   const range = r.header(H.range);
   if (range === null || range.length < 7 || range.slice(0, 6).toLowerCase() !== 'bytes=') return 'none';
   const condition = r.header(H['if-range']);

@@ -12,8 +12,6 @@ import type { Value } from '../variables/value.ts';
 export interface PathCompiler {
   compile(text: ValueText): Value;
   indexOf(name: string): number;
-  /** `break` kept the request in a location that its URI does not belong to. */
-  isRewritten(r: HttpRequest): boolean;
 }
 
 export class LocationPath {
@@ -27,10 +25,8 @@ export class LocationPath {
   readonly #prefix: string;
   /** Where `try_files` notes that the URI it found is to be appended to a whole alias. */
   readonly #appendedIndex: number;
-  readonly #compiler: PathCompiler;
 
   constructor(core: CoreConfig, compiler: PathCompiler, prefix: string) {
-    this.#compiler = compiler;
     this.aliased = core.alias !== null;
     this.whole = this.aliased && core.aliasLength === undefined;
     this.aliasLength = core.aliasLength ?? 0;
@@ -73,7 +69,7 @@ export class LocationPath {
   /** The file of `r.uri`; null, with a message, when there can be none. */
   map(r: HttpRequest): string | null {
     const relative = this.relative(r);
-    if (relative === null || (this.aliased && this.#compiler.isRewritten(r))) {
+    if (relative === null || (this.aliased && !r.validLocation)) {
       logRequest(r, 'alert', `"alias" cannot be used in location "${r.loc.config.name}" where URI was rewritten`);
       return null;
     }

@@ -5,6 +5,7 @@ import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import type { HttpRequest } from '../request.ts';
 import { NEXT, TAKEN } from '../runtime.ts';
+import { mainOf } from '../subrequest.ts';
 import type { Phase } from '../runtime.ts';
 import { RequestLimits } from './zones.ts';
 import type { LimitBook } from './zones.ts';
@@ -16,8 +17,9 @@ export function compileLimitConn(config: LimitConnConfig, book: LimitBook): Phas
   if (config.limits.length === 0) return null;
   const limits = config.limits.map(({ zone, connections }) => ({ zone: book.connections(zone), connections }));
   return (r) => {
-    // Once a request, whatever it is redirected to; not for what it asks for itself.
-    if (r.parent !== null || (r.limits !== null && r.limits.connStatus !== null)) return NEXT;
+    // Once a request, whatever it is redirected to, and whatever it asks for itself; held until the main request ends.
+    const main = mainOf(r);
+    if (main.limits !== null && main.limits.connStatus !== null) return NEXT;
     for (const { zone, connections } of limits) {
       const key = zone.key.get(r);
       if (key === '') continue;
@@ -25,7 +27,7 @@ export function compileLimitConn(config: LimitConnConfig, book: LimitBook): Phas
         logRequest(r, 'error', `the value of the "${zone.keyText}" key is more than 255 bytes: "${key}"`);
         continue;
       }
-      const held = (r.limits ??= new RequestLimits());
+      const held = (main.limits ??= new RequestLimits());
       const node = zone.table.take(key, connections);
       if (node === REFUSED) return refuse(r, held, config, zone.name);
       held.connStatus = 'PASSED';

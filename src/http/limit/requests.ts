@@ -8,6 +8,7 @@ import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { NEXT, TAKEN } from '../runtime.ts';
+import { mainOf } from '../subrequest.ts';
 import type { Phase } from '../runtime.ts';
 import { RequestLimits } from './zones.ts';
 import type { LimitBook, Zone } from './zones.ts';
@@ -43,8 +44,9 @@ class LimitReq {
   }
 
   run(r: HttpRequest): number {
-    // Once a request, whatever it is redirected to; not for what it asks for itself.
-    if (r.parent !== null || (r.limits !== null && r.limits.reqStatus !== null)) return NEXT;
+    // Once a request, whatever it is redirected to, and whatever it asks for itself.
+    const main = mainOf(r);
+    if (main.limits !== null && main.limits.reqStatus !== null) return NEXT;
     const limits = this.#limits;
     const now = clock.wall;
     let last = -1;
@@ -82,7 +84,7 @@ class LimitReq {
         worst = excess;
       }
     }
-    const said = (r.limits ??= new RequestLimits());
+    const said = (mainOf(r).limits ??= new RequestLimits());
     if (longest === 0) {
       said.reqStatus = 'PASSED';
       return NEXT;
@@ -101,7 +103,7 @@ class LimitReq {
     const { logLevel, dryRun, status } = this.#config;
     const dry = dryRun ? ', dry run' : '';
     logRequest(r, logLevel, `limiting requests${dry}, excess: ${thousandths(excess)} by zone "${zone}"`);
-    const said = (r.limits ??= new RequestLimits());
+    const said = (mainOf(r).limits ??= new RequestLimits());
     said.reqStatus = dryRun ? 'REJECTED_DRY_RUN' : 'REJECTED';
     if (dryRun) return NEXT;
     engine.finalize(r, status);

@@ -6,7 +6,7 @@ import { logRequest } from '../request-log.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
-import { unescapeText } from '../wire/uri.ts';
+import { splitUnsafeUri } from '../wire/uri.ts';
 import type { CookieRewriter } from './cookies.ts';
 
 /** Which of the fields a location listens to (`proxy_ignore_headers`). */
@@ -45,7 +45,7 @@ export function accelRedirect(r: HttpRequest, head: ResponseHead, cookies: Cooki
     engine.namedLocation(r, to);
     return;
   }
-  const target = safeUri(to);
+  const target = splitUnsafeUri(to);
   if (target === null) {
     logRequest(r, 'error', `unsafe URI "${to}" was detected`);
     engine.finalize(r, 404);
@@ -56,14 +56,4 @@ export function accelRedirect(r: HttpRequest, head: ResponseHead, cookies: Cooki
     r.internalMethod = 'GET';
   }
   engine.internalRedirect(r, target.uri, target.args);
-}
-
-/** Splits and decodes a URI that a server sent; null when it is empty or climbs (ngx_http_parse_unsafe_uri). */
-function safeUri(text: string): { uri: string; args: string } | null {
-  const question = text.indexOf('?');
-  const path = question < 0 ? text : text.slice(0, question);
-  const uri = unescapeText(path);
-  if (uri === '' || uri.includes('\0')) return null;
-  if (path.split('/').includes('..') || uri.split('/').includes('..')) return null;
-  return { uri, args: question < 0 ? '' : text.slice(question + 1) };
 }

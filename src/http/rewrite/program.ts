@@ -108,7 +108,7 @@ function compileStep(op: RewriteOp, context: RewriteContext, ifLocations: Locati
     case 'set':
       return new SetStep(table.setter(op.variable), template(op.value, lookup));
     case 'break':
-      return new BreakStep(table);
+      return new BreakStep();
     case 'return':
       return new ReturnStep(op.status, op.text === null ? null : table.compile(op.text));
     case 'rewrite':
@@ -142,17 +142,8 @@ class SetStep implements Step {
 }
 
 class BreakStep implements Step {
-  readonly #table: VariableTable;
-
-  constructor(table: VariableTable) {
-    this.#table = table;
-  }
-
   run(r: HttpRequest): number {
-    if (r.uriChanged) {
-      this.#table.noteRewritten(r);
-      r.validLocation = false;
-    }
+    if (r.uriChanged) r.validLocation = false;
     r.uriChanged = false;
     return STOP;
   }
@@ -161,19 +152,40 @@ class BreakStep implements Step {
 class IfStep implements Step {
   readonly #condition: Condition;
   readonly #location: Location | null;
+  /** The same behind an `if` that has proxy_pass, when this one has no handler; null: it has. */
+  readonly #afterProxy: Location | null;
   readonly #steps: Step[];
 
   constructor(condition: Condition, location: Location | null, steps: Step[]) {
     this.#condition = condition;
     this.#location = location;
+    this.#afterProxy = location === null || location.config.handler.kind !== 'static' ? null : withoutHandler(location);
     this.#steps = steps;
   }
 
   run(r: HttpRequest, state: RewriteState): number {
     if (!this.#condition(r, state)) return GO;
-    if (this.#location !== null) r.loc = this.#location;
+    if (this.#afterProxy !== null && isProxyIf(r.loc)) r.loc = this.#afterProxy;
+    else if (this.#location !== null) r.loc = this.#location;
     return runSteps(this.#steps, r, state);
   }
+}
+
+/**
+ * nginx keeps the handler of an earlier `if` and takes the settings of the later one: proxy_pass without a target, which
+ * ends as 500. Serving files instead would be a guess.
+ */
+function withoutHandler(location: Location): Location {
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(location) as object) as Location, location);
+  copy.handler = (r) => {
+    logRequest(r, 'error', 'no target of "proxy_pass": a later "if" has taken the place of the one that has it');
+    finalize(r, 500);
+  };
+  return copy;
+}
+
+function isProxyIf({ config }: Location): boolean {
+  return config.match.kind === 'if' && config.handler.kind === 'proxy';
 }
 
 function isRedirect(status: number): boolean {
@@ -247,10 +259,8 @@ class RewriteStep implements Step {
   readonly #last: boolean;
   readonly #break: boolean;
   readonly #log: boolean;
-  readonly #table: VariableTable;
 
   constructor(op: Extract<RewriteOp, { op: 'rewrite' }>, { table, log }: RewriteContext) {
-    this.#table = table;
     this.#regex = new CaptureRegex(op.regex, table);
     let { replacement } = op;
     // A `?` at the end drops the client's query.
@@ -314,7 +324,6 @@ class RewriteStep implements Step {
       finalize(r, 500);
       return ANSWERED;
     }
-    if (this.#break) this.#table.noteRewritten(r);
     return this.#last ? STOP : GO;
   }
 }

@@ -3,11 +3,10 @@
  * answers asks. Fed by the connection; knows lengths and limits, not sockets.
  */
 import { Buffer } from 'node:buffer';
-import { closeSync, mkdirSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE } from '../wire/chunked.ts';
 import type { HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
+import { TempFile } from './temp-file.ts';
 
 /** Takes a streamed body. */
 export interface BodyConsumer {
@@ -34,14 +33,14 @@ export class RequestBody {
   complete = true;
   /** Bytes of content read so far. */
   received = 0;
+  /** Length of the content, if all of it arrived with the head and waits to be taken; else negative. */
+  atHand = -1;
   /** The consumer asked to wait. */
   held = false;
   /** Content in memory once buffered: the first `memoryLength` bytes of `memory`; the rest is in the file. */
   memory: Buffer | null = null;
   memoryLength = 0;
-  fd = -1;
-  fileLength = 0;
-  filePath = '';
+  #file: TempFile | null = null;
 
   #r: HttpRequest | null = null;
   #mode = UNDECIDED;
@@ -57,15 +56,13 @@ export class RequestBody {
     this.#r = r;
     this.complete = length === 0;
     if (this.complete && this.received === 0 && this.memory === null && this.#mode === UNDECIDED) return;
+    this.#release();
     this.received = 0;
     this.held = false;
     this.#mode = UNDECIDED;
     this.#chunked = length < 0;
     this.#remaining = length;
     this.#limit = 0;
-    this.memory = null;
-    this.memoryLength = 0;
-    this.fileLength = 0;
     if (this.#chunked) {
       this.#decoder ??= new ChunkedDecoder(true);
       this.#decoder.reset();
@@ -175,46 +172,54 @@ export class RequestBody {
   #store(buf: Buffer, start: number, end: number): boolean {
     const n = end - start;
     const core = this.#r!.loc.core;
-    if (this.fd < 0) {
+    let file = this.#file;
+    if (file === null) {
+      const inFile = core.clientBodyInFileOnly !== 'off';
       const known = this.#chunked ? core.clientBodyBufferSize : this.#remaining + this.received;
-      if (this.memory === null && known <= core.clientBodyBufferSize) this.memory = Buffer.allocUnsafe(known);
+      if (!inFile && this.memory === null && known <= core.clientBodyBufferSize) {
+        this.memory = Buffer.allocUnsafe(known);
+      }
       if (this.memory !== null && this.memoryLength + n <= this.memory.length) {
         buf.copy(this.memory, this.memoryLength, start, end);
         this.memoryLength += n;
         return true;
       }
-      if (!this.#openFile()) return false;
+      file = this.#openFile();
+      if (file === null) return false;
     }
-    return this.#writeFile(buf, start, end);
+    return file.append(this.#r!, buf, start, end);
   }
 
-  #openFile(): boolean {
+  /** What was in memory so far becomes the file's beginning: who is given its name finds the whole body there. */
+  #openFile(): TempFile | null {
     const r = this.#r!;
-    const directory = r.loc.core.clientBodyTempPath;
-    this.filePath = join(directory, `${process.pid}-${r.channel.serial}-${r.channel.requestCount}`);
-    try {
-      this.fd = openTemporary(directory, this.filePath);
-    } catch (error) {
-      r.loc.log.write('crit', `open() "${this.filePath}" failed (${(error as Error).message})`);
-      return false;
-    }
-    // What is in memory stays there: it is the first part.
-    return true;
+    const file = TempFile.open(r, r.loc.core.clientBodyTempPath, r.loc.core.clientBodyInFileOnly);
+    if (file === null) return null;
+    this.#file = file;
+    const { memory, memoryLength } = this;
+    this.memory = null;
+    this.memoryLength = 0;
+    return memory === null || file.append(r, memory, 0, memoryLength) ? file : null;
   }
 
-  #writeFile(buf: Buffer, start: number, end: number): boolean {
-    try {
-      let at = start;
-      while (at < end) {
-        const written = writeSync(this.fd, buf, at, end - at, this.fileLength);
-        at += written;
-        this.fileLength += written;
-      }
-      return true;
-    } catch (error) {
-      this.#r!.loc.log.write('crit', `write() "${this.filePath}" failed (${(error as Error).message})`);
-      return false;
-    }
+  /** Bytes of the content that are in a file. */
+  get fileLength(): number {
+    return this.#file === null ? 0 : this.#file.length;
+  }
+
+  /** Name of the file that holds the body (`$request_body_file`); null: it is in memory. */
+  get filePath(): string | null {
+    return this.#file === null ? null : this.#file.path;
+  }
+
+  /** The content of another request's body, once it was read in whole; of any other there is none. */
+  share(other: RequestBody): void {
+    if (!other.complete || other.length === 0) return;
+    this.#mode = BUFFER;
+    this.memory = other.memory;
+    this.memoryLength = other.memoryLength;
+    this.#file = other.#file;
+    if (this.#file !== null) this.#file.users++;
   }
 
   /** Length of the buffered content. */
@@ -226,8 +231,7 @@ export class RequestBody {
   read(offset: number, into: Buffer): number {
     if (offset < this.memoryLength)
       return this.memory!.copy(into, 0, offset, Math.min(this.memoryLength, offset + into.length));
-    if (this.fd < 0) return 0;
-    return readSync(this.fd, into, 0, Math.min(into.length, this.length - offset), offset - this.memoryLength);
+    return this.#file === null ? 0 : this.#file.read(into, offset - this.memoryLength);
   }
 
   /** Frees file and memory; the request is over. */
@@ -239,26 +243,11 @@ export class RequestBody {
   }
 
   #release(): void {
-    if (this.fd >= 0) {
-      closeSync(this.fd);
-      this.fd = -1;
+    if (this.#file !== null) {
+      this.#file.release();
+      this.#file = null;
     }
-    this.fileLength = 0;
     this.memoryLength = 0;
     this.memory = null;
   }
-}
-
-/** Opens a file for reading and writing and removes its name, so that nothing is left behind whatever happens. */
-function openTemporary(directory: string, path: string): number {
-  let fd: number;
-  try {
-    fd = openSync(path, 'w+', 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    fd = openSync(path, 'w+', 0o600);
-  }
-  unlinkSync(path);
-  return fd;
 }

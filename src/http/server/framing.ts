@@ -2,6 +2,7 @@
  * How long a request's body is, and what its Connection field asks (RFC 9112 section 6). Whatever two readers could
  * understand differently is refused.
  */
+import type { ServerConfig } from '../../config/model.ts';
 import { H } from '../wire/known.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
 import type { RequestHead } from '../wire/request-head.ts';
@@ -106,4 +107,9 @@ export function nominatedFields(block: HeaderBlock): string[] {
     }
   }
   return names;
+}
+
+/** The largest head that is taken, in bytes: what fits into the buffers that nginx would read it into. */
+export function maxHead({ clientHeaderBufferSize, largeClientHeaderBuffers }: ServerConfig): number {
+  return clientHeaderBufferSize + largeClientHeaderBuffers.count * largeClientHeaderBuffers.size;
 }

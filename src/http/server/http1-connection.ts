@@ -16,40 +16,39 @@ import { output } from '../../net/output.ts';
 import { Timer } from '../../net/timers.ts';
 import { DONE, MORE } from '../wire/outcomes.ts';
 import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
+import { CHUNKS_BAD, CHUNKS_GO_ON, chunksIn } from '../wire/chunked.ts';
 import { H } from '../wire/known.ts';
 import { RequestHead } from '../wire/request-head.ts';
 import { composeFields, composeStatusLine } from '../wire/writer.ts';
 import { composeAnswerHead, composeChunk, composeLastChunk, hasTrailers } from './answer-writer.ts';
 import { FEED_TOO_LARGE, FEED_FAILED, RequestBody } from './body.ts';
-import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionFlags, requestBodyLength } from './framing.ts';
+import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionFlags, maxHead, requestBodyLength } from './framing.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
+import {
+  HEAD,
+  BODY,
+  BUSY,
+  TUNNEL,
+  LINGER,
+  CLOSED,
+  ORPHANED,
+  WAIT_HEAD,
+  WAIT_IDLE,
+  WAIT_BODY,
+  WAIT_SEND,
+  WAIT_LINGER,
+} from './connection-state.ts';
+import { mayKeepAlive } from './keepalive.ts';
 import { refusalOf } from './refusals.ts';
+import type { Refusal } from './refusals.ts';
 import { RequestCheck } from './request-check.ts';
 import * as engine from '../engine.ts';
 import { flushTurn } from '../../observe/access-log-writer.ts';
 import { BEGUN, CLOSED as GONE, ENDED, READING, traffic } from '../../observe/traffic.ts';
 import { logRequest } from '../request-log.ts';
 
-/** Waiting for a head, or reading one. */
-const HEAD = 0;
-/** A request is under way and its body is still arriving. */
-const BODY = 1;
-/** A request is under way, its body is complete. */
-const BUSY = 2;
-/** Upgraded: bytes pass through. */
-const TUNNEL = 3;
-/** The answer is out, the connection will close; what still arrives is thrown away. */
-const LINGER = 4;
-const CLOSED = 5;
-
-/** What the timer waits for. */
-const WAIT_HEAD = 0;
-const WAIT_IDLE = 1;
-const WAIT_BODY = 2;
-const WAIT_SEND = 3;
-const WAIT_LINGER = 4;
-
 const INITIAL_HEAD_ROOM = 2048;
+const INVALID_CHUNKS: Refusal = { status: 400, why: 'client sent invalid chunked body' };
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 let serial = 0;
@@ -212,8 +211,9 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       if (result === DONE) {
         const consumed = head.pos - before;
         this.#length = head.pos;
-        if (head.pos > this.#maxHead()) this.#beginRefused(494, 'client sent too large request');
-        else this.#begin();
+        if (head.pos > maxHead(this.#listen.defaultServer.config))
+          this.#beginRefused(494, 'client sent too large request');
+        else this.#begin(src, pos + consumed, end);
         return pos + consumed;
       }
       pos += take;
@@ -234,12 +234,6 @@ export class Http1Connection implements ClientChannel, TransportOwner {
         return end;
       }
     }
-  }
-
-  /** The largest head that is taken, in bytes: what fits into the buffers that nginx would read it into. */
-  #maxHead(): number {
-    const { clientHeaderBufferSize, largeClientHeaderBuffers } = this.#listen.defaultServer.config;
-    return clientHeaderBufferSize + largeClientHeaderBuffers.count * largeClientHeaderBuffers.size;
   }
 
   /** Makes room for a larger head within `large_client_header_buffers`; refuses the request otherwise. */
@@ -275,13 +269,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     r.keepAlive = false;
     r.body.begin(r, 0);
     this.#state = BUSY;
-    if (!this.#head.lineDone) {
-      let lineEnd = this.#head.requestLineStart;
-      while (lineEnd < this.#length && this.#buf![lineEnd]! >= 0x20) lineEnd++;
-      this.#head.requestLineEnd = lineEnd;
-      this.#head.targetStart = this.#head.targetEnd = this.#head.pathEnd = lineEnd;
-      this.#head.argsStart = -1;
-    }
+    this.#head.giveUp(this.#length);
     logRequest(r, 'info', why);
     engine.finalize(r, status);
   }
@@ -309,7 +297,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     traffic.row[READING]!--;
   }
 
-  #begin(): void {
+  /** A head is complete; what came behind it stands in `src[pos, end)`. */
+  #begin(src: Buffer, pos: number, end: number): void {
     const r = this.#request;
     const head = this.#head;
     this.#enter(r);
@@ -320,7 +309,8 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     const flags = head.has(H.connection) ? connectionFlags(head) : 0;
     r.keepAlive = head.version >= 11 ? (flags & CONNECTION_CLOSE) === 0 : (flags & CONNECTION_KEEP_ALIVE) !== 0;
     const length = requestBodyLength(head);
-    const wrong = this.#check.run(r, length);
+    const atHand = length >= 0 ? (end - pos >= length ? length : CHUNKS_GO_ON) : chunksIn(src, pos, end);
+    const wrong = this.#check.run(r, length) ?? (atHand === CHUNKS_BAD ? INVALID_CHUNKS : null);
     if (wrong !== null) {
       r.keepAlive = false;
       r.uri = '';
@@ -333,8 +323,11 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     }
     r.bodyLength = length;
     r.body.begin(r, length);
+    r.body.atHand = atHand;
     this.#state = length === 0 ? BUSY : BODY;
     r.args = head.argsStart < 0 ? '' : head.args();
+    // RFC 9110 section 10.1.1 lets us answer at once where no body follows; nginx does not.
+    if (length === 0 && head.has(H.expect)) this.#maybeContinue(r);
     engine.start(r);
   }
 
@@ -396,6 +389,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
   // ------------------------------------------------------------------------------------ writing
 
   sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
+    if (this.#state === ORPHANED) return this.#answeredNobody(r);
     const o = output;
     o.length = 0;
     r.headSent = true;
@@ -407,11 +401,7 @@ export class Http1Connection implements ClientChannel, TransportOwner {
       if (r.version >= 11 && r.loc.core.chunkedTransferEncoding) this.#chunked = true;
       else r.keepAlive = false;
     }
-    // What the location says counts, and it is known only now.
-    const { keepaliveTimeoutMs, keepaliveRequests, keepaliveTimeMs } = r.loc.core;
-    if (this.#closing || keepaliveTimeoutMs === 0 || this.requestCount >= keepaliveRequests) r.keepAlive = false;
-    // Said, not just done: the client would send its next request into a connection that closes.
-    else if (keepaliveTimeMs > 0 && clock.now - this.acceptedAt > keepaliveTimeMs) r.keepAlive = false;
+    if (this.#closing || !mayKeepAlive(r, this)) r.keepAlive = false;
     // An unread body is read and thrown away, unless that could take for ever.
     if (!r.body.complete && r.body.undecided && !this.#continueSent && head100(r)) r.keepAlive = false;
 
@@ -453,8 +443,15 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     return result;
   }
 
+  /** The answer of a request whose client is gone begins. Not from within its producer's call. */
+  #answeredNobody(r: HttpRequest): number {
+    if (!r.headSent) setImmediate(() => this.#gone('client closed connection'));
+    r.headSent = true;
+    return SENT;
+  }
+
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
-    if (r.ended || this.#state === CLOSED) return SENT;
+    if (r.ended || this.#state === CLOSED || this.#state === ORPHANED) return SENT;
     if (this.#chunked) {
       if (fits(buf, start, end, 0) && !(last && hasTrailers(r))) {
         this.#frame(start, end, last);
@@ -692,14 +689,18 @@ export class Http1Connection implements ClientChannel, TransportOwner {
     if (this.#state === TUNNEL) {
       this.#tunnel!.onClientClose();
     } else if (this.#state === BUSY || this.#state === BODY) {
-      this.#gone(error === null ? 'client closed connection' : `client closed connection (${error.message})`);
+      if (this.#state === BUSY && !this.#request.headSent && this.#request.loc.goesOnAlone(this.#request)) {
+        this.#state = ORPHANED;
+        this.#request.keepAlive = false;
+      } else this.#gone(error === null ? 'client closed connection' : `client closed connection (${error.message})`);
     }
     if (this.#partial) this.#notPartial();
     traffic.row[GONE]!++;
+    this.#listen.connections.remove(this);
+    if (this.#state === ORPHANED) return;
     this.#state = CLOSED;
     this.#buf = null;
     this.#ahead = null;
-    this.#listen.connections.remove(this);
   }
 
   /** The client left in the middle of a request. */

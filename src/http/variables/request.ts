@@ -2,8 +2,10 @@
 import { randomFillSync } from 'node:crypto';
 import { Buffer } from 'node:buffer';
 import { clock } from '../../net/clock.ts';
+import { DEFAULT_TIME_FORMAT, strftime } from '../filters/ssi/strftime.ts';
 import type { HttpRequest } from '../request.ts';
 import { hostPort } from '../../variables/host-table.ts';
+import { mainOf } from '../subrequest.ts';
 import { H } from '../wire/known.ts';
 import { argument, joinedFields, knownByVariable, requestCookie } from './fields.ts';
 import { seconds } from '../../variables/times.ts';
@@ -95,7 +97,7 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   query_string: (r) => r.args,
   is_args: (r) => (r.args === '' ? '' : '?'),
   request: (r) => (r.head.requestLineEnd > r.head.requestLineStart ? r.head.requestLine() : null),
-  request_method: (r) => r.methodName,
+  request_method: (r) => mainOf(r).methodName,
   server_protocol: protocol,
   scheme: (r) => (r.channel.tls === null ? 'http' : 'https'),
   https: (r) => (r.channel.tls === null ? '' : 'on'),
@@ -120,13 +122,13 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   proxy_protocol_server_addr: (r) => r.channel.proxyProtocol?.destinationAddress ?? null,
   proxy_protocol_server_port: (r) => portOf(r.channel.proxyProtocol?.destinationPort),
   request_body: bodyText,
-  request_body_file: (r) => (r.body.fileLength > 0 ? r.body.filePath : null),
+  request_body_file: (r) => r.body.filePath,
   request_length: (r) => String(r.bytesReceived),
   request_time: (r) => seconds(r.elapsedMs()),
-  request_completion: (r) => (r.ended && !r.aborted ? 'OK' : ''),
+  request_completion: (r) => (mainOf(r).ended && !mainOf(r).aborted ? 'OK' : ''),
   invalid_referer: (r) => (r.loc.referer === null || r.loc.referer.valid(r.header(H.referer)) ? '' : '1'),
-  limit_req_status: (r) => r.limits?.reqStatus ?? null,
-  limit_conn_status: (r) => r.limits?.connStatus ?? null,
+  limit_req_status: (r) => mainOf(r).limits?.reqStatus ?? null,
+  limit_conn_status: (r) => mainOf(r).limits?.connStatus ?? null,
   pipe: (r) => (r.channel.pipelined === true ? 'p' : '.'),
   connection: (r) => String(r.channel.serial),
   connection_requests: (r) => String(r.channel.requestCount),
@@ -136,6 +138,9 @@ export const REQUEST_VARIABLES: Record<string, Getter> = {
   tcpinfo_rttvar: zero,
   tcpinfo_snd_cwnd: zero,
   tcpinfo_rcv_space: zero,
+  // In pages with SSI their format is what `config timefmt` said.
+  date_gmt: () => strftime(DEFAULT_TIME_FORMAT, clock.wall, true),
+  date_local: () => strftime(DEFAULT_TIME_FORMAT, clock.wall, false),
   gzip_ratio: () => null,
 };
 

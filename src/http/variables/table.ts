@@ -22,8 +22,6 @@ export class VariableTable extends Variables<HttpRequest> {
   readonly paths: PathTable;
   /** Requests may get a rate that their location does not set: by `set $limit_rate` or `X-Accel-Limit-Rate`. */
   mayPace = false;
-  // No configuration can name this variable.
-  readonly #rewrittenIndex = this.indexOf(' uri rewritten');
 
   constructor(
     config: Pick<HttpConfig, 'maps' | 'geos' | 'splits' | 'servers'>,
@@ -84,22 +82,6 @@ export class VariableTable extends Variables<HttpRequest> {
 
   protected family(name: string): Getter | null {
     return requestFamily(name) ?? responseFamily(name) ?? upstreamFamily(name) ?? null;
-  }
-
-  /**
-   * Notes that `break` kept a request in a location whose URI it no longer has (nginx's `valid_location`). Stored as the
-   * URI it is about, so that an internal redirect undoes it.
-   */
-  noteRewritten(r: HttpRequest): void {
-    (r.vars ??= [])[this.#rewrittenIndex] = r.uri;
-  }
-
-  /**
-   * Whether the URI was rewritten by `break`: the location's own prefix tells nothing of it any more. `alias` cannot be
-   * used then, and the URI part of `proxy_pass` does not replace anything.
-   */
-  isRewritten(r: HttpRequest): boolean {
-    return r.vars !== null && r.vars[this.#rewrittenIndex] === r.uri;
   }
 
   /** The function that sets a variable (`set`, `auth_request_set`). */

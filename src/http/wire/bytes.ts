@@ -12,6 +12,10 @@ const TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefgh
 export const TOKEN: Uint8Array = new Uint8Array(256);
 for (const ch of TOKEN_CHARS) TOKEN[ch.charCodeAt(0)] = ch.toLowerCase().charCodeAt(0);
 
+/** What nginx takes for a method: upper-case letters, `_` and `-`. A subset of RFC 9110's tokens, and all that is in use. */
+export const METHOD: Uint8Array = new Uint8Array(256);
+for (const ch of 'ABCDEFGHIJKLMNOPQRSTUVWXYZ_-') METHOD[ch.charCodeAt(0)] = 1;
+
 /** As `TOKEN` without the underscore: `underscores_in_headers off` makes such field names invalid. */
 export const TOKEN_WITHOUT_UNDERSCORE: Uint8Array = TOKEN.slice();
 TOKEN_WITHOUT_UNDERSCORE[0x5f] = 0;

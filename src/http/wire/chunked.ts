@@ -31,6 +31,10 @@ const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 const MAX_EXTENSION = 4096;
 const MAX_TRAILER = 16384;
 
+/** `chunksIn`: the body goes on behind the bytes at hand; they are no chunked body. */
+export const CHUNKS_GO_ON = -1;
+export const CHUNKS_BAD = -2;
+
 export class ChunkedDecoder {
   pos = 0;
   dataStart = 0;
@@ -180,5 +184,23 @@ export class ChunkedDecoder {
     }
     this.pos = pos;
     return CHUNK_MORE;
+  }
+}
+
+const look = new ChunkedDecoder(true);
+
+/**
+ * Looks at a request's chunked body that has arrived with its head, without taking it.
+ * @returns the length of its content, if all of it is there; else `CHUNKS_GO_ON` or `CHUNKS_BAD`
+ */
+export function chunksIn(buf: Buffer, pos: number, end: number): number {
+  look.reset();
+  let length = 0;
+  for (;;) {
+    const event = look.next(buf, pos, end);
+    pos = look.pos;
+    if (event === CHUNK_DATA) length += look.dataEnd - look.dataStart;
+    else if (event === CHUNK_END) return length;
+    else return event === CHUNK_BAD ? CHUNKS_BAD : CHUNKS_GO_ON;
   }
 }

@@ -14,6 +14,7 @@ function plain(escaped: string): Uint8Array {
 const NEVER = '"<>\\^`{|}';
 const URI = plain(`#%?${NEVER}`);
 const ARGS = plain(`#%?&+;${NEVER}`);
+const HTML_URI = plain(`#%'${NEVER}`);
 const COMPONENT = new Uint8Array(256);
 for (const ch of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~') COMPONENT[ch.charCodeAt(0)] = 1;
 
@@ -37,6 +38,18 @@ export function escapeUri(text: string): string {
 /** Text that becomes part of a query (NGX_ESCAPE_ARGS). */
 export function escapeArgs(text: string): string {
   return escapeBy(text, ARGS);
+}
+
+/** Text that becomes part of a URI in a page (NGX_ESCAPE_HTML). */
+export function escapeHtmlUri(text: string): string {
+  return escapeBy(text, HTML_URI);
+}
+
+const ENTITIES: Record<string, string> = { '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;' };
+
+/** Text that becomes part of a page (ngx_escape_html). */
+export function escapeHtml(text: string): string {
+  return text.replace(/[<>&"]/g, (c) => ENTITIES[c]!);
 }
 
 /** All but letters, digits and `-._~` (NGX_ESCAPE_URI_COMPONENT). */

@@ -1,7 +1,9 @@
 /** The head of an HTTP/1 request: request line (RFC 9112 section 3) and header fields. Pure; strict. */
+import { Buffer } from 'node:buffer';
 import {
   CR,
   LF,
+  METHOD,
   SP,
   TARGET,
   TARGET_DOT,
@@ -9,7 +11,6 @@ import {
   TARGET_PERCENT,
   TARGET_QUERY,
   TARGET_SLASH,
-  TOKEN,
 } from './bytes.ts';
 import { HeaderBlock } from './header-block.ts';
 import { BAD, BAD_VERSION, DONE, MORE, TOO_LONG } from './outcomes.ts';
@@ -110,7 +111,7 @@ export class RequestHead extends HeaderBlock {
     this.pos = i;
 
     this.requestLineStart = this.methodStart = i;
-    while (i < end && TOKEN[buf[i]!] !== 0) i++;
+    while (i < end && METHOD[buf[i]!] !== 0) i++;
     if (i >= end) return MORE;
     if (buf[i] !== SP || i === this.methodStart) return BAD;
     this.methodEnd = i;
@@ -218,6 +219,28 @@ export class RequestHead extends HeaderBlock {
     // A fragment right behind the host would become the whole target of the next hop.
     if (i === this.hostStart || buf[i] === 0x23) return BAD;
     return i;
+  }
+
+  /** Parsing ends in the middle, at `end`: of the request line there is what a log can show. */
+  giveUp(end: number): void {
+    if (this.#lineDone) return;
+    let lineEnd = this.requestLineStart;
+    while (lineEnd < end && this.buf[lineEnd]! >= 0x20) lineEnd++;
+    this.requestLineEnd = lineEnd;
+    this.targetStart = this.targetEnd = this.pathEnd = lineEnd;
+    this.argsStart = -1;
+  }
+
+  /** A copy that does not depend on the bytes any more. Only of a head that was parsed to its end. */
+  snapshot(): RequestHead {
+    const copy = new RequestHead();
+    copy.token = this.token;
+    copy.skipInvalid = this.skipInvalid;
+    copy.maxFields = this.maxFields;
+    const bytes = Buffer.from(this.buf.subarray(this.headStart, this.pos));
+    copy.reset(bytes, 0);
+    copy.parse(bytes.length);
+    return copy;
   }
 
   methodText(): string {

@@ -57,6 +57,19 @@ function dotSegment(out: Uint8Array, n: number): number {
   return n;
 }
 
+/**
+ * Splits and decodes a URI that a server or a page gives (ngx_http_parse_unsafe_uri).
+ * @returns null when it is empty or climbs
+ */
+export function splitUnsafeUri(text: string): { uri: string; args: string } | null {
+  const question = text.indexOf('?');
+  const path = question < 0 ? text : text.slice(0, question);
+  const uri = unescapeText(path);
+  if (uri === '' || uri.includes('\0')) return null;
+  if (path.split('/').includes('..') || uri.split('/').includes('..')) return null;
+  return { uri, args: question < 0 ? '' : text.slice(question + 1) };
+}
+
 /** Decodes `%XX`; what is not valid stays as it is. */
 export function unescapeText(text: string): string {
   if (!text.includes('%')) return text;

@@ -211,7 +211,6 @@ export const accepted: ModuleDef = {
     accept('client_body_early_read', HTTP_SERVER, 'values', Args.oneOrMore, true),
     accept('sendfile', HTTP_ALL | LIF, 'flag'),
     accept('sendfile_max_chunk', HTTP_ALL, 'size'),
-    accept('subrequest_output_buffer_size', HTTP_ALL, 'size'),
     accept('aio', HTTP_ALL, aio),
     accept('aio_write', HTTP_ALL, 'flag'),
     accept('read_ahead', HTTP_ALL, 'size'),
@@ -225,15 +224,6 @@ export const accepted: ModuleDef = {
     accept('output_buffers', HTTP_ALL, 'buffers'),
     accept('msie_refresh', HTTP_ALL, 'flag'),
     accept('early_hints', HTTP_ALL, 'values', Args.oneOrMore, true),
-    accept(
-      'keepalive_disable',
-      HTTP_ALL,
-      (cf) => {
-        for (const arg of cf.args.slice(1)) oneOf(cf, arg, ['none', 'msie6', 'safari']);
-      },
-      Args.oneOrTwo,
-      true,
-    ),
     accept('open_file_cache', HTTP_ALL, openFileCache, Args.oneOrTwo),
     accept('open_file_cache_valid', HTTP_ALL, 'sec'),
     accept('open_file_cache_min_uses', HTTP_ALL, 'number'),
@@ -284,7 +274,6 @@ export const accepted: ModuleDef = {
       true,
     ),
     accept('gzip_disable', HTTP_ALL, 'text', Args.oneOrMore, true),
-    mustBeOff('ssi', HTTP_ALL | LIF),
     mustBeOff('autoindex', HTTP_ALL),
   ],
 };

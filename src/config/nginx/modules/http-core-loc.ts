@@ -163,6 +163,7 @@ export const coreLocDirectives = [
   loc.choice('client_body_in_file_only', HTTP_ALL, 'clientBodyInFileOnly', ['off', 'on', 'clean']),
   loc.custom('keepalive_timeout', HTTP_ALL, Args.oneOrTwo, keepaliveTimeout),
   loc.number('keepalive_requests', HTTP_ALL, 'keepaliveRequests'),
+  loc.words('keepalive_disable', HTTP_ALL, Args.oneOrTwo, 'keepaliveDisable', ['none', 'msie6', 'safari']),
   loc.msec('keepalive_time', HTTP_ALL, 'keepaliveTimeMs'),
   loc.msec('keepalive_min_timeout', HTTP_ALL, 'keepaliveMinTimeoutMs'),
   loc.msec('send_timeout', HTTP_ALL, 'sendTimeoutMs'),
@@ -186,6 +187,8 @@ export const coreLocDirectives = [
   loc.number('max_ranges', HTTP_ALL, 'maxRanges'),
   loc.flag('log_not_found', HTTP_ALL, 'logNotFound'),
   loc.flag('log_subrequest', HTTP_ALL, 'logSubrequest'),
+  loc.text('post_action', HTTP_ALL | LIF, 'postAction'),
+  loc.size('subrequest_output_buffer_size', HTTP_ALL, 'subrequestOutputBufferSize'),
   loc.flag('msie_padding', HTTP_ALL, 'msiePadding'),
   loc.flag('tcp_nodelay', HTTP_ALL, 'tcpNodelay'),
   loc.custom('resolver', HTTP_ALL, Args.oneOrMore, (cf, raw): string | void => {
@@ -264,6 +267,7 @@ export const coreLocation = locationPart<CoreRaw>({
       errorLog: errorLogs === undefined ? null : errorLogs.map(finishErrorLog),
     };
     if (documentRoot?.alias === true && documentRoot.aliasLength !== null) core.aliasLength = documentRoot.aliasLength;
+    if (core.postAction === 'off') delete core.postAction;
     return { core };
   },
 });

@@ -1,0 +1,59 @@
+/** What filters that change an answer's body have in common: for which types they work, and what of its head goes. */
+import type { HttpRequest } from '../request.ts';
+import { H } from '../wire/known.ts';
+import { Hider } from './headers.ts';
+
+/**
+ * Tests an answer's content type against a list (`ssi_types`, `sub_filter_types`, …): without parameters, in any case;
+ * `*` is all of them.
+ */
+export function contentTypes(types: readonly string[]): (r: HttpRequest) => boolean {
+  if (types.includes('*')) return () => true;
+  const listed = new Set(types.map((type) => type.toLowerCase()));
+  return (r) => {
+    const type = contentType(r);
+    if (type === null) return false;
+    const semicolon = type.indexOf(';');
+    const bare = semicolon < 0 ? type : type.slice(0, semicolon).trimEnd();
+    return listed.has(bare) || listed.has(bare.toLowerCase());
+  };
+}
+
+/** Joins the types of several filters; null: none is configured. */
+export function rewritesBody(
+  filters: readonly ({ types: readonly string[] } | undefined)[],
+): ((r: HttpRequest) => boolean) | null {
+  const types = filters.flatMap((filter) => filter?.types ?? []);
+  return types.length === 0 ? null : contentTypes(types);
+}
+
+function contentType(r: HttpRequest): string | null {
+  return r.contentType ?? (r.block === null ? null : r.block.get(H['content-type']));
+}
+
+const hideRanges = new Hider(H['accept-ranges']);
+const hideModified = new Hider(H['last-modified']);
+const hideEtag = new Hider(H.etag);
+
+/**
+ * The body will be another: its length is not known, ranges cannot be had of it. What told its version goes, too, unless
+ * the configuration keeps it; then its tag is weak.
+ */
+export function changesBody(r: HttpRequest, keepsModified: boolean): void {
+  r.contentLength = -1;
+  hideRanges.hide(r);
+  r.fields.remove('accept-ranges');
+  if (!keepsModified) {
+    hideModified.hide(r);
+    hideEtag.hide(r);
+    r.fields.remove('last-modified');
+    r.fields.remove('etag');
+    return;
+  }
+  const etag = r.fields.get('etag') ?? (r.block === null ? null : r.block.get(H.etag));
+  if (etag === null || etag.startsWith('W/')) return;
+  hideEtag.hide(r);
+  // What is not a tag at all cannot be made a weak one.
+  if (etag.startsWith('"')) r.fields.set('ETag', `W/${etag}`);
+  else r.fields.remove('etag');
+}
