@@ -20,6 +20,18 @@ const add =
     }
   };
 
+// --------------------------------------------------------------------------------------------- subrequests and bodies
+add(inHttp)({
+  'ssi 1;': 'invalid value "1" in "ssi" directive, it must be "on" or "off"',
+  'ssi_value_length x;': '"ssi_value_length" directive invalid value',
+  'mirror /a; mirror off;': '"mirror" directive is duplicate',
+  'auth_request /a; auth_request off;': '"auth_request" directive is duplicate',
+  'auth_request_set a b;': 'invalid variable name "a"',
+  'auth_request_set $uri b;': 'the duplicate "uri" variable',
+  "sub_filter '' x;": 'empty search pattern',
+  'keepalive_disable opera;': 'invalid value "opera"',
+});
+
 // --------------------------------------------------------------------------------------------- who may come in
 add(inHttp)({
   'allow 10.0.0.300;': 'invalid parameter "10.0.0.300"',
@@ -425,7 +437,6 @@ add(
     'pcre2_compile() failed: \\K is not supported by JavaScript regular expressions in "a\\Kb" at "\\Kb"',
   'ssl_certificate x.crt; ssl_certificate_key x.key;':
     'cannot load certificate "/t/conf/x.crt": BIO_new_file() failed (2: No such file or directory)',
-  'ssi on;': '"ssi on" is not supported',
 });
 
 export const ERROR_CASES: readonly ErrorCase[] = cases;
