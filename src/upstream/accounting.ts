@@ -57,6 +57,15 @@ export function releasePeer(
   return disabled;
 }
 
+/** A stream has connected: failures before this attempt count no more (NGX_STREAM_UPSTREAM_NOTIFY_CONNECT). */
+export function forgiveConnected(s: Selection, a: Attempt): void {
+  const { t } = s;
+  const { slot } = a;
+  if ((a.list === PRIMARY && s.single) || t.accessed[slot]! >= t.checked[slot]!) return;
+  t.fails[slot] = 0;
+  s.index.moved(slot, s.now);
+}
+
 function fail(s: Selection, slot: number): boolean {
   const { t } = s;
   const wasBlocked = blocked(t, slot, s.now);

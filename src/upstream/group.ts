@@ -37,7 +37,7 @@
  * Facts: nginx, as described in spec/nginx.md, sections 2.1 to 2.14.
  */
 import type { UpstreamConfig } from '../config/model.ts';
-import { reached, releasePeer, takePeer } from './accounting.ts';
+import { forgiveConnected, reached, releasePeer, takePeer } from './accounting.ts';
 import type { Attempt } from './attempt.ts';
 import { type AttemptKeys, type Outcome } from './attempt.ts';
 import { type Balancer } from './balancers/balancer.ts';
@@ -140,6 +140,16 @@ export class Group {
 
   /** A stream's connection is there, `ms` after the selection. */
   connected(a: Attempt, ms: number): void {
+    // Who failed before and connects now is as good as the others at once: a session may last for hours.
+    if (a.slot >= 0 && this.table.fails[a.slot] !== 0) {
+      this.lock.enter();
+      try {
+        this.selection.tellTime();
+        forgiveConnected(this.selection, a);
+      } finally {
+        this.lock.leave();
+      }
+    }
     if (a.inflight) this.reached(a, 'connect', ms);
   }
 

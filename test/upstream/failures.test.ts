@@ -48,6 +48,23 @@ describe('failure accounting', () => {
     assert.equal(once(r.group, OK), BUSY);
   });
 
+  it('a stream that connects after fail_timeout lets the others in at once, before it ends', () => {
+    const r = rig(
+      upstream(RR, [
+        { server: 'a:1', failTimeoutSec: 1 },
+        { server: 'b:1', backup: true },
+      ]),
+    );
+    assert.equal(once(r.group, FAILED), 0);
+    r.clock.advance(2);
+    const first = hold(r.group);
+    assert.equal(first.slot, 0);
+    assert.equal(hold(r.group).slot, 1, 'one probe in a window');
+    r.group.connected(first, 3);
+    assert.equal(hold(r.group).slot, 0);
+    assert.equal(hold(r.group).slot, 0);
+  });
+
   it('(b) lets one probe through a window; its failure blocks again, its success clears', () => {
     const r = rig(
       upstream(RR, [
