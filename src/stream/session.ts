@@ -108,14 +108,18 @@ export abstract class Session implements VariableContext {
     this.finalize(OK);
   }
 
-  /** The part of `finalize` that all sessions share. Call it once. */
+  /** The part of `finalize` that all sessions share. Call it once, or `depart` instead. */
   protected leave(status: number): void {
     this.status = status;
-    const { server, generation } = this;
-    server.accessLog?.write(this);
+    this.server.accessLog?.write(this);
+    this.depart();
+  }
+
+  /** Leaves without a line in the access log. */
+  protected depart(): void {
     if (this.slots !== null) releaseSlots(this.slots);
     this.listen.sessions.remove(this);
-    generation.leave();
+    this.generation.leave();
   }
 
   /** The present attempt, or undefined. */

@@ -234,7 +234,8 @@ export class TcpSession extends Session implements TransportOwner {
     if (this.status !== 0) return;
     this.status = OK;
     this.timer.drop();
-    this.leave(OK);
+    // As in nginx it is whoever takes it that logs.
+    this.depart();
     this.#phase = 'closed';
   }
 
