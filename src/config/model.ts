@@ -174,6 +174,35 @@ export interface SslServerConfig {
   sessionCache: 'off' | 'none' | 'builtin' | 'shared';
   sessionTicketKeys: string[];
   rejectHandshake: boolean;
+  certificateCompression: boolean;
+  certificateCache: CertificateCacheConfig | null;
+  commands: SslCommands;
+}
+
+/** `ssl_certificate_cache`: of certificates and keys whose names hold variables. */
+export interface CertificateCacheConfig {
+  /** Certificates and keys, counted alike. */
+  max: number;
+  /** Not asked for so long: dropped. */
+  inactiveMs: number;
+  /** After that the file is looked at again. */
+  validMs: number;
+}
+
+/** What `ssl_conf_command` says beyond the other directives; a field that is absent leaves theirs. */
+export interface SslCommands {
+  certificate?: string;
+  key?: string;
+  ciphers?: string;
+  /** Of TLS 1.3. */
+  ciphersuites?: string;
+  groups?: string;
+  signatureAlgorithms?: string;
+  dhparam?: string;
+  protocols?: string[];
+  /** Bits of `SSL_OP_…` to set and to clear. */
+  set?: number;
+  clear?: number;
 }
 
 // ---------------------------------------------------------------------------------------------- locations
@@ -408,6 +437,8 @@ export interface ProxySslConfig {
   protocols: string[];
   ciphers: string;
   sessionReuse: boolean;
+  certificateCache: CertificateCacheConfig | null;
+  commands: SslCommands;
 }
 
 export interface ProxyConfig {

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { ConfigError, type Diagnostic } from '../config/errors.ts';
 import type { Config, PeerAddress } from '../config/model.ts';
+import type { LoadResult } from '../config/nginx/load.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
 /** Where a configuration comes from; the same for the whole life of the process. */
@@ -35,6 +36,9 @@ async function lookup(host: string): Promise<PeerAddress[]> {
   return (await lookupHost(host, 0)) ?? [];
 }
 
+/** Certificates and keys of the configuration that was loaded last: what `ssl_object_cache_inheritable` is about. */
+let objects: LoadResult['objects'] | undefined;
+
 /**
  * Parses and checks an nginx.conf; its warnings go to the log.
  *
@@ -43,16 +47,18 @@ async function lookup(host: string): Promise<PeerAddress[]> {
 export const loadConfig: LoadConfig = async ({ prefix, file, globals, errorLogPath }, log) => {
   const { loadNginxConfig } = await import('../config/nginx/load.ts');
   try {
-    const { config, warnings } = await loadNginxConfig({
+    const result = await loadNginxConfig({
       prefix,
       file,
       globals,
       errorLogOverride: errorLogPath,
       cpuCount: availableParallelism(),
       lookup,
+      ...(objects === undefined ? null : { objects }),
     });
-    say(warnings, log);
-    return config;
+    objects = result.objects;
+    say(result.warnings, log);
+    return result.config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     say(error.warnings, log);

@@ -15,6 +15,7 @@ const MAX_HELLO = 65536;
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
+const SUPPORTED_GROUPS = 10;
 
 export interface Hello {
   kind: number;
@@ -55,27 +56,57 @@ function handshakeMessage(bytes: Buffer): Buffer | null {
 
 const EMPTY = Buffer.alloc(0);
 
+/** Where the suites stand, behind version, random and session id; their length in bytes stands before them. */
+function suitesAt(hello: Buffer): number {
+  const session = 2 + 32;
+  return session + 1 + hello.readUInt8(session) + 2;
+}
+
+/** The body of an extension, or null. @throws {RangeError} if the message is shorter than it says */
+function extension(hello: Buffer, type: number): Buffer | null {
+  let at = suitesAt(hello);
+  at += hello.readUInt16BE(at - 2);
+  at += 1 + hello.readUInt8(at);
+  const end = at + 2 + hello.readUInt16BE(at);
+  at += 2;
+  while (at + 4 <= end) {
+    const length = hello.readUInt16BE(at + 2);
+    if (hello.readUInt16BE(at) === type) return hello.subarray(at + 4, at + 4 + length);
+    at += 4 + length;
+  }
+  return null;
+}
+
 /** Whatever is malformed reads as "none": OpenSSL tells the client. */
 function serverNameOf(hello: Buffer): string {
   try {
-    let at = 2 + 32;
-    at += 1 + hello.readUInt8(at);
-    at += 2 + hello.readUInt16BE(at);
-    at += 1 + hello.readUInt8(at);
-    const end = at + 2 + hello.readUInt16BE(at);
-    at += 2;
-    while (at + 4 <= end) {
-      const length = hello.readUInt16BE(at + 2);
-      if (hello.readUInt16BE(at) === SERVER_NAME) {
-        // A list of one: type, length, name.
-        if (hello.readUInt8(at + 6) !== 0) return '';
-        const size = hello.readUInt16BE(at + 7);
-        return at + 9 + size <= at + 4 + length ? hello.latin1Slice(at + 9, at + 9 + size) : '';
-      }
-      at += 4 + length;
-    }
+    const body = extension(hello, SERVER_NAME);
+    // A list of one: type, length, name.
+    if (body === null || body.readUInt8(2) !== 0) return '';
+    const size = body.readUInt16BE(3);
+    return 5 + size <= body.length ? body.latin1Slice(5, 5 + size) : '';
   } catch {
     // Shorter than it says.
+    return '';
   }
-  return '';
+}
+
+function numbers(bytes: Buffer): number[] {
+  return Array.from({ length: bytes.length >> 1 }, (_, i) => bytes.readUInt16BE(2 * i));
+}
+
+/** What a client offers: numbers of cipher suites and of groups, in its order. @param bytes as for `readClientHello` */
+export function helloOffers(bytes: Buffer): { ciphers: number[]; groups: number[] } {
+  const hello = bytes[0] === HANDSHAKE ? handshakeMessage(bytes) : null;
+  try {
+    if (hello === null) return { ciphers: [], groups: [] };
+    const at = suitesAt(hello);
+    const groups = extension(hello, SUPPORTED_GROUPS);
+    return {
+      ciphers: numbers(hello.subarray(at, at + hello.readUInt16BE(at - 2))),
+      groups: groups === null ? [] : numbers(groups.subarray(2)),
+    };
+  } catch {
+    return { ciphers: [], groups: [] };
+  }
 }

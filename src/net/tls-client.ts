@@ -1,24 +1,24 @@
 /** TLS towards servers: contexts made when a configuration is loaded, sessions kept for reuse. */
 import { connect as tlsConnect, createSecureContext } from 'node:tls';
 import type { Socket } from 'node:net';
-import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
+import type { ConnectionOptions, SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { checkServerIdentity } from 'node:tls';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { decodeText } from '../config/bytes.ts';
+import { createHash } from 'node:crypto';
 import type { ProxySslConfig } from '../config/model.ts';
 import { failedText } from '../observe/errno.ts';
-import { protocolRange } from './tls-context.ts';
+import { CertificateStore } from './certificate-store.ts';
+import { commandOptions, ownCredentials } from './tls-context.ts';
 import { openKey } from './tls-peer.ts';
 import type { ConnectOptions } from './transport.ts';
 
 const MAX_SESSIONS = 1000;
+const MAX_CONTEXTS = 100;
 
 export class ClientTls {
   readonly config: ProxySslConfig;
   readonly #context: SecureContext;
-  readonly #directory: string;
-  /** By credentials, the oldest first. */
+  readonly #store: CertificateStore;
+  /** By contents of certificate and key, the oldest first: made anew only when a file has changed. */
   readonly #contexts = new Map<string, SecureContext>();
   /** Sessions by address and name, least recently used first. */
   readonly #sessions = new Map<string, Buffer>();
@@ -26,7 +26,7 @@ export class ClientTls {
   /** @param directory of the configuration file: what names of files are relative to */
   constructor(config: ProxySslConfig, directory: string) {
     this.config = config;
-    this.#directory = directory;
+    this.#store = new CertificateStore(config.certificateCache, directory);
     this.#context = createSecureContext(contextOptions(config));
   }
 
@@ -36,24 +36,19 @@ export class ClientTls {
    */
   contextOf(credentials: string): SecureContext | string {
     if (credentials === '') return this.#context;
-    const made = this.#contexts.get(credentials);
-    if (made !== undefined) return made;
     const [certificate = '', key = ''] = credentials.split('\n');
     try {
-      const pems = { certificatePem: this.#read(certificate), certificateKeyPem: this.#read(key) };
+      const pems = { certificatePem: this.#store.load(certificate), certificateKeyPem: this.#store.load(key) };
+      const contents = `${pems.certificatePem}\n${pems.certificateKeyPem}`;
+      const made = this.#contexts.get(contents);
+      if (made !== undefined) return made;
       const context = createSecureContext(contextOptions({ ...this.config, ...pems }));
-      if (this.#contexts.size >= MAX_SESSIONS) this.#contexts.delete(this.#contexts.keys().next().value!);
-      this.#contexts.set(credentials, context);
+      if (this.#contexts.size >= MAX_CONTEXTS) this.#contexts.delete(this.#contexts.keys().next().value!);
+      this.#contexts.set(contents, context);
       return context;
     } catch (error) {
       return `cannot load certificate "${certificate}": ${(error as Error).message}`;
     }
-  }
-
-  #read(name: string): string {
-    return name.startsWith('data:')
-      ? name.slice(5)
-      : readFileSync(resolve(this.#directory, decodeText(name)), 'latin1');
   }
 
   session(key: string): Buffer | undefined {
@@ -68,25 +63,22 @@ export class ClientTls {
   }
 }
 
-/** A short text that differs where texts do: for keys of pools, not for secrets. */
+/** A short text that differs where texts do: for keys of pools. */
 export function digest(text: string): string {
-  let h = 5381;
-  for (let i = 0; i < text.length; i++) h = (Math.imul(h, 33) ^ text.charCodeAt(i)) | 0;
-  return (h >>> 0).toString(36) + text.length.toString(36);
+  return createHash('sha256').update(text).digest('base64').slice(0, 16);
 }
 
-function contextOptions(config: ProxySslConfig): Parameters<typeof createSecureContext>[0] {
+function contextOptions(config: ProxySslConfig): SecureContextOptions {
+  const { certificatePem, certificateKeyPem, passphrases } = config;
+  const pairs =
+    certificatePem === null ? [] : [{ certificate: certificatePem, key: certificateKeyPem ?? certificatePem }];
+  const [own] = ownCredentials(pairs, config.commands);
   return {
     ...(config.trustedCertificate === null ? null : { ca: config.trustedCertificate }),
     ...(config.crl === null ? null : { crl: config.crl }),
-    ...(config.certificatePem === null
-      ? null
-      : {
-          cert: config.certificatePem,
-          key: openKey(config.certificateKeyPem ?? config.certificatePem, config.passphrases),
-        }),
-    ...(config.ciphers === '' || config.ciphers === 'DEFAULT' ? null : { ciphers: config.ciphers }),
-    ...protocolRange(config.protocols),
+    ...(own === undefined ? null : { cert: own.certificate, key: openKey(own.key, passphrases) }),
+    ...(config.commands.set === undefined ? null : { secureOptions: config.commands.set }),
+    ...commandOptions(config),
   };
 }
 

@@ -1,6 +1,7 @@
 /** TLS contexts as a configuration describes them. */
 import { constants, X509Certificate } from 'node:crypto';
-import type { SslServerConfig } from '../config/model.ts';
+import type { SecureContextOptions } from 'node:tls';
+import type { SslCommands, SslServerConfig } from '../config/model.ts';
 import { openKey } from './tls-peer.ts';
 import { secureContext } from './tls-server.ts';
 import type { ServerTls } from './tls-server.ts';
@@ -12,14 +13,28 @@ export function handshakes(ssl: SslServerConfig | null): ssl is SslServerConfig 
   return ssl !== null && (ssl.certificates.length > 0 || ssl.rejectHandshake);
 }
 
+/** A certificate and its key, PEM. */
+export interface Credentials {
+  certificate: string;
+  key: string;
+}
+
 /**
  * @param alpn protocols to offer; empty: ALPN is not answered
+ * @param credentials instead of the configuration's own, whose names hold variables
  * @throws when a certificate or key cannot be used
  */
-export function serverTls(ssl: SslServerConfig, tickets: TicketSecret, alpn: string[]): ServerTls {
+export function serverTls(
+  ssl: SslServerConfig,
+  tickets: TicketSecret,
+  alpn: string[],
+  credentials: readonly Credentials[] = ssl.certificates,
+): ServerTls {
+  const { commands } = ssl;
+  const pairs = ownCredentials(credentials, commands);
   const ca = authorities(ssl);
   const identity = sessionIdentity([
-    ssl.certificates.map((c) => c.certificate),
+    pairs.map((c) => c.certificate),
     ssl.clientCertificate,
     ssl.trustedCertificate,
     ssl.crl,
@@ -27,27 +42,35 @@ export function serverTls(ssl: SslServerConfig, tickets: TicketSecret, alpn: str
     ssl.verifyDepth,
     ssl.protocols,
     ssl.ciphers,
+    ssl.commands,
   ]);
+  // Clients may not begin another handshake on a connection (TLS 1.2), as nginx has it.
+  const wanted = (constants.SSL_OP_NO_RENEGOTIATION | (commands.set ?? 0)) & ~(commands.clear ?? 0);
   // Node offers no cache of sessions: where one is configured, tickets do its work.
-  const resumes = ssl.sessionTickets || ssl.sessionCache === 'shared' || ssl.sessionCache === 'builtin';
+  const resumes =
+    (wanted & constants.SSL_OP_NO_TICKET) === 0 &&
+    (ssl.sessionTickets ||
+      ((commands.clear ?? 0) & constants.SSL_OP_NO_TICKET) !== 0 ||
+      ssl.sessionCache === 'shared' ||
+      ssl.sessionCache === 'builtin');
+  const byServer = prefersServer(ssl, commands);
   const context = secureContext({
-    ...(ssl.certificates.length === 0
+    ...(pairs.length === 0
       ? null
       : {
-          cert: ssl.certificates.map((c) => c.certificate),
-          key: ssl.certificates.map((c) => ({ pem: openKey(c.key, ssl.passphrases), passphrase: '' })),
+          cert: pairs.map((c) => c.certificate),
+          key: pairs.map((c) => ({ pem: openKey(c.key, ssl.passphrases), passphrase: '' })),
         }),
     ...(ca.length === 0 ? null : { ca }),
     ...(ssl.crl === null ? null : { crl: ssl.crl }),
     ...(ssl.dhparam === null ? null : { dhparam: ssl.dhparam }),
-    ...(ssl.ciphers === '' || ssl.ciphers === 'DEFAULT' ? null : { ciphers: ssl.ciphers }),
     ...(ssl.ecdhCurve === '' || ssl.ecdhCurve === 'auto' ? null : { ecdhCurve: ssl.ecdhCurve }),
-    // Clients may not begin another handshake on a connection (TLS 1.2), as nginx has it.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (resumes ? 0 : constants.SSL_OP_NO_TICKET),
-    honorCipherOrder: ssl.preferServerCiphers,
+    ...(ssl.certificateCompression ? { certificateCompression: ['zlib', 'brotli', 'zstd'] } : null),
+    ...commandOptions(ssl),
+    secureOptions: wanted | (resumes ? 0 : constants.SSL_OP_NO_TICKET),
+    honorCipherOrder: byServer,
     sessionTimeout: ssl.sessionTimeoutSec,
     sessionIdContext: identity,
-    ...protocolRange(ssl.protocols),
   });
   if (resumes) new TicketKeys(tickets, identity, ssl.sessionTimeoutSec, ssl.sessionTicketKeys).install(context);
   return {
@@ -56,6 +79,45 @@ export function serverTls(ssl: SslServerConfig, tickets: TicketSecret, alpn: str
     rejectHandshake: ssl.rejectHandshake,
     verifyDepth: ssl.verifyDepth,
     alpn,
+  };
+}
+
+function prefersServer(ssl: SslServerConfig, { set = 0, clear = 0 }: SslCommands): boolean {
+  const bit = constants.SSL_OP_CIPHER_SERVER_PREFERENCE;
+  return ((ssl.preferServerCiphers ? bit : 0) & ~clear & bit) !== 0 || (set & bit) !== 0;
+}
+
+/** `ssl_conf_command Certificate` and `PrivateKey` take the place of the last pair, as OpenSSL loads it over that. */
+export function ownCredentials(
+  pairs: readonly Credentials[],
+  { certificate, key }: SslCommands,
+): readonly Credentials[] {
+  if (certificate === undefined && key === undefined) return pairs;
+  const last = pairs.at(-1);
+  const own = certificate ?? last?.certificate ?? '';
+  return [...pairs.slice(0, -1), { certificate: own, key: key ?? last?.key ?? own }];
+}
+
+/** What directives and `ssl_conf_command` say alike of both sides: versions, ciphers, groups, signatures. */
+export function commandOptions({
+  protocols,
+  ciphers,
+  commands,
+}: {
+  protocols: readonly string[];
+  ciphers: string;
+  commands: SslCommands;
+}): SecureContextOptions {
+  const suites = commands.ciphersuites ?? '';
+  const listed = commands.ciphers ?? (ciphers === 'DEFAULT' ? '' : ciphers);
+  // Suites alone would be taken for "TLS 1.3 only".
+  const wanted = suites === '' ? listed : `${suites}:${listed === '' ? 'DEFAULT' : listed}`;
+  return {
+    ...(wanted === '' ? null : { ciphers: wanted }),
+    ...(commands.groups === undefined ? null : { ecdhCurve: commands.groups }),
+    ...(commands.signatureAlgorithms === undefined ? null : { sigalgs: commands.signatureAlgorithms }),
+    ...(commands.dhparam === undefined ? null : { dhparam: commands.dhparam }),
+    ...protocolRange(commands.protocols ?? protocols),
   };
 }
 

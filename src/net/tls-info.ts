@@ -1,5 +1,7 @@
 /** What is known of a TLS connection to a client. */
 import type { TLSSocket } from 'node:tls';
+import { helloOffers } from './client-hello.ts';
+import { cipherName, groupName } from './tls-names.ts';
 import { intermediates } from './tls-peer.ts';
 import type { ServerTls } from './tls-server.ts';
 
@@ -11,6 +13,9 @@ export interface TlsInfo {
   sessionId: string;
   alpn: string;
   curve: string;
+  /** What the client offered, joined by colons; empty where that was not kept. */
+  ciphers: string;
+  curves: string;
   /** `NONE`, `SUCCESS`, `FAILED:reason`. */
   clientVerify: string;
   clientCertificate: {
@@ -24,6 +29,23 @@ export interface TlsInfo {
   } | null;
 }
 
+/** What is known while the handshake goes on: the name that the client asks for. */
+export function handshakeInfo(serverName: string): TlsInfo {
+  return {
+    protocol: '',
+    cipher: '',
+    serverName,
+    sessionReused: false,
+    sessionId: '',
+    alpn: '',
+    curve: '',
+    ciphers: '',
+    curves: '',
+    clientVerify: 'NONE',
+    clientCertificate: null,
+  };
+}
+
 /** What is known of a TLS connection; read when somebody asks. */
 export class SocketTls implements TlsInfo {
   readonly serverName: string;
@@ -31,8 +53,12 @@ export class SocketTls implements TlsInfo {
   readonly #depth: number;
   #verify = '';
 
-  constructor(socket: TLSSocket, serverName: string, { verifyDepth }: ServerTls) {
+  readonly #hello: Buffer | null;
+
+  /** @param hello the client's first message, if it was kept */
+  constructor(socket: TLSSocket, serverName: string, { verifyDepth }: ServerTls, hello: Buffer | null) {
     this.#socket = socket;
+    this.#hello = hello;
     this.serverName = serverName;
     this.#depth = verifyDepth;
   }
@@ -53,8 +79,14 @@ export class SocketTls implements TlsInfo {
     return typeof this.#socket.alpnProtocol === 'string' ? this.#socket.alpnProtocol : '';
   }
   get curve(): string {
-    const info = this.#socket.getEphemeralKeyInfo() as { name?: string } | null;
-    return info?.name ?? '';
+    const id = groupOf(this.#socket.getSession());
+    return id === 0 ? '' : groupName(id);
+  }
+  get ciphers(): string {
+    return this.#hello === null ? '' : helloOffers(this.#hello).ciphers.map(cipherName).join(':');
+  }
+  get curves(): string {
+    return this.#hello === null ? '' : helloOffers(this.#hello).groups.map(groupName).join(':');
   }
   get clientVerify(): string {
     if (this.clientCertificate === null) return 'NONE';
@@ -84,15 +116,52 @@ export class SocketTls implements TlsInfo {
   }
 }
 
-/** The session's id in hexadecimal, out of its DER form: version, protocol and cipher stand before it. */
+/**
+ * The fields of a session in OpenSSL's DER form (SSL_SESSION_ASN1), by tag: `02`s and `04`s in order, then those of
+ * context-specific tags.
+ */
+function* sessionFields(session: Buffer): Generator<{ tag: number; body: Buffer }> {
+  const lengthAt = (at: number): [length: number, next: number] => {
+    const first = session.readUInt8(at);
+    if (first < 0x80) return [first, at + 1];
+    const bytes = first & 0x7f;
+    return [session.readUIntBE(at + 1, bytes), at + 1 + bytes];
+  };
+  let [, at] = lengthAt(1);
+  while (at + 2 <= session.length) {
+    const tag = session.readUInt8(at);
+    const [length, start] = lengthAt(at + 1);
+    yield { tag, body: session.subarray(start, start + length) };
+    at = start + length;
+  }
+}
+
+const OCTET_STRING = 0x04;
+/** `[19] EXPLICIT kex_group`. */
+const KEX_GROUP = 0xb3;
+
+/** The session's id in hexadecimal: the second octet string, behind the cipher. */
 function sessionIdOf(session: Buffer | undefined): string {
   if (session === undefined) return '';
   try {
-    let at = 1;
-    at += session[at]! < 0x80 ? 1 : 1 + (session[at]! & 0x7f);
-    for (let skip = 0; skip < 3; skip++) at += 2 + session[at + 1]!;
-    return session[at] === 4 ? session.toString('hex', at + 2, at + 2 + session[at + 1]!) : '';
+    let strings = 0;
+    for (const { tag, body } of sessionFields(session))
+      if (tag === OCTET_STRING && ++strings === 2) return body.toString('hex');
   } catch {
-    return '';
+    // Not as expected: nothing to tell.
   }
+  return '';
+}
+
+/** The number of the group that keys were exchanged in; 0: unknown. */
+function groupOf(session: Buffer | undefined): number {
+  if (session === undefined) return 0;
+  try {
+    // An INTEGER inside: tag, length, value.
+    for (const { tag, body } of sessionFields(session))
+      if (tag === KEX_GROUP) return body.readUIntBE(2, body.readUInt8(1));
+  } catch {
+    // As above.
+  }
+  return 0;
 }

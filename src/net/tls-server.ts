@@ -14,14 +14,21 @@ export interface ServerTls {
   alpn: string[];
 }
 
-export interface TlsChooser {
-  /** The block for a name; empty: the client sent none. */
-  choose(serverName: string): ServerTls;
+/** `A`: what a name of a certificate with variables is evaluated against. */
+export interface TlsChooser<A> {
+  /**
+   * The settings of the block for a name; empty: the client sent none.
+   * @throws when a certificate that a variable names cannot be used
+   */
+  choose(serverName: string, socket: Socket, about: A): ServerTls;
+  /** Whether somebody wants to know what clients offer (`$ssl_ciphers`, `$ssl_curves`). */
+  readonly keepsHello: boolean;
 }
 
 /** What becomes of a connection; one of them is called, once. */
 export interface TlsOutcome {
-  secure(tls: TLSSocket, serverName: string, chosen: ServerTls): void;
+  /** `hello`: the client's first message; null unless the chooser keeps it. */
+  secure(tls: TLSSocket, serverName: string, chosen: ServerTls, hello: Buffer | null): void;
   /** The client speaks no TLS: the socket is as it was accepted, its first bytes unread. */
   plain(): void;
   /** The socket is closed. `error` null: the client left. */
@@ -40,7 +47,13 @@ const UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
  * handshake with that block's settings.
  * @param handshakeTimeoutMs a client that does not come to an end is closed
  */
-export function acceptTls(socket: Socket, chooser: TlsChooser, handshakeTimeoutMs: number, outcome: TlsOutcome): void {
+export function acceptTls<A>(
+  socket: Socket,
+  chooser: TlsChooser<A>,
+  about: A,
+  handshakeTimeoutMs: number,
+  outcome: TlsOutcome,
+): void {
   let held: Buffer | null = null;
   let tls: TLSSocket | null = null;
   let settled = false;
@@ -74,7 +87,13 @@ export function acceptTls(socket: Socket, chooser: TlsChooser, handshakeTimeoutM
       socket.resume();
       return;
     }
-    const chosen = chooser.choose(serverName);
+    let chosen: ServerTls;
+    try {
+      chosen = chooser.choose(serverName, socket, about);
+    } catch (error) {
+      fail(error as Error);
+      return;
+    }
     if (chosen.rejectHandshake) {
       if (!settle()) return;
       socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
@@ -90,8 +109,9 @@ export function acceptTls(socket: Socket, chooser: TlsChooser, handshakeTimeoutM
       ALPNProtocols: chosen.alpn,
     });
     const secured = tls;
+    const hello = chooser.keepsHello ? held : null;
     secured.once('secure', () => {
-      if (settle()) outcome.secure(secured, serverName, chosen);
+      if (settle()) outcome.secure(secured, serverName, chosen, hello);
     });
     secured.on('error', fail);
     secured.once('close', onEnd);

@@ -9,6 +9,7 @@ import { Transport } from '../net/transport.ts';
 import { ACCEPTED, traffic } from '../observe/traffic.ts';
 import type { StreamListen } from './listen.ts';
 import { BAD_REQUEST, OK } from './session.ts';
+import type { Session } from './session.ts';
 import { TcpSession } from './tcp-session.ts';
 
 /**
@@ -20,7 +21,7 @@ export function acceptTcp(
   listen: StreamListen,
   socket: Socket,
   given: Transport | null,
-  tls: TlsChooser | null,
+  tls: TlsChooser<Session> | null,
   client: ClientAddress | null = null,
 ): void {
   traffic.row[ACCEPTED]!++;

@@ -72,7 +72,7 @@ export class TcpSession extends Session implements TransportOwner {
   // ------------------------------------------------------------------------------------------------ phases
 
   /** The PROXY protocol header, if there had to be one, was read. @param tls null: a plain address */
-  begin(tls: TlsChooser | null): void {
+  begin(tls: TlsChooser<Session> | null): void {
     const refusal = admit(this);
     if (refusal !== 0) {
       this.finalize(refusal);
@@ -82,10 +82,10 @@ export class TcpSession extends Session implements TransportOwner {
     else this.#handshake(tls);
   }
 
-  #handshake(tls: TlsChooser): void {
+  #handshake(tls: TlsChooser<Session>): void {
     this.action = 'SSL handshaking';
-    acceptTls(this.socket, tls, this.server.config.handshakeTimeoutMs, {
-      secure: (socket, serverName, chosen) => this.#secured(socket, serverName, chosen),
+    acceptTls(this.socket, tls, this as Session, this.server.config.handshakeTimeoutMs, {
+      secure: (socket, serverName, chosen, hello) => this.#secured(socket, serverName, chosen, hello),
       plain: () => this.#handshakeFailed('wrong version number'),
       failed: (error) => this.#handshakeFailed(error === null ? null : error.message),
     });
@@ -99,12 +99,12 @@ export class TcpSession extends Session implements TransportOwner {
     this.finalize(INTERNAL_ERROR);
   }
 
-  #secured(socket: TLSSocket, serverName: string, chosen: ServerTls): void {
+  #secured(socket: TLSSocket, serverName: string, chosen: ServerTls, hello: Buffer | null): void {
     if (this.status !== 0) {
       socket.destroy();
       return;
     }
-    this.tls = new SocketTls(socket, serverName, chosen);
+    this.tls = new SocketTls(socket, serverName, chosen, hello);
     this.transport = new Transport(socket, null);
     chooseServer(this, serverName);
     const refusal = this.#certificateRefusal();

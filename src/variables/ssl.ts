@@ -32,6 +32,8 @@ export function tlsVariables<C extends VariableContext>(tlsOf: (c: C) => TlsInfo
     ssl_protocol: of((tls) => tls.protocol),
     ssl_cipher: of((tls) => tls.cipher),
     ssl_curve: of((tls) => tls.curve),
+    ssl_ciphers: of((tls) => tls.ciphers),
+    ssl_curves: of((tls) => tls.curves),
     ssl_session_id: of((tls) => tls.sessionId),
     ssl_session_reused: of((tls) => (tls.sessionReused ? 'r' : '.')),
     ssl_server_name: of((tls) => tls.serverName),
@@ -50,8 +52,6 @@ export function tlsVariables<C extends VariableContext>(tlsOf: (c: C) => TlsInfo
     ssl_client_v_end: ofCertificate((c) => c.notAfter),
     ssl_client_v_remain: ofCertificate((c) => daysLeft(c.notAfter)),
     // Node does not tell.
-    ssl_ciphers: nothing,
-    ssl_curves: nothing,
     ssl_sigalg: nothing,
     ssl_sigalgs: nothing,
     ssl_client_sigalg: nothing,

@@ -146,6 +146,11 @@ export abstract class Variables<C extends VariableContext> {
     };
   }
 
+  /** Whether anything that was compiled so far looks at the variable. @param name in lower case */
+  uses(name: string): boolean {
+    return this.#getters.has(name);
+  }
+
   /** Index in `vars` where a variable's value is stored. */
   indexOf(name: string): number {
     const lower = name.toLowerCase();

@@ -54,7 +54,7 @@ export function acceptPlain(
 export function acceptSecure(
   listen: HttpListen,
   socket: Socket,
-  tls: TlsChooser,
+  tls: TlsChooser<ClientAddress>,
   client: ClientAddress | null = null,
 ): void {
   traffic.row[ACCEPTED]!++;
@@ -72,14 +72,14 @@ export function acceptSecure(
 function handshake(
   listen: HttpListen,
   socket: Socket,
-  tls: TlsChooser,
+  tls: TlsChooser<ClientAddress>,
   address: ClientAddress,
   info: ProxyProtocolInfo | null,
 ): void {
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
-  acceptTls(socket, tls, timeout, {
-    secure(secure, serverName, chosen) {
-      const known = new SocketTls(secure, serverName, chosen);
+  acceptTls(socket, tls, address, timeout, {
+    secure(secure, serverName, chosen, hello) {
+      const known = new SocketTls(secure, serverName, chosen, hello);
       new Http1Connection(new Transport(secure, null), listen, address, known, info);
     },
     plain() {

@@ -2,10 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { unlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { ResolverPool } from '../discovery/resolver-pool.ts';
 import type { PeerAddress } from '../config/model.ts';
 import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
+import { handshakeRequest } from '../http/server/handshake-request.ts';
 import { ConnectionList, HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import type { Server } from '../http/runtime.ts';
@@ -36,8 +38,11 @@ const CACHE_DELAY_MS = 2000;
 interface Bound {
   listener: Listener;
   listen: HttpListen;
-  tls: TlsTable<Server> | null;
+  tls: HttpTls | null;
 }
+
+/** Contexts of an address; names of certificates may look at the client's address. */
+type HttpTls = TlsTable<Server, ClientAddress>;
 
 /** A generation that is compiled and bound, waiting for its commit. */
 interface Prepared {
@@ -46,11 +51,13 @@ interface Prepared {
   resources: Resources;
   log: ErrorLog;
   tickets: TicketSecret;
+  /** Of the configuration file. */
+  directory: string;
   /** worker_shutdown_timeout; 0: none. */
   shutdownTimeoutMs: number;
   /** By key of `keyOf`: bound for this generation only. */
   fresh: Map<string, Bound>;
-  tls: Map<string, TlsTable<Server>>;
+  tls: Map<string, HttpTls>;
   stream: PreparedStream | null;
 }
 
@@ -59,12 +66,23 @@ function keyOf(runtime: ListenRuntime): string {
   return `${runtime.config.address}${runtime.config.ssl ? ' ssl' : ''}`;
 }
 
-function tlsTable(
-  { generation, config, defaultServer, hosts }: ListenRuntime,
-  tickets: TicketSecret,
-): TlsTable<Server> {
+function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: string): HttpTls {
+  const { generation, config, defaultServer, hosts } = runtime;
+  const { variables } = generation;
   const servers = config.servers.map((i) => generation.servers[i]!);
-  return new TlsTable({ servers, defaultServer, hosts }, tickets, () => ['http/1.1', 'http/1.0']);
+  return new TlsTable({ servers, defaultServer, hosts }, tickets, {
+    alpn: () => ['http/1.1', 'http/1.0'],
+    keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
+    directory,
+    evaluate: (server, texts) => {
+      const values = texts.map((text) => variables.compile(text));
+      return (serverName, socket, client) => {
+        const { localAddress = '', localPort = 0 } = socket;
+        const r = handshakeRequest(generation, server, { serverName, client, localAddress, localPort });
+        return values.map((value) => value.get(r));
+      };
+    },
+  });
 }
 
 class HttpWorker {
@@ -93,9 +111,11 @@ class HttpWorker {
       const { id, tickets } = data;
       const log = resources.errorLog(data.config.main.errorLog);
       const stream = this.#compileStream(data, resources);
-      prepared = { id, runtime, resources, log, tickets, shutdownTimeoutMs, fresh: new Map(), tls: new Map(), stream };
+      const directory = dirname(data.config.file);
+      const empty = { fresh: new Map<string, Bound>(), tls: new Map<string, HttpTls>() };
+      prepared = { id, runtime, resources, log, tickets, directory, shutdownTimeoutMs, stream, ...empty };
       await this.#bind(prepared);
-      if (stream !== null) await this.#stream.bind(stream, tickets, data.config.main.workerConnections);
+      if (stream !== null) await this.#stream.bind(stream, tickets, directory, data.config.main.workerConnections);
       this.#prepared = prepared;
       say({ type: 'prepared', id: data.id });
     } catch (error) {
@@ -163,7 +183,7 @@ class HttpWorker {
   async #bind(prepared: Prepared): Promise<void> {
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets) : null;
+      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets, prepared.directory) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound = this.#makeBound(runtime, tls);
@@ -173,14 +193,14 @@ class HttpWorker {
     }
   }
 
-  #makeBound(runtime: ListenRuntime, tls: TlsTable<Server> | null): Bound {
+  #makeBound(runtime: ListenRuntime, tls: HttpTls | null): Bound {
     const listen = new HttpListen(runtime, this.#connections);
     const bound: Bound = { listen, tls, listener: this.#listener(runtime, listen, () => bound.tls) };
     return bound;
   }
 
   /** `tls`: asked for with each connection, for a reload replaces it. */
-  #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => TlsTable<Server> | null): Listener {
+  #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => HttpTls | null): Listener {
     const { host, port, ipv6only, backlog, ssl } = runtime.config;
     const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
     return new Listener({ kind, host, port, ipv6only, backlog }, ssl, (socket, transport) => {

@@ -5,19 +5,24 @@ import type { ListenConfig, PeerAddress } from '../config/model.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import { handshakeInfo } from '../net/tls-info.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { failedText } from '../observe/errno.ts';
 import { acceptTcp } from '../stream/accept.ts';
 import type { StreamRuntime } from '../stream/compile.ts';
 import { SessionList, StreamListen } from '../stream/listen.ts';
 import type { StreamListenRuntime, StreamServer } from '../stream/runtime.ts';
+import type { Session } from '../stream/session.ts';
 import { UdpListen } from '../stream/udp-listen.ts';
 import { TlsTable } from './tls.ts';
+
+/** Contexts of an address; names of certificates are evaluated against the session. */
+type StreamTls = TlsTable<StreamServer, Session>;
 
 /** A listening address of this worker. */
 interface Bound {
   listen: StreamListen;
-  tls: TlsTable<StreamServer> | null;
+  tls: StreamTls | null;
   /** Null: UDP, or a unix socket that another worker has. */
   listener: Listener | null;
   udp: UdpListen | null;
@@ -28,7 +33,7 @@ export interface PreparedStream {
   runtime: StreamRuntime;
   /** By key of `keyOf`: bound for this generation only. */
   fresh: Map<string, Bound>;
-  tls: Map<string, TlsTable<StreamServer>>;
+  tls: Map<string, StreamTls>;
 }
 
 /** Connections are wanted as bare sockets: for TLS, and to hand them on. */
@@ -50,6 +55,22 @@ export function listensFor({ kind, host, port }: ListenConfig, to: PeerAddress):
   return host === to.host || host === (to.family === 6 ? '::' : '0.0.0.0');
 }
 
+function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory: string): StreamTls {
+  const { variables } = runtime.generation;
+  return new TlsTable(runtime, tickets, {
+    alpn: (server) => server.config.alpn,
+    keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
+    directory,
+    evaluate: (_server, texts) => {
+      const values = texts.map((text) => variables.compile(text));
+      return (serverName, _socket, session) => {
+        session.tls = handshakeInfo(serverName);
+        return values.map((value) => value.get(session));
+      };
+    },
+  });
+}
+
 export class StreamSide {
   readonly sessions = new SessionList();
   readonly #bound = new Map<string, Bound>();
@@ -62,13 +83,14 @@ export class StreamSide {
   /**
    * Binds what a generation adds.
    *
+   * @param directory of the configuration file
    * @param maxSessions most sessions of a UDP address
    * @throws {Error} with the system's reason; then call `abandon`
    */
-  async bind(prepared: PreparedStream, tickets: TicketSecret, maxSessions: number): Promise<void> {
+  async bind(prepared: PreparedStream, tickets: TicketSecret, directory: string, maxSessions: number): Promise<void> {
     for (const runtime of prepared.runtime.listens) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? new TlsTable(runtime, tickets, (server) => server.config.alpn) : null;
+      const tls = runtime.config.ssl ? tlsTable(runtime, tickets, directory) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound: Bound = { listen: new StreamListen(runtime, this.sessions), tls, listener: null, udp: null };

@@ -1,6 +1,12 @@
-/** TLS of a worker's listening addresses: a context for each server block, chosen by SNI. */
+/**
+ * TLS of a worker's listening addresses: a context for each server block, chosen by SNI; one for each certificate where
+ * the names of certificates hold variables.
+ */
+import type { Socket } from 'node:net';
 import type { SslServerConfig } from '../config/model.ts';
+import { CertificateStore } from '../net/certificate-store.ts';
 import { handshakes, serverTls } from '../net/tls-context.ts';
+import type { Credentials } from '../net/tls-context.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 
@@ -16,27 +22,108 @@ export interface TlsListen<S extends TlsServer> {
   readonly hosts: { byName(name: string): S };
 }
 
-/** Contexts of a listening address, by server. */
-export class TlsTable<S extends TlsServer> implements TlsChooser {
-  readonly #listen: TlsListen<S>;
-  readonly #contexts = new Map<SslServerConfig, ServerTls>();
+/** What texts with variables are for one handshake. */
+export type Evaluate<A> = (serverName: string, socket: Socket, about: A) => string[];
 
-  /**
-   * @param alpn protocols that a server offers
-   * @throws when a certificate or key cannot be used
-   */
-  constructor(listen: TlsListen<S>, tickets: TicketSecret, alpn: (server: S) => string[]) {
+/** What http and stream say of their servers. */
+export interface TlsOptions<S extends TlsServer, A> {
+  /** Protocols that a server offers. */
+  alpn(server: S): string[];
+  /** Somebody looks at `$ssl_ciphers` or `$ssl_curves`. */
+  keepsHello: boolean;
+  /** Of the configuration file: what names of certificates are relative to. */
+  directory: string;
+  /** Compiles texts with variables. */
+  evaluate(server: S, texts: readonly string[]): Evaluate<A>;
+}
+
+/** Contexts of a listening address, by server. `A`: what names with variables are evaluated against. */
+export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
+  readonly keepsHello: boolean;
+  readonly #listen: TlsListen<S>;
+  readonly #contexts = new Map<SslServerConfig, ServerTls | NamedTls<A>>();
+
+  /** @throws when a certificate or key cannot be used */
+  constructor(listen: TlsListen<S>, tickets: TicketSecret, options: TlsOptions<S, A>) {
     this.#listen = listen;
+    this.keepsHello = options.keepsHello;
     for (const server of listen.servers) {
       const { ssl } = server.config;
-      if (handshakes(ssl) && !this.#contexts.has(ssl)) this.#contexts.set(ssl, serverTls(ssl, tickets, alpn(server)));
+      if (!handshakes(ssl) || this.#contexts.has(ssl)) continue;
+      const alpn = options.alpn(server);
+      const named = ssl.certificates.some(({ certificate, key }) => certificate === '' || key === '');
+      this.#contexts.set(
+        ssl,
+        named
+          ? new NamedTls(ssl, options.directory, options.evaluate(server, namesOf(ssl)), (pems) =>
+              serverTls(ssl, tickets, alpn, pems),
+            )
+          : serverTls(ssl, tickets, alpn),
+      );
     }
   }
 
-  choose(serverName: string): ServerTls {
+  choose(serverName: string, socket: Socket, about: A): ServerTls {
     const { defaultServer, hosts } = this.#listen;
     const server = serverName === '' ? defaultServer : hosts.byName(serverName.toLowerCase());
     const { ssl } = server.config;
-    return (handshakes(ssl) ? this.#contexts.get(ssl) : undefined) ?? this.#contexts.get(defaultServer.config.ssl!)!;
+    const tls =
+      (handshakes(ssl) ? this.#contexts.get(ssl) : undefined) ?? this.#contexts.get(defaultServer.config.ssl!)!;
+    return tls instanceof NamedTls ? tls.of(serverName, socket, about) : tls;
+  }
+}
+
+/** No more contexts than that are kept for one server whose certificates variables name. */
+const MAX_CONTEXTS = 100;
+
+/** Certificate, key, certificate, key … */
+function namesOf(ssl: SslServerConfig): string[] {
+  return ssl.certificates.flatMap(({ certificateFile, keyFile }) => [certificateFile, keyFile]);
+}
+
+/** A server whose certificates are named by variables: each handshake reads its own, or takes them from a cache. */
+class NamedTls<A> {
+  readonly #ssl: SslServerConfig;
+  readonly #store: CertificateStore;
+  readonly #evaluate: Evaluate<A>;
+  readonly #make: (pems: readonly Credentials[]) => ServerTls;
+  /** By contents, the oldest first: a context costs far more than reading the files. */
+  readonly #made = new Map<string, ServerTls>();
+
+  constructor(
+    ssl: SslServerConfig,
+    directory: string,
+    evaluate: Evaluate<A>,
+    make: (pems: readonly Credentials[]) => ServerTls,
+  ) {
+    this.#ssl = ssl;
+    this.#store = new CertificateStore(ssl.certificateCache, directory);
+    this.#evaluate = evaluate;
+    this.#make = make;
+  }
+
+  /** @throws when a file cannot be read or used */
+  of(serverName: string, socket: Socket, about: A): ServerTls {
+    const names = this.#evaluate(serverName, socket, about);
+    const pems = this.#ssl.certificates.map(({ certificate, key }, i) => ({
+      certificate: certificate === '' ? this.#load('certificate', names[2 * i]!) : certificate,
+      key: key === '' ? this.#load('certificate key', names[2 * i + 1]!) : key,
+    }));
+    const contents = JSON.stringify(pems);
+    let tls = this.#made.get(contents);
+    if (tls === undefined) {
+      tls = this.#make(pems);
+      if (this.#made.size >= MAX_CONTEXTS) this.#made.delete(this.#made.keys().next().value!);
+      this.#made.set(contents, tls);
+    }
+    return tls;
+  }
+
+  #load(what: string, name: string): string {
+    try {
+      return this.#store.load(name);
+    } catch (error) {
+      throw new Error(`cannot load ${what} "${name}": ${(error as Error).message}`, { cause: error });
+    }
   }
 }

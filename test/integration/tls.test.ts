@@ -1,7 +1,7 @@
 /** TLS on both sides: listeners with SNI and client certificates, servers that are verified. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -116,7 +116,11 @@ describe('TLS', { skip }, () => {
       issue(f, name);
     backend = await Backend.start(
       scope,
-      answering((r, c) => ok(`${(c.socket as TLSSocket).servername || '-'} ${r.target}`)),
+      answering((r, c) => {
+        const socket = c.socket as TLSSocket;
+        if (r.target.startsWith('/?c=')) return ok(socket.getPeerCertificate().subject.CN as string);
+        return ok(`${socket.servername || '-'} ${r.target}`);
+      }),
       {
         tls: {
           key: pem('backend.key'),
@@ -158,9 +162,33 @@ describe('TLS', { skip }, () => {
       ssl_verify_client on;
       location / { return 200 "$ssl_client_verify $ssl_client_s_dn"; }
     }
+    map $ssl_server_name $kept { default one; two.test two; }
+    server {
+      listen 127.0.0.1:${port('named')} ssl;
+      server_name kept.test two.test;
+      ssl_certificate ${dir}/$kept.crt; ssl_certificate_key ${dir}/$kept.key;
+      ssl_certificate_cache max=4 valid=1h;
+      return 200 "kept";
+    }
+    server {
+      listen 127.0.0.1:${port('named')} ssl;
+      server_name *.read.test;
+      ssl_certificate ${dir}/$ssl_server_name.crt; ssl_certificate_key ${dir}/$ssl_server_name.key;
+      return 200 "read";
+    }
+    server {
+      listen 127.0.0.1:${port('commands')} ssl;
+      ssl_certificate ${file('one.crt')}; ssl_certificate_key ${file('one.key')};
+      ssl_session_tickets off; ssl_protocols TLSv1.2;
+      ssl_conf_command Certificate ${file('two.crt')}; ssl_conf_command PrivateKey ${file('two.key')};
+      ssl_conf_command Options SessionTicket,-ServerPreference; ssl_conf_command Groups P-384;
+      return 200 "$ssl_curve|$ssl_curves|$ssl_ciphers|$ssl_session_reused";
+    }
     server {
       listen 127.0.0.1:${port('plain')};
       location / { return 200 plain; }
+      location /own/ { proxy_ssl_certificate ${dir}/$arg_c.crt; proxy_ssl_certificate_key ${dir}/$arg_c.key;
+        proxy_ssl_certificate_cache max=4; proxy_pass ${s}/; }
       location /unverified/ { proxy_pass ${s}/; }
       location /sni/ { proxy_ssl_server_name on; proxy_ssl_name backend.test; proxy_pass ${s}/; }
       location /verified/ { proxy_ssl_verify on; proxy_ssl_trusted_certificate ${file('ca.crt')}; proxy_ssl_name backend.test; proxy_ssl_server_name on; proxy_pass ${s}/; }
@@ -240,6 +268,50 @@ describe('TLS', { skip }, () => {
     const before = backend.connections.length;
     assert.equal(text(await ask(t, h.port('plain'), '/group/y?n=one.test')), 'one.test /y?n=one.test');
     assert.equal(backend.connections.length, before);
+  });
+
+  const subject = (client: Client): string => (client.socket as TLSSocket).getPeerCertificate().subject.CN as string;
+
+  test('certificates named by variables: read at each handshake, or kept', async (t) => {
+    const shown = async (servername: string): Promise<string> => {
+      const client = await Client.connect(t, h.port('named'), { tls: { servername } });
+      return subject(client);
+    };
+    const put = (from: string, to: string): void => {
+      for (const kind of ['crt', 'key']) {
+        writeFileSync(file(`${to}.${kind}.new`), pem(`${from}.${kind}`));
+        renameSync(file(`${to}.${kind}.new`), file(`${to}.${kind}`));
+      }
+    };
+    assert.equal(await shown('kept.test'), 'one.test');
+    assert.equal(await shown('two.test'), 'two.test');
+    put('client', 'a.read.test');
+    assert.equal(await shown('a.read.test'), 'someone');
+    put('two', 'a.read.test');
+    assert.equal(await shown('a.read.test'), 'two.test');
+    await assert.rejects(shown('b.read.test'));
+    await h.logged(/cannot load certificate ".*b\.read\.test\.crt"/);
+  });
+
+  test('certificates towards servers named by variables', async (t) => {
+    assert.equal(text(await ask(t, h.port('plain'), '/own/?c=client')), 'someone');
+    assert.equal(text(await ask(t, h.port('plain'), '/own/?c=two')), 'two.test');
+    assert.equal((await ask(t, h.port('plain'), '/own/?c=absent')).status, 502);
+    await h.logged(/cannot load certificate ".*absent\.crt"/);
+  });
+
+  test('ssl_conf_command; what the client offers, and the group', async (t) => {
+    const ciphers = 'ECDHE-ECDSA-AES128-GCM-SHA256';
+    const tls = { servername: 'two.test', ciphers, ecdhCurve: 'P-384:P-256', maxVersion: 'TLSv1.2' as const };
+    const first = await Client.connect(t, h.port('commands'), { tls });
+    assert.equal(subject(first), 'two.test');
+    await first.send(compose('/', { fields: ['Host: two.test'] }));
+    const offers = `secp384r1|secp384r1:prime256v1|${ciphers}`;
+    assert.equal(text(await first.response()), `${offers}|.`);
+    const session = (first.socket as TLSSocket).getSession();
+    const again = await Client.connect(t, h.port('commands'), { tls: { ...tls, session } });
+    await again.send(compose('/', { fields: ['Host: two.test'] }));
+    assert.equal(text(await again.response()), `${offers}|r`);
   });
 
   test('a reload brings new certificates, connections go on', async (t) => {

@@ -5,7 +5,8 @@ import net from 'node:net';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import fc from 'fast-check';
-import { HELLO_MORE, HELLO_PLAIN, HELLO_TLS, readClientHello } from '../../src/net/client-hello.ts';
+import { HELLO_MORE, HELLO_PLAIN, HELLO_TLS, helloOffers, readClientHello } from '../../src/net/client-hello.ts';
+import { cipherName, groupName } from '../../src/net/tls-names.ts';
 
 /** What Node's own client sends first. */
 async function hello(options: tls.ConnectionOptions): Promise<Buffer> {
@@ -65,6 +66,21 @@ test('what is no TLS, and what is none that can be read', () => {
   );
 });
 
+test('what a client offers', async () => {
+  const bytes = await hello({
+    ciphers: 'ECDHE-RSA-AES128-GCM-SHA256',
+    maxVersion: 'TLSv1.2',
+    ecdhCurve: 'X25519:P-256',
+  });
+  assert.deepEqual(helloOffers(bytes), { ciphers: [0xc02f], groups: [0x001d, 0x0017] });
+  assert.deepEqual(helloOffers(inRecords(bytes, 9)), helloOffers(bytes));
+  assert.deepEqual(helloOffers(Buffer.from('GET /')), { ciphers: [], groups: [] });
+  assert.equal(cipherName(0xc02f), 'ECDHE-RSA-AES128-GCM-SHA256');
+  assert.equal(cipherName(0x00ff), '0x00ff');
+  assert.equal(groupName(0x0017), 'prime256v1');
+  assert.equal(groupName(0x6a6a), '0x6a6a');
+});
+
 test('no bytes make it throw', async () => {
   const named = await hello({ servername: 'some.name.test' });
   fc.assert(
@@ -72,6 +88,7 @@ test('no bytes make it throw', async () => {
       const bytes = Buffer.from(named.subarray(0, length));
       if (at < bytes.length) bytes[at] = byte;
       readClientHello(bytes);
+      helloOffers(bytes);
     }),
   );
 });

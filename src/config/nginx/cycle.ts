@@ -1,7 +1,7 @@
 /**
  * What one loading shares over all of its blocks: files read, warnings, zones, names to resolve, the environment.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { decodeText, encodeText, fsPath } from '../bytes.ts';
 import { at } from '../errors.ts';
@@ -29,6 +29,15 @@ export interface CycleOptions {
   readFile?: (path: string) => string;
   /** Absolute pattern -> sorted absolute paths. */
   glob?: (pattern: string) => string[];
+  /** Certificates and the like of the configuration that runs. */
+  objects?: ReadonlyMap<string, FileObject>;
+}
+
+/** Contents of a file that may outlive a configuration. */
+export interface FileObject {
+  /** Another one once the file was replaced or written; empty: unknown. */
+  version: string;
+  text: string;
 }
 
 /** Filled once names are resolved, after parsing. */
@@ -65,6 +74,11 @@ export function errnoText(error: unknown): string {
   return ERRNO[code] ?? (code === '' ? String(error) : code);
 }
 
+function fileVersion(file: string): string {
+  const stat = statSync(fsPath(file), { throwIfNoEntry: false });
+  return stat === undefined || !stat.isFile() ? '' : `${stat.dev}:${stat.ino}:${stat.mtimeMs}`;
+}
+
 export class Cycle {
   readonly options: CycleOptions;
   /** Absolute, with a trailing slash. */
@@ -76,6 +90,9 @@ export class Cycle {
   /** Raw objects of the modules outside of `http`. */
   readonly core = new Slots();
   readonly zones = new Map<string, SharedZone>();
+  readonly objects = new Map<string, FileObject>();
+  /** `ssl_object_cache_inheritable`. */
+  inheritsObjects = true;
   private readonly pending: PendingLookup[] = [];
 
   constructor(options: CycleOptions) {
@@ -94,6 +111,22 @@ export class Cycle {
   readFile(file: string): string {
     const { readFile } = this.options;
     return readFile === undefined ? readFileSync(fsPath(file), 'latin1') : readFile(decodeText(file));
+  }
+
+  /**
+   * A certificate, key or the like: read once, however many servers name it. `ssl_object_cache_inheritable on`: one that
+   * the configuration before has read, and that is still the same file of the same time, is not read again.
+   * @throws what `fs.readFileSync` throws
+   */
+  readObject(file: string): string {
+    const known = this.objects.get(file);
+    if (known !== undefined) return known.text;
+    const version = this.options.readFile === undefined ? fileVersion(file) : '';
+    const inherited = version === '' || !this.inheritsObjects ? undefined : this.options.objects?.get(file);
+    const object =
+      inherited !== undefined && inherited.version === version ? inherited : { version, text: this.readFile(file) };
+    this.objects.set(file, object);
+    return object.text;
   }
 
   glob(pattern: string): string[] {

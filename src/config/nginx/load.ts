@@ -18,7 +18,7 @@ import {
   checkZones,
 } from './check.ts';
 import { Cycle } from './cycle.ts';
-import type { Lookup } from './cycle.ts';
+import type { FileObject, Lookup } from './cycle.ts';
 import { joinListens } from './listens.ts';
 import { adminFault, finishAdmin } from './modules/admin.ts';
 import { finishMain, hasEvents } from './modules/core.ts';
@@ -52,9 +52,13 @@ export interface LoadOptions {
   readFile?: (file: string) => string;
   /** Instead of the file system: absolute pattern -> absolute paths, sorted. */
   glob?: (pattern: string) => string[];
+  /** Certificates and keys that the running configuration has read, by path. */
+  objects?: ReadonlyMap<string, FileObject>;
 }
 
 export interface LoadResult {
+  /** For the next loading: `LoadOptions.objects`. */
+  objects: ReadonlyMap<string, FileObject>;
   config: Config;
   warnings: Diagnostic[];
 }
@@ -70,7 +74,7 @@ export async function loadNginxConfig(options: LoadOptions): Promise<LoadResult>
   const superUser = options.superUser ?? process.getuid?.() === 0;
   const cycle = new Cycle({ ...options, prefix, file, superUser });
   try {
-    return { config: await load(cycle, options), warnings: cycle.warnings };
+    return { config: await load(cycle, options), warnings: cycle.warnings, objects: cycle.objects };
   } catch (error) {
     if (error instanceof ConfigError) error.warnings = cycle.warnings;
     throw error;
@@ -136,4 +140,4 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
 }
 
 export { ConfigError };
-export type { Diagnostic, Lookup };
+export type { Diagnostic, FileObject, Lookup };

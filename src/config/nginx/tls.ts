@@ -2,10 +2,12 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { encodeText, decodeText } from '../bytes.ts';
 import { ConfigError, at } from '../errors.ts';
-import type { Place } from '../model.ts';
+import type { CertificateCacheConfig, Place } from '../model.ts';
+import { parseTime } from '../units.ts';
 import { hasVariables } from '../value.ts';
 import { errnoText } from './cycle.ts';
 import type { Cycle } from './cycle.ts';
+import { parameterList } from './directive.ts';
 import type { Conf } from './parser.ts';
 
 export const TLS_PROTOCOLS = ['SSLv2', 'SSLv3', 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
@@ -28,7 +30,7 @@ function readPem(cycle: Cycle, name: string, what: string, place: Place): Pem {
   }
   const file = cycle.fullName(name, 'conf');
   try {
-    return { file: decodeText(file), text: cycle.readFile(file) };
+    return { file: decodeText(file), text: cycle.readObject(file) };
   } catch (error) {
     throw new ConfigError(
       `cannot load ${what} "${file}": BIO_new_file() failed (${errnoText(error)})`,
@@ -100,7 +102,7 @@ export function readPlain(
   if (name === undefined || name === '') return null;
   const file = cycle.fullName(name, 'conf');
   try {
-    return cycle.readFile(file);
+    return cycle.readObject(file);
   } catch (error) {
     throw new ConfigError(`${failure(file)} failed (${errnoText(error)})`, place, at(place));
   }
@@ -130,4 +132,27 @@ export function readPasswords(cf: Conf, name: string): string[] {
 function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/^error:[0-9A-Fa-f]+:/, '');
+}
+
+/**
+ * `ssl_certificate_cache off | max=N [inactive=TIME] [valid=TIME]`.
+ * @returns null: `off`
+ */
+export function certificateCache(cf: Conf): CertificateCacheConfig | null {
+  const name = cf.args[0] as string;
+  parameterList(
+    cf,
+    { 'max=': 'number', 'inactive=': 'time', 'valid=': 'time', off: 'word' },
+    (arg) => `invalid parameter "${arg}"`,
+  );
+  const given = new Map(cf.args.slice(1).map((arg) => arg.split('=', 2) as [string, string]));
+  if (given.has('off')) return null;
+  const max = given.get('max');
+  if (max === undefined) throw cf.error(`"${name}" must have the "max" parameter`);
+  if (Number(max) === 0) throw cf.error(`invalid parameter "max=${max}"`);
+  const seconds = (key: string, usual: number): number => {
+    const text = given.get(key);
+    return (text === undefined ? usual : parseTime(text, 's')!) * 1000;
+  };
+  return { max: Number(max), inactiveMs: seconds('inactive', 10), validMs: seconds('valid', 60) };
 }

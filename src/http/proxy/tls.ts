@@ -29,6 +29,7 @@ export class UpstreamTls extends ClientTls {
       digest(config.certificatePem ?? ''),
       config.protocols.join(','),
       config.ciphers,
+      digest(JSON.stringify(config.commands)),
     ].join(' ');
   }
 

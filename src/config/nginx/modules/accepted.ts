@@ -187,7 +187,6 @@ export const accepted: ModuleDef = {
     accept('thread_pool', MAIN, 'text', Args.oneOrMore, true),
     accept('pcre_jit', MAIN, 'flag'),
     accept('ssl_engine', MAIN, 'text'),
-    accept('ssl_object_cache_inheritable', MAIN, 'flag'),
     accept('use', EVENTS, 'text'),
     accept('multi_accept', EVENTS, 'flag'),
     accept('accept_mutex', EVENTS, 'flag'),

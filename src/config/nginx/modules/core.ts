@@ -23,6 +23,7 @@ interface MainRaw {
   errorLogs: RawErrorLog[];
   debugConnections: (string | { addresses: { host: string }[] })[];
   eventsSeen?: boolean;
+  inheritsObjects?: boolean;
 }
 
 const mainSlot = slot<MainRaw>('main', () => ({ errorLogs: [], debugConnections: [] }));
@@ -79,6 +80,9 @@ export const core: ModuleDef = {
     directive('include', ANYWHERE, Args.one, (cf) => cf.include()),
     main.flag('daemon', MAIN, 'daemon'),
     main.flag('master_process', MAIN, 'masterProcess'),
+    main.flag('ssl_object_cache_inheritable', MAIN, 'inheritsObjects', (cf, value) => {
+      cf.cycle.inheritsObjects = value;
+    }),
     main.custom('worker_processes', MAIN, Args.one, workerProcesses),
     main.path('pid', MAIN, 'pidFile'),
     main.custom('user', MAIN, Args.oneOrTwo, user),

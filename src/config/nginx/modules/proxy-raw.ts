@@ -1,5 +1,5 @@
 /** What the `proxy_*` directives of one block said. */
-import type { ProxyConfig } from '../../model.ts';
+import type { CertificateCacheConfig, ProxyConfig } from '../../model.ts';
 import type { Buffers } from '../directive.ts';
 import { slot } from '../scope.ts';
 
@@ -30,7 +30,7 @@ export interface ProxyRaw extends Partial<Plain> {
   sslServerName?: boolean;
   sslCertificate?: string;
   sslCertificateKey?: string;
-  sslCertificateCache?: boolean;
+  sslCertificateCache?: CertificateCacheConfig | 'off';
   sslPasswords?: string[];
   sslProtocols?: string[];
   sslCiphers?: string;

@@ -3,15 +3,17 @@ import { ConfigError, at } from '../../errors.ts';
 import type { Place, ProxySslConfig } from '../../model.ts';
 import { hasVariables } from '../../value.ts';
 import { ALL, Args } from '../context.ts';
-import { parameterList, table } from '../directive.ts';
+import { table } from '../directive.ts';
 import type { Directive } from '../directive.ts';
 import type { Build } from '../module.ts';
 import { effectiveHandler } from '../nodes.ts';
 import type { LocationNode } from '../nodes.ts';
 import type { Conf } from '../parser.ts';
+import { sslCommands } from '../ssl-commands.ts';
 import {
   DEFAULT_TLS_PROTOCOLS,
   TLS_PROTOCOLS,
+  certificateCache,
   checkPair,
   loadCertificates,
   loadCrl,
@@ -25,17 +27,9 @@ import type { ProxyRaw } from './proxy-raw.ts';
 
 const loc = table<ProxyRaw>((cf) => cf.scope.loc.get(proxySlot));
 
-function certificateCache(cf: Conf, raw: ProxyRaw): string | void {
+function keepCertificates(cf: Conf, raw: ProxyRaw): string | void {
   if (raw.sslCertificateCache !== undefined) return 'is duplicate';
-  raw.sslCertificateCache = true;
-  parameterList(
-    cf,
-    { 'max=': 'number', 'inactive=': 'time', 'valid=': 'time', off: 'word' },
-    (arg) => `invalid parameter "${arg}"`,
-  );
-  if (!cf.args.includes('off') && !cf.args.some((arg) => arg.startsWith('max='))) {
-    throw cf.error('"proxy_ssl_certificate_cache" must have the "max" parameter');
-  }
+  raw.sslCertificateCache = certificateCache(cf) ?? 'off';
 }
 
 export const proxySslDirectives: readonly Directive[] = [
@@ -50,14 +44,13 @@ export const proxySslDirectives: readonly Directive[] = [
   loc.text('proxy_ssl_crl', ALL, 'sslCrl'),
   loc.value('proxy_ssl_certificate', ALL, 'sslCertificate'),
   loc.value('proxy_ssl_certificate_key', ALL, 'sslCertificateKey'),
-  loc.custom('proxy_ssl_certificate_cache', ALL, Args.oneToThree, certificateCache),
+  loc.custom('proxy_ssl_certificate_cache', ALL, Args.oneToThree, keepCertificates),
   loc.custom('proxy_ssl_password_file', ALL, Args.one, (cf, raw): string | void => {
     if (raw.sslPasswords !== undefined) return 'is duplicate';
     raw.sslPasswords = readPasswords(cf, cf.args[1] as string);
   }),
   loc.custom('proxy_ssl_conf_command', ALL, Args.two, (cf, raw) => {
     raw.sslCommands = [...(raw.sslCommands ?? []), [cf.args[1] as string, cf.args[2] as string]];
-    cf.warn(`the "${cf.args[0]}" directive is not supported yet, ignored`);
   }),
 ];
 
@@ -88,9 +81,12 @@ export function proxySslConfig(raw: ProxyRaw, place: Place, used: boolean, { cyc
     protocols: raw.sslProtocols ?? DEFAULT_TLS_PROTOCOLS,
     ciphers: raw.sslCiphers ?? 'DEFAULT',
     sessionReuse: raw.sslSessionReuse ?? true,
+    certificateCache: raw.sslCertificateCache === 'off' ? null : (raw.sslCertificateCache ?? null),
+    commands: {},
   };
   if (!used) return config;
 
+  config.commands = sslCommands(raw.sslCommands ?? [], { cycle, place, passwords });
   const fail = (text: string) => new ConfigError(text, place, at(place));
   if (certificate !== '') {
     if (raw.sslCertificateKey === undefined) {

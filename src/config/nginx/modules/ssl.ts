@@ -1,17 +1,19 @@
 /** TLS to clients: `ssl_*` of servers. */
 import { ConfigError, at } from '../../errors.ts';
-import type { Place, ServerConfig, SslServerConfig } from '../../model.ts';
+import type { CertificateCacheConfig, Place, ServerConfig, SslServerConfig } from '../../model.ts';
 import { parseNumber, parseSize } from '../../units.ts';
 import { ALL_SERVERS, Args, STREAM_ALL, isStream } from '../context.ts';
-import { parameterList, table } from '../directive.ts';
+import { table } from '../directive.ts';
 import { serverPart, streamPart } from '../module.ts';
 import type { Build, ModuleDef } from '../module.ts';
 import type { ServerBlock } from '../nodes.ts';
 import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
+import { sslCommands } from '../ssl-commands.ts';
 import {
   DEFAULT_TLS_PROTOCOLS,
   TLS_PROTOCOLS,
+  certificateCache,
   checkPair,
   loadCertificates,
   loadCrl,
@@ -30,7 +32,7 @@ interface SslRaw {
   keys?: string[];
   passwords?: string[];
   certificateCompression?: boolean;
-  certificateCache?: boolean;
+  certificateCache?: CertificateCacheConfig | 'off';
   dhparam?: string;
   ecdhCurve?: string;
   protocols?: string[];
@@ -94,17 +96,9 @@ function ocspCache(cf: Conf, raw: SslRaw): string | void {
   sharedZone(cf, text, 'OCSP cache', 'ssl_ocsp');
 }
 
-function certificateCache(cf: Conf, raw: SslRaw): string | void {
+function keepCertificates(cf: Conf, raw: SslRaw): string | void {
   if (raw.certificateCache !== undefined) return 'is duplicate';
-  raw.certificateCache = true;
-  parameterList(
-    cf,
-    { 'max=': 'number', 'inactive=': 'time', 'valid=': 'time', off: 'word' },
-    (arg) => `invalid parameter "${arg}"`,
-  );
-  if (!cf.args.includes('off') && !cf.args.some((arg) => arg.startsWith('max='))) {
-    throw cf.error('"ssl_certificate_cache" must have the "max" parameter');
-  }
+  raw.certificateCache = certificateCache(cf) ?? 'off';
 }
 
 /** Names may hold variables: then each connection reads its own. */
@@ -160,6 +154,9 @@ function finish(raw: SslRaw, { place }: ServerBlock, { cycle }: Build): Pick<Ser
     sessionCache: raw.sessionCache ?? 'none',
     sessionTicketKeys: (raw.ticketKeys ?? []).map((name) => ticketKey(name, place, cycle)),
     rejectHandshake: raw.rejectHandshake ?? false,
+    certificateCompression: raw.certificateCompression ?? false,
+    certificateCache: raw.certificateCache === 'off' ? null : (raw.certificateCache ?? null),
+    commands: sslCommands(raw.commands ?? [], { cycle, place, passwords }),
   };
   return { ssl };
 }
@@ -191,9 +188,9 @@ export const sslModule: ModuleDef = {
   directives: [
     srv.custom('ssl_certificate', ALL_SERVERS, Args.one, certificateName('certificates')),
     srv.custom('ssl_certificate_key', ALL_SERVERS, Args.one, certificateName('keys')),
-    srv.custom('ssl_certificate_cache', ALL_SERVERS, Args.oneToThree, certificateCache),
+    srv.custom('ssl_certificate_cache', ALL_SERVERS, Args.oneToThree, keepCertificates),
     srv.custom('ssl_password_file', ALL_SERVERS, Args.one, passwordFile),
-    srv.flag('ssl_certificate_compression', ALL_SERVERS, 'certificateCompression', notBuilt),
+    srv.flag('ssl_certificate_compression', ALL_SERVERS, 'certificateCompression'),
     srv.text('ssl_dhparam', ALL_SERVERS, 'dhparam'),
     srv.text('ssl_ecdh_curve', ALL_SERVERS, 'ecdhCurve'),
     srv.words('ssl_protocols', ALL_SERVERS, Args.oneOrMore, 'protocols', TLS_PROTOCOLS),
@@ -219,7 +216,6 @@ export const sslModule: ModuleDef = {
     srv.flag('ssl_early_data', ALL_SERVERS, 'earlyData', notBuilt),
     srv.custom('ssl_conf_command', ALL_SERVERS, Args.two, (cf, raw) => {
       raw.commands = [...(raw.commands ?? []), [cf.args[1] as string, cf.args[2] as string]];
-      notBuilt(cf, true);
     }),
     srv.flag('ssl_reject_handshake', ALL_SERVERS, 'rejectHandshake'),
     srv.msec('ssl_handshake_timeout', STREAM_ALL, 'handshakeTimeoutMs'),
