@@ -2,7 +2,7 @@
  * Starts the program for a test and ends it, by its process id, whatever happens.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -127,7 +127,9 @@ export class Fake {
 
   async running(t: TestContext): Promise<Program> {
     const program = this.start(t);
-    await until('pid file', () => existsSync(this.pidFile) || program.child.exitCode !== null);
+    // It is made first and written then.
+    const written = (): boolean => existsSync(this.pidFile) && statSync(this.pidFile).size > 0;
+    await until('pid file', () => written() || program.child.exitCode !== null);
     if (program.child.exitCode !== null) throw new Error(`did not start: ${program.stderr}`);
     return program;
   }
