@@ -16,6 +16,9 @@ import { chooseServer, needsPreread, preread } from './preread.ts';
 import { BAD_REQUEST, INTERNAL_ERROR, OK, Session } from './session.ts';
 import type { UpstreamBytes } from './session.ts';
 
+/** How long the last bytes of a session may wait for whoever they are for: nginx gives close_notify as long. */
+const LINGER_MS = 3000;
+
 /** How long a client may take a text that `return` sends. */
 const RETURN_MS = 5000;
 
@@ -225,8 +228,7 @@ export class TcpSession extends Session implements TransportOwner {
     traffic.row[CLOSED]!++;
     const { transport } = this;
     if (transport === null) this.socket.destroy();
-    else if (this.tls === null) transport.close();
-    else endSecurely(transport);
+    else closeSoon(transport, this.tls !== null);
   }
 
   /** The connection is somebody else's from now on (`pass`): the session ends without closing it. */
@@ -242,9 +244,21 @@ export class TcpSession extends Session implements TransportOwner {
   shutdown(): void {}
 }
 
-/** Closes with close_notify (RFC 8446 section 6.1), after what was written is taken. */
-export function endSecurely(transport: Transport): void {
+/**
+ * Closes after what was written is taken, TLS with its close_notify (RFC 8446 section 6.1); a peer that does not take it
+ * is not waited for longer than a moment.
+ */
+export function closeSoon(transport: Transport, secure: boolean): void {
   if (transport.closed) return;
   transport.flushBatched();
-  transport.socket.destroySoon();
+  const { socket } = transport;
+  if (!secure && socket.writableLength === 0) {
+    socket.destroy();
+    return;
+  }
+  socket.destroySoon();
+  if (socket.destroyed) return;
+  const timer = new Timer(() => void socket.destroy());
+  timer.arm(LINGER_MS);
+  socket.once('close', () => timer.drop());
 }

@@ -12,7 +12,7 @@ import { Attempt, BUSY } from '../../upstream/group.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import { BAD_GATEWAY, INTERNAL_ERROR, OK } from '../session.ts';
 import type { UpstreamAttempt } from '../session.ts';
-import { endSecurely } from '../tcp-session.ts';
+import { closeSoon } from '../tcp-session.ts';
 import type { Content, TcpSession } from '../tcp-session.ts';
 import { watchDrops } from './drops.ts';
 import type { StreamGroup } from './group.ts';
@@ -404,8 +404,7 @@ export class TcpProxy implements TransportOwner, Content {
     }
     this.#giveBack();
     if (server === null) return;
-    if (this.#plan.tls === null) server.close();
-    else endSecurely(server);
+    closeSoon(server, this.#plan.tls !== null);
   }
 
   /** The peer is free for others. */
