@@ -236,8 +236,9 @@ export class TcpSession extends Session implements TransportOwner {
     if (this.status !== 0) return;
     this.status = OK;
     this.timer.drop();
-    // As in nginx it is whoever takes it that logs.
+    // As in nginx it is whoever takes it that logs; and it is counted there once more.
     this.depart();
+    traffic.row[CLOSED]!++;
     this.#phase = 'closed';
   }
 
