@@ -165,13 +165,17 @@ export class HeaderBlock {
   }
 
   #add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, hash: number): void {
+    this.add(nameStart, nameEnd, valueStart, valueEnd, hash, knownId(hash, this.buf, nameStart, nameEnd));
+  }
+
+  /** Adds a field whose bytes stand in `buf`. @param id what `knownId` says of the name */
+  add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, hash: number, id: number): void {
     let at = this.count * STRIDE;
     if (at + STRIDE > this.#index.length) {
       const grown = new Int32Array(this.#index.length * 2);
       grown.set(this.#index);
       this.#index = grown;
     }
-    const id = knownId(hash, this.buf, nameStart, nameEnd);
     const index = this.#index;
     index[at++] = nameStart;
     index[at++] = nameEnd;

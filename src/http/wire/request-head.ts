@@ -47,7 +47,7 @@ export class RequestHead extends HeaderBlock {
   hostEnd = 0;
   /** The path holds `%`, `//`, `/.` or a fragment: it differs from its normal form. */
   complex = false;
-  /** 10 or 11. */
+  /** 10, 11 or 20. */
   version = 0;
   requestLineStart = 0;
   requestLineEnd = 0;
@@ -125,7 +125,36 @@ export class RequestHead extends HeaderBlock {
       i = result;
     }
 
-    // Path and query.
+    i = this.scanTarget(i, end);
+    if (i >= end) return MORE;
+
+    let b = buf[i]!;
+    // No version: HTTP/0.9 is not spoken, and has no header fields that could be waited for.
+    if (b !== SP) return BAD;
+    i++;
+    if (i + 8 >= end) return this.#partialVersion(i, end);
+    // "HTTP/1.x"
+    if (buf[i] !== 0x48 || buf[i + 1] !== 0x54 || buf[i + 2] !== 0x54 || buf[i + 3] !== 0x50 || buf[i + 4] !== 0x2f)
+      return BAD;
+    const major = buf[i + 5]! - 0x30;
+    const minor = buf[i + 7]! - 0x30;
+    if (major < 0 || major > 9 || minor < 0 || minor > 9 || buf[i + 6] !== 0x2e) return BAD;
+    if (major !== 1) return BAD_VERSION;
+    this.version = minor === 0 ? 10 : 11;
+    i += 8;
+    b = buf[i]!;
+    if (b !== CR && b !== LF) return BAD;
+    this.requestLineEnd = i;
+    return this.#endLine(i, end);
+  }
+
+  /**
+   * Path and query from `start` on: sets what is known of the target.
+   * @returns where the first byte stands that no target has, or `end`
+   */
+  scanTarget(start: number, end: number): number {
+    const buf = this.buf;
+    let i = start;
     this.targetStart = i;
     this.argsStart = -1;
     this.complex = false;
@@ -153,29 +182,10 @@ export class RequestHead extends HeaderBlock {
       previous = c;
       i++;
     }
-    if (i >= end) return MORE;
     this.targetEnd = i;
     this.argsEnd = argsEnd < 0 ? i : argsEnd;
     this.pathEnd = pathEnd < 0 ? i : pathEnd;
-
-    let b = buf[i]!;
-    // No version: HTTP/0.9 is not spoken, and has no header fields that could be waited for.
-    if (b !== SP) return BAD;
-    i++;
-    if (i + 8 >= end) return this.#partialVersion(i, end);
-    // "HTTP/1.x"
-    if (buf[i] !== 0x48 || buf[i + 1] !== 0x54 || buf[i + 2] !== 0x54 || buf[i + 3] !== 0x50 || buf[i + 4] !== 0x2f)
-      return BAD;
-    const major = buf[i + 5]! - 0x30;
-    const minor = buf[i + 7]! - 0x30;
-    if (major < 0 || major > 9 || minor < 0 || minor > 9 || buf[i + 6] !== 0x2e) return BAD;
-    if (major !== 1) return BAD_VERSION;
-    this.version = minor === 0 ? 10 : 11;
-    i += 8;
-    b = buf[i]!;
-    if (b !== CR && b !== LF) return BAD;
-    this.requestLineEnd = i;
-    return this.#endLine(i, end);
+    return i;
   }
 
   /** Bytes end inside the version: more may come, unless they are wrong already. */
@@ -272,7 +282,8 @@ function isSchemeByte(b: number, first: boolean): boolean {
   return letter || (!first && ((b >= 0x30 && b <= 0x39) || b === 0x2b || b === 0x2d || b === 0x2e));
 }
 
-function methodOf(buf: Buffer, start: number, end: number): number {
+/** `METHOD_…` of the name at `buf[start, end)`. */
+export function methodOf(buf: Buffer, start: number, end: number): number {
   const length = end - start;
   for (let m = METHOD_GET; m <= METHOD_LOCK; m++) {
     const text = METHODS[m]!;

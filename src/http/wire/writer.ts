@@ -98,7 +98,7 @@ function composeBlockByField(o: Output, block: ResponseHead, hide: HideTable | n
 }
 
 /** What frames a message, routes it or tells how to read its content must stand in front (RFC 9110 section 6.5.1). */
-const NO_TRAILERS = new Uint8Array(KNOWN_COUNT);
+export const NO_TRAILERS: Uint8Array = new Uint8Array(KNOWN_COUNT);
 for (const name of [
   'connection',
   'keep-alive',
@@ -116,7 +116,8 @@ for (const name of [
   NO_TRAILERS[H[name]] = 1;
 }
 
-function hidden(block: HeaderBlock, i: number, hide: HideTable | null): boolean {
+/** Whether `hide` names field `i`. */
+export function hidden(block: HeaderBlock, i: number, hide: HideTable | null): boolean {
   if (hide === null) return false;
   const id = block.id(i);
   if (id !== 0) return hide.ids[id] !== 0;
@@ -182,12 +183,15 @@ export function passes(block: ResponseHead | null, hide: HideTable | null, id: n
 
 /** `Server` and `Date` lines, made anew once a second. */
 export class ServerLines {
+  /** The value of `Server`. */
+  readonly text: string;
   readonly #server: string;
   #second = -1;
   #both: Buffer = Buffer.alloc(0);
   #date: Buffer = Buffer.alloc(0);
 
   constructor(serverText: string) {
+    this.text = serverText;
     this.#server = `Server: ${serverText}\r\n`;
   }
 
