@@ -24,7 +24,7 @@ export const FEATURES: readonly Feature[] = [
   optional('http_ssl_module', true),
   optional('http_realip_module', true),
   optional('http_stub_status_module', true),
-  optional('http_v2_module', false),
+  optional('http_v2_module', true),
   optional('http_v3_module', false),
   optional('http_auth_request_module', true),
   optional('http_sub_module', true),

@@ -114,6 +114,7 @@ export interface ListenConfig {
   ipv6only: boolean;
   backlog: number;
   ssl: boolean;
+  /** `listen … http2`: all its servers speak it, whatever their `http2` says. */
   http2: boolean;
   proxyProtocol: boolean;
   /** Indexes into `HttpConfig.servers`, in order of configuration. */
@@ -148,6 +149,12 @@ export interface ServerConfig {
   ignoreInvalidHeaders: boolean;
   underscoresInHeaders: boolean;
   mergeSlashes: boolean;
+  http2: {
+    on: boolean;
+    maxConcurrentStreams: number;
+    /** Bytes of each request's body that the client may send before anybody asks for it. */
+    bodyPrereadSize: number;
+  };
   allowHttp09: boolean;
   ssl: SslServerConfig | null;
   /** `rewrite`, `set`, `if`, `return` of the server block, run before a location is looked up. */
@@ -218,6 +225,8 @@ export type LocationMatch =
   | { kind: 'limit_except'; methods: string[] };
 
 export interface LocationConfig {
+  /** Largest DATA frame, in bytes. */
+  http2: { chunkSize: number };
   match: LocationMatch;
   place: Place;
   /** The location's name as written (`$document_root`-like uses, `proxy_pass` URI mapping). */

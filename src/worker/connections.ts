@@ -1,7 +1,9 @@
 /** Turns accepted sockets into client connections: plain or after a TLS handshake. */
 import type { Socket } from 'node:net';
 import { Http1Connection } from '../http/server/http1-connection.ts';
+import { Http2Connection } from '../http/server/http2-connection.ts';
 import type { HttpListen } from '../http/server/listen.ts';
+import { PrefaceReader } from '../http/server/preface.ts';
 import { addressOf } from '../net/client-address.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
@@ -40,14 +42,17 @@ export function acceptPlain(
   const address = client ?? addressOf(socket, kind === 'unix');
   const transport = given ?? new Transport(socket, null);
   if (!proxyProtocol) {
-    new Http1Connection(transport, listen, address, null);
+    begin(listen, transport, address, null);
     return;
   }
-  const ready = (info: ProxyProtocolInfo | null): void => {
-    new Http1Connection(transport, listen, address, null, info);
-  };
+  const ready = (info: ProxyProtocolInfo | null): void => begin(listen, transport, address, info);
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
   readProxyHeader(transport, timeout, headerOutcome(listen, address, ready));
+}
+
+function begin(listen: HttpListen, transport: Transport, address: ClientAddress, info: ProxyProtocolInfo | null): void {
+  if (listen.http2) new PrefaceReader(transport, listen, address, info);
+  else new Http1Connection(transport, listen, address, null, info);
 }
 
 /** A connection was accepted on an `ssl` address. */
@@ -80,7 +85,9 @@ function handshake(
   acceptTls(socket, tls, address, timeout, {
     secure(secure, serverName, chosen, hello) {
       const known = new SocketTls(secure, serverName, chosen, hello);
-      new Http1Connection(new Transport(secure, null), listen, address, known, info);
+      const transport = new Transport(secure, null);
+      if (secure.alpnProtocol === 'h2') new Http2Connection(transport, listen, address, known, info);
+      else new Http1Connection(transport, listen, address, known, info);
     },
     plain() {
       new Http1Connection(new Transport(socket, null), listen, address, null, info);

@@ -8,7 +8,8 @@ import type { PeerAddress } from '../config/model.ts';
 import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import { handshakeRequest } from '../http/server/handshake-request.ts';
-import { ConnectionList, HttpListen } from '../http/server/listen.ts';
+import { ConnectionList } from '../http/server/connection-list.ts';
+import { HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import type { Server } from '../http/runtime.ts';
 import type { ClientAddress } from '../net/client-address.ts';
@@ -66,12 +67,15 @@ function keyOf(runtime: ListenRuntime): string {
   return `${runtime.config.address}${runtime.config.ssl ? ' ssl' : ''}`;
 }
 
+const HTTP1_ONLY = ['http/1.1', 'http/1.0'];
+const WITH_HTTP2 = ['h2', ...HTTP1_ONLY];
+
 function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: string): HttpTls {
   const { generation, config, defaultServer, hosts } = runtime;
   const { variables } = generation;
   const servers = config.servers.map((i) => generation.servers[i]!);
   return new TlsTable({ servers, defaultServer, hosts }, tickets, {
-    alpn: () => ['http/1.1', 'http/1.0'],
+    alpn: (server) => (server.config.http2.on || config.http2 ? WITH_HTTP2 : HTTP1_ONLY),
     keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
     directory,
     evaluate: (server, texts) => {
@@ -248,6 +252,7 @@ class HttpWorker {
       bound.tls = prepared.tls.get(key) ?? null;
     }
     this.#stream.commit(prepared.stream);
+    if (previous !== null) this.#connections.each((connection) => connection.reload());
     say({ type: 'committed', id });
     if (previous !== null) this.#drain(previous);
   }

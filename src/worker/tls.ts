@@ -42,6 +42,8 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
   readonly keepsHello: boolean;
   readonly #listen: TlsListen<S>;
   readonly #contexts = new Map<SslServerConfig, ServerTls | NamedTls<A>>();
+  /** Servers may share certificates and yet offer different protocols. */
+  readonly #alpn = new Map<S, string[]>();
 
   /** @throws when a certificate or key cannot be used */
   constructor(listen: TlsListen<S>, tickets: TicketSecret, options: TlsOptions<S, A>) {
@@ -49,8 +51,9 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
     this.keepsHello = options.keepsHello;
     for (const server of listen.servers) {
       const { ssl } = server.config;
-      if (!handshakes(ssl) || this.#contexts.has(ssl)) continue;
       const alpn = options.alpn(server);
+      this.#alpn.set(server, alpn);
+      if (!handshakes(ssl) || this.#contexts.has(ssl)) continue;
       const named = ssl.certificates.some(({ certificate, key }) => certificate === '' || key === '');
       this.#contexts.set(
         ssl,
@@ -69,7 +72,9 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
     const { ssl } = server.config;
     const tls =
       (handshakes(ssl) ? this.#contexts.get(ssl) : undefined) ?? this.#contexts.get(defaultServer.config.ssl!)!;
-    return tls instanceof NamedTls ? tls.of(serverName, socket, about) : tls;
+    const made = tls instanceof NamedTls ? tls.of(serverName, socket, about) : tls;
+    const alpn = this.#alpn.get(server);
+    return alpn === undefined || alpn === made.alpn ? made : { ...made, alpn };
   }
 }
 

@@ -240,7 +240,11 @@ test('listens of several servers are joined', async () => {
       ['[2001:db8::1]:83', [2], 2],
     ],
   );
-  assert.partialDeepStrictEqual(config.listens[1], { proxyProtocol: true, backlog: 9, http2: true, kind: 'tcp' });
+  assert.partialDeepStrictEqual(config.listens[1], { proxyProtocol: true, backlog: 9, http2: false, kind: 'tcp' });
+  assert.deepEqual(
+    config.servers.map((server) => server.http2.on),
+    [false, true, false, false],
+  );
   assert.deepEqual(config.servers[0]?.names, [
     { kind: 'exact', name: 'a' },
     { kind: 'exact', name: 'b.test' },

@@ -11,7 +11,6 @@ import { effectiveHandler } from './nodes.ts';
 import type { LocationNode, RawHandler, ServerNode } from './nodes.ts';
 import { coreSlot } from './modules/http-core-loc.ts';
 import { httpSlot } from './modules/http-core.ts';
-import { serverRawSlot } from './modules/http-core-srv.ts';
 import { finishOps } from './modules/rewrite.ts';
 import type { Slots } from './scope.ts';
 
@@ -31,11 +30,7 @@ export class HttpBuilder extends BlockBuilder {
       maps: [],
       logFormats: [],
     };
-    const http2 = (server: ServerNode): boolean =>
-      server.slots.get(serverRawSlot).http2 ?? this.block.srv.get(serverRawSlot).http2 ?? false;
-    const listens = sockets.map((socket) =>
-      listenConfig(socket, socket.servers.some(http2), (server) => servers.indexOf(server)),
-    );
+    const listens = sockets.map((socket) => listenConfig(socket, (server) => servers.indexOf(server)));
     return Object.assign(config, { listens }, ...this.modules.map((module) => module.http?.(this))) as HttpConfig;
   }
 

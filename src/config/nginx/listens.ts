@@ -300,7 +300,6 @@ function redefinesProtocols(
 /** The model's form. @param indexOf index of a server among those of its protocol */
 export function listenConfig<S extends ServerBlock>(
   socket: ListenSocket<S>,
-  http2: boolean,
   indexOf: (server: S) => number,
 ): ListenConfig {
   const { address, options } = socket;
@@ -312,7 +311,7 @@ export function listenConfig<S extends ServerBlock>(
     ipv6only: options.ipv6only,
     backlog: options.backlog,
     ssl: options.ssl,
-    http2: http2 || options.http2,
+    http2: options.http2,
     proxyProtocol: options.proxyProtocol,
     servers: socket.servers.map(indexOf),
     defaultServer: indexOf(socket.defaultServer),

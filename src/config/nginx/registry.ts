@@ -8,6 +8,7 @@ import { adminModule } from './modules/admin.ts';
 import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { headersModule } from './modules/headers.ts';
+import { http2Module } from './modules/http2.ts';
 import { httpCore } from './modules/http-core.ts';
 import { limitConnModule } from './modules/limit-conn.ts';
 import { limitReqModule } from './modules/limit-req.ts';
@@ -33,6 +34,7 @@ import { upstreamModule } from './modules/upstream.ts';
 export const MODULES: readonly ModuleDef[] = [
   core,
   httpCore,
+  http2Module,
   logModule,
   upstreamModule,
   mapModule,

@@ -16,7 +16,7 @@ export class StreamBuilder extends BlockBuilder {
     const top = new Map<ModuleDef, object>();
     const config: StreamConfig = {
       upstreams: this.buildUpstreams(core.resolver, core.resolverTimeoutMs),
-      listens: sockets.map((socket) => listenConfig(socket, false, (server) => servers.indexOf(server))),
+      listens: sockets.map((socket) => listenConfig(socket, (server) => servers.indexOf(server))),
       servers: servers.map((server) => this.#server(server, top)),
       maps: [],
       geos: [],

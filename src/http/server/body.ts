@@ -15,6 +15,9 @@ export interface BodyConsumer {
   onBodyEnd(r: HttpRequest): void;
 }
 
+/** What is left of a body whose length is not known is more than this. */
+const LENGTH_KNOWN = Number.MAX_SAFE_INTEGER / 2;
+
 /** What to do with body bytes. */
 const UNDECIDED = 0;
 const DISCARD = 1;
@@ -45,23 +48,29 @@ export class RequestBody {
   #r: HttpRequest | null = null;
   #mode = UNDECIDED;
   #chunked = false;
+  /** Frames carry it (HTTP/2) and say where it ends. */
+  #framed = false;
   #remaining = 0;
   #limit = 0;
   #decoder: ChunkedDecoder | null = null;
   #consumer: BodyConsumer | null = null;
   #ready: ((r: HttpRequest) => void) | null = null;
 
-  /** Begins a request's body. `length` -1: chunked. */
-  begin(r: HttpRequest, length: number): void {
+  /**
+   * Begins a request's body. `length` -1: it is not known; the body is chunked then, unless it is `framed`: brought as it
+   * is, and ended by `end`.
+   */
+  begin(r: HttpRequest, length: number, framed = false): void {
     this.#r = r;
     this.complete = length === 0;
+    this.#framed = framed;
     if (this.complete && this.received === 0 && this.memory === null && this.#mode === UNDECIDED) return;
     this.#release();
     this.received = 0;
     this.held = false;
     this.#mode = UNDECIDED;
-    this.#chunked = length < 0;
-    this.#remaining = length;
+    this.#chunked = length < 0 && !framed;
+    this.#remaining = length < 0 && framed ? Number.MAX_SAFE_INTEGER : length;
     this.#limit = 0;
     if (this.#chunked) {
       this.#decoder ??= new ChunkedDecoder(true);
@@ -141,10 +150,27 @@ export class RequestBody {
       return pos;
     }
     const take = Math.min(this.#remaining, end - pos);
+    if (this.#framed) {
+      if (take < end - pos) return FEED_BAD;
+      if (this.#limit > 0 && this.received + take > this.#limit) return FEED_TOO_LARGE;
+    }
     this.#remaining -= take;
     if (!this.#take(buf, pos, pos + take)) return FEED_FAILED;
-    if (this.#remaining === 0) this.#finish();
+    if (this.#remaining === 0 && !this.#framed) this.#finish();
     return pos + take;
+  }
+
+  /** Frames say that a body ends; false: it is shorter than its Content-Length said. */
+  end(): boolean {
+    if (this.complete) return true;
+    if (this.#remaining > 0 && this.#remaining < LENGTH_KNOWN) return false;
+    this.#finish();
+    return true;
+  }
+
+  /** It goes to somebody as it comes: what has not come yet cannot be held back for long. */
+  get streaming(): boolean {
+    return this.#mode === STREAM;
   }
 
   #take(buf: Buffer, start: number, end: number): boolean {
@@ -175,9 +201,10 @@ export class RequestBody {
     let file = this.#file;
     if (file === null) {
       const inFile = core.clientBodyInFileOnly !== 'off';
-      const known = this.#chunked ? core.clientBodyBufferSize : this.#remaining + this.received;
-      if (!inFile && this.memory === null && known <= core.clientBodyBufferSize) {
-        this.memory = Buffer.allocUnsafe(known);
+      const known = this.#remaining + this.received;
+      const size = this.#chunked || known > LENGTH_KNOWN ? core.clientBodyBufferSize : known;
+      if (!inFile && this.memory === null && size <= core.clientBodyBufferSize) {
+        this.memory = Buffer.allocUnsafe(size);
       }
       if (this.memory !== null && this.memoryLength + n <= this.memory.length) {
         buf.copy(this.memory, this.memoryLength, start, end);

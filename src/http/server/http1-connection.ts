@@ -7,6 +7,8 @@ import type { ClientAddress, ClientTunnel, ClientChannel, TlsInfo } from '../req
 import { HELD, HttpRequest, SENT } from '../request.ts';
 import type { FieldList } from '../fields.ts';
 import type { HttpGeneration } from '../runtime.ts';
+import type { ClientConnection } from './connection-list.ts';
+import { nextSerial } from './connection-list.ts';
 import type { HttpListen } from './listen.ts';
 import type { ProxyProtocolInfo } from '../../net/proxy-protocol.ts';
 import { readArea } from '../../net/transport.ts';
@@ -51,18 +53,16 @@ const INITIAL_HEAD_ROOM = 2048;
 const INVALID_CHUNKS: Refusal = { status: 400, why: 'client sent invalid chunked body' };
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
-let serial = 0;
-
-export class Http1Connection implements ClientChannel, TransportOwner {
-  readonly serial: number = ++serial;
+export class Http1Connection implements ClientChannel, ClientConnection, TransportOwner {
+  readonly serial: number = nextSerial();
   readonly acceptedAt: number = clock.now;
   readonly peer: ClientAddress;
   readonly tls: TlsInfo | null;
   readonly proxyProtocol: ProxyProtocolInfo | null;
   requestCount = 0;
   /** Neighbours in the list of the worker's connections. */
-  next: Http1Connection | null = null;
-  previous: Http1Connection | null = null;
+  next: ClientConnection | null = null;
+  previous: ClientConnection | null = null;
 
   readonly #transport: Transport;
   readonly #listen: HttpListen;
@@ -764,6 +764,9 @@ export class Http1Connection implements ClientChannel, TransportOwner {
         if (this.#state === HEAD) this.#shut();
     }
   }
+
+  /** The next request runs under the new generation. */
+  reload(): void {}
 
   /** The worker leaves: close when idle, else after the present request. */
   quit(): void {

@@ -4,7 +4,7 @@ import type { HttpGeneration, Server } from '../runtime.ts';
 import type { HttpRequest } from '../request.ts';
 import { ServerLines } from '../wire/writer.ts';
 import type { HostTable } from '../../variables/host-table.ts';
-import type { Http1Connection } from './http1-connection.ts';
+import type { ConnectionList } from './connection-list.ts';
 import { BUILD_TEXT, PRODUCT, VERSION } from '../../version.ts';
 
 /** What a generation says of an address. */
@@ -13,41 +13,6 @@ export interface ListenRuntime {
   config: ListenConfig;
   defaultServer: Server;
   hosts: HostTable<Server>;
-}
-
-/** Doubly linked, so that closing a connection costs nothing. */
-export class ConnectionList {
-  #first: Http1Connection | null = null;
-  size = 0;
-  /** Called when the last one has gone. */
-  onEmpty: (() => void) | null = null;
-
-  add(c: Http1Connection): void {
-    c.next = this.#first;
-    if (this.#first !== null) this.#first.previous = c;
-    this.#first = c;
-    this.size++;
-  }
-
-  remove(c: Http1Connection): void {
-    if (c.previous !== null) c.previous.next = c.next;
-    else if (this.#first === c) this.#first = c.next;
-    else return;
-    if (c.next !== null) c.next.previous = c.previous;
-    c.next = null;
-    c.previous = null;
-    this.size--;
-    if (this.size === 0 && this.onEmpty !== null) this.onEmpty();
-  }
-
-  /** Calls `visit` for each; it may close the connection. */
-  each(visit: (c: Http1Connection) => void): void {
-    for (let c = this.#first; c !== null;) {
-      const next: Http1Connection | null = c.next;
-      visit(c);
-      c = next;
-    }
-  }
 }
 
 const WITH_VERSION = new ServerLines(`${PRODUCT}/${VERSION}`);
@@ -78,6 +43,12 @@ export class HttpListen {
 
   get defaultServer(): Server {
     return this.#runtime.defaultServer;
+  }
+
+  /** Plain connections may speak HTTP/2. */
+  get http2(): boolean {
+    const { config, defaultServer } = this.#runtime;
+    return config.http2 || defaultServer.config.http2.on;
   }
 
   get hosts(): HostTable<Server> {

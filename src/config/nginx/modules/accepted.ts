@@ -96,15 +96,6 @@ function mustBeOff(name: string, contexts: number): Directive {
   });
 }
 
-/** A directive that newer versions have no use for. */
-function obsolete(name: string, contexts: number, use?: string): Directive {
-  return directive(name, contexts, Args.one, (cf) => {
-    cf.warn(
-      `the "${name}" directive is obsolete, ${use === undefined ? 'ignored' : `use the "${use}" directive instead`}`,
-    );
-  });
-}
-
 function poolSize(cf: Conf): string | void {
   const size = parseSize(cf.args[1] as string);
   if (size === null) return 'invalid value';
@@ -149,12 +140,6 @@ function disableSymlinks(cf: Conf): void {
     throw cf.error(`duplicate parameters "${first} ${second}"`);
   }
   if (cf.args.includes('off')) throw cf.error('"from=" cannot be used with "off" parameter');
-}
-
-function chunkSize(cf: Conf): string | void {
-  const size = parseSize(cf.args[1] as string);
-  if (size === 0) throw cf.error('the http2 chunk size cannot be zero');
-  return size === null ? 'invalid value' : undefined;
 }
 
 function priority(cf: Conf): string | void {
@@ -234,21 +219,6 @@ export const accepted: ModuleDef = {
     accept('scgi_temp_path', HTTP_ALL, 'path'),
     accept('uwsgi_temp_path', HTTP_ALL, 'path'),
     accept('proxy_send_lowat', HTTP_ALL, sendLowat),
-
-    accept('http2_recv_buffer_size', HTTP, 'size'),
-    accept('http2_pool_size', HTTP_SERVER, 'size'),
-    accept('http2_max_concurrent_streams', HTTP_SERVER, 'number'),
-    accept('http2_body_preread_size', HTTP_SERVER, 'size'),
-    accept('http2_streams_index_size', HTTP_SERVER, 'number'),
-    accept('http2_chunk_size', HTTP_ALL, chunkSize),
-    obsolete('http2_max_concurrent_pushes', HTTP_SERVER),
-    obsolete('http2_max_requests', HTTP_SERVER, 'keepalive_requests'),
-    obsolete('http2_max_field_size', HTTP_SERVER, 'large_client_header_buffers'),
-    obsolete('http2_max_header_size', HTTP_SERVER, 'large_client_header_buffers'),
-    obsolete('http2_recv_timeout', HTTP_SERVER, 'client_header_timeout'),
-    obsolete('http2_idle_timeout', HTTP_SERVER, 'keepalive_timeout'),
-    obsolete('http2_push_preload', HTTP_ALL),
-    obsolete('http2_push', HTTP_ALL),
 
     notBuilt('gzip', HTTP_ALL | LIF),
     accept('gzip_buffers', HTTP_ALL, 'buffers'),

@@ -16,7 +16,6 @@ export interface ServerRaw {
   ignoreInvalidHeaders?: boolean;
   underscoresInHeaders?: boolean;
   mergeSlashes?: boolean;
-  http2?: boolean;
   names: ServerName[];
 }
 
@@ -31,7 +30,6 @@ export const coreSrvDirectives = [
   srv.flag('ignore_invalid_headers', HTTP_SERVER, 'ignoreInvalidHeaders'),
   srv.flag('underscores_in_headers', HTTP_SERVER, 'underscoresInHeaders'),
   srv.flag('merge_slashes', HTTP_SERVER, 'mergeSlashes'),
-  srv.flag('http2', HTTP_SERVER, 'http2'),
   srv.custom('server_name', Context.server, Args.oneOrMore, (cf, raw) => readServerNames(cf, raw.names)),
 ];
 
