@@ -44,7 +44,6 @@ const LONG: Readonly<Record<string, number>> = {
   // The model is one truth, in one place.
   'config/model.ts': 600,
   'http/server/http1-connection.ts': 800,
-  'http/proxy/exchange.ts': 760,
 };
 const LIMIT = 450;
 

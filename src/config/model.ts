@@ -21,7 +21,17 @@ import type {
 } from './model-access.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
+import type {
+  FastcgiConfig,
+  MemcachedConfig,
+  ProxyConfig,
+  ScgiConfig,
+  UpstreamPassConfig,
+  UwsgiConfig,
+} from './model-pass.ts';
 import type { StreamConfig } from './stream-model.ts';
+
+export type * from './model-pass.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -235,6 +245,11 @@ export interface LocationConfig {
   headers: HeadersConfig;
   log: LogConfig;
   proxy: ProxyConfig;
+  /** Present where requests are passed so, or the settings are asked for. */
+  fastcgi?: FastcgiConfig;
+  scgi?: ScgiConfig;
+  uwsgi?: UwsgiConfig;
+  memcached?: MemcachedConfig;
   realip: RealipConfig;
   access: AccessRule[];
   authBasic: AuthBasicConfig;
@@ -261,7 +276,10 @@ export interface LocationConfig {
   limitExcept: LocationConfig | null;
 }
 
-export type HandlerConfig = { kind: 'static' } | { kind: 'proxy'; pass: ProxyPassConfig } | { kind: 'stub_status' };
+export type HandlerConfig = { kind: 'static' } | { kind: PassKind; pass: UpstreamPassConfig } | { kind: 'stub_status' };
+
+/** Protocols that are spoken to upstreams. */
+export type PassKind = 'proxy' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached';
 
 export interface CoreConfig {
   root: ValueText;
@@ -404,99 +422,6 @@ export interface MapConfig {
   wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
   regexes: { regex: RegexText; value: ValueText }[];
 }
-
-// ---------------------------------------------------------------------------------------------- proxy
-
-export interface ProxyPassConfig {
-  scheme: 'http' | 'https';
-  /** Index into `HttpConfig.upstreams`; null when the target holds variables. */
-  upstream: number | null;
-  /** The whole target as written, when it holds variables. */
-  variableTarget: ValueText | null;
-  /** Host and port as written: `$proxy_host`; for `unix:` sockets `localhost`. */
-  hostHeader: string;
-  /** `$proxy_port`. */
-  port: string;
-  /** URI part; null: the request's own URI goes on unchanged. */
-  uri: string | null;
-}
-
-export interface NextUpstream {
-  error: boolean;
-  timeout: boolean;
-  invalidHeader: boolean;
-  nonIdempotent: boolean;
-  /** Listed statuses out of 403 404 429 500 502 503 504. */
-  statuses: number[];
-}
-
-export interface ProxySslConfig {
-  verify: boolean;
-  verifyDepth: number;
-  trustedCertificate: string | null;
-  crl: string | null;
-  name: ValueText | null;
-  serverName: boolean;
-  certificate: ValueText | null;
-  certificateKey: ValueText | null;
-  /** Contents read at load time when the two above hold no variables. */
-  certificatePem: string | null;
-  certificateKeyPem: string | null;
-  passphrases: string[];
-  protocols: string[];
-  ciphers: string;
-  sessionReuse: boolean;
-  certificateCache: CertificateCacheConfig | null;
-  commands: SslCommands;
-}
-
-export interface ProxyConfig {
-  httpVersion: '1.0' | '1.1' | '2';
-  method: ValueText | null;
-  setHeaders: { name: string; value: ValueText }[];
-  setBody: ValueText | null;
-  passRequestHeaders: boolean;
-  passRequestBody: boolean;
-  /** Trailers of the upstream's answer go to the client; absent: they do not. */
-  passTrailers?: boolean;
-  hideHeaders: string[];
-  passHeaders: string[];
-  ignoreHeaders: string[];
-  connectTimeoutMs: number;
-  sendTimeoutMs: number;
-  readTimeoutMs: number;
-  buffering: boolean;
-  requestBuffering: boolean;
-  bufferSize: number;
-  buffers: { count: number; size: number };
-  busyBuffersSize: number;
-  maxTempFileSize: number;
-  tempFileWriteSize: number;
-  nextUpstream: NextUpstream;
-  nextUpstreamTries: number;
-  nextUpstreamTimeoutMs: number;
-  interceptErrors: boolean;
-  ignoreClientAbort: boolean;
-  forceRanges: boolean;
-  limitRate: ValueText;
-  bind: { address: ValueText | null; transparent: boolean } | null;
-  socketKeepalive: boolean;
-  /** `default`: rewrite `Location` from the proxy_pass URL to the location's; rules run in order. */
-  redirects: ProxyRedirect[];
-  cookieDomains: ProxyCookieRewrite[];
-  cookiePaths: ProxyCookieRewrite[];
-  cookieFlags: { cookie: ValueText | RegexText; flags: ValueText[] }[];
-  ssl: ProxySslConfig;
-}
-
-export type ProxyRedirect =
-  | { kind: 'default' }
-  | { kind: 'prefix'; from: ValueText; to: ValueText }
-  | { kind: 'regex'; regex: RegexText; to: ValueText };
-
-export type ProxyCookieRewrite =
-  | { kind: 'text'; from: ValueText; to: ValueText }
-  | { kind: 'regex'; regex: RegexText; to: ValueText };
 
 // ---------------------------------------------------------------------------------------------- upstream
 

@@ -41,9 +41,7 @@ import { LimitBook } from './limit/zones.ts';
 import { compileLimitConn } from './limit/connections.ts';
 import { compileLimitReq } from './limit/requests.ts';
 import { UpstreamGroup } from './proxy/group.ts';
-import { ProxyPlan } from './proxy/plan.ts';
-import { proxy } from './proxy/exchange.ts';
-import { UpstreamTls } from './proxy/tls.ts';
+import { compilePass } from './proxy/compile.ts';
 import { compileErrorPages } from './server/error-pages.ts';
 import { HostTable } from '../variables/host-table.ts';
 import { compileKeepaliveDisable } from './server/keepalive.ts';
@@ -206,23 +204,16 @@ class Compiler {
 
   #handler(loc: Location, named: LocationConfig): Location['handler'] {
     const { handler } = loc.config;
+    if ('pass' in handler) {
+      return compilePass(loc, handler, named.match, {
+        group: handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!,
+        variables: this.#variables,
+        book: this.#book,
+        serial: ++this.#serial,
+        directory: dirname(this.#config.file),
+      });
+    }
     switch (handler.kind) {
-      case 'proxy': {
-        const group = handler.pass.upstream === null ? null : this.#groups[handler.pass.upstream]!;
-        const secure = handler.pass.scheme === 'https';
-        const tls = secure ? new UpstreamTls(loc.config.proxy.ssl, this.#variables, dirname(this.#config.file)) : null;
-        const plan = new ProxyPlan(
-          loc.config,
-          named.match,
-          handler.pass,
-          group,
-          tls,
-          this.#variables,
-          this.#book,
-          ++this.#serial,
-        );
-        return (r) => proxy(r, plan);
-      }
       case 'stub_status':
         return stubStatus;
       default:

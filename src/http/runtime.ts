@@ -95,10 +95,13 @@ export class Location {
   /** Null: all methods are treated alike. */
   limitExcept: LimitExcept | null = null;
   log: ErrorLog;
+  readonly #ignoreClientAbort: boolean;
 
   constructor(config: LocationConfig, server: ServerConfig, log: ErrorLog) {
     this.config = config;
     this.core = config.core;
+    const { handler } = config;
+    this.#ignoreClientAbort = 'pass' in handler && config[handler.kind]!.ignoreClientAbort;
     this.server = server;
     this.log = log;
   }
@@ -106,12 +109,12 @@ export class Location {
   /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
   abortOnClientEnd(r: HttpRequest): boolean {
     const asking = r.upstream !== null || (r.family !== null && r.family.live.size > 0);
-    return asking && !this.config.proxy.ignoreClientAbort;
+    return asking && !this.#ignoreClientAbort;
   }
 
   /** Whether a request goes on without its client until a server answers (proxy_ignore_client_abort on). */
   goesOnAlone(r: HttpRequest): boolean {
-    return r.upstream !== null && this.config.proxy.ignoreClientAbort;
+    return r.upstream !== null && this.#ignoreClientAbort;
   }
 }
 

@@ -33,6 +33,8 @@ interface Stack<C> {
 export interface PoolLimits {
   /** Most idle connections; 0 keeps none. */
   connections: number;
+  /** Most of them until `trim`; twice as many unless said. */
+  most?: number;
   /** Milliseconds that a connection may be idle. */
   timeoutMs: number;
 }
@@ -46,8 +48,12 @@ export class IdlePool<C extends Poolable<C>> {
   /** Fewest idle connections since the last `trim`. */
   private low = 0;
 
+  /** Idle connections that are kept until `trim`. */
+  private readonly most: number;
+
   constructor(limits: PoolLimits) {
     this.limits = limits;
+    this.most = limits.most ?? 2 * limits.connections;
   }
 
   /** Idle connections. */
@@ -73,7 +79,7 @@ export class IdlePool<C extends Poolable<C>> {
       connection.destroy();
       return;
     }
-    while (this.count >= 2 * this.limits.connections && this.oldest !== null) this.close(this.oldest);
+    while (this.count >= this.most && this.oldest !== null) this.close(this.oldest);
     const entry = entryOf(connection);
     if (entry.stack !== null) this.unlink(entry);
     const stack = this.stackOf(peer, variant);

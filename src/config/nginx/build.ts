@@ -88,8 +88,8 @@ export class HttpBuilder extends BlockBuilder {
 
   private handler(raw: RawHandler | null): HandlerConfig {
     if (raw === null) return { kind: 'static' };
-    if (raw.kind !== 'proxy') return raw;
+    if (!('pass' in raw)) return raw;
     const { upstream, ...pass } = raw.pass;
-    return { kind: 'proxy', pass: { ...pass, upstream: upstream === null ? null : this.upstreamIndex(upstream) } };
+    return { kind: raw.kind, pass: { ...pass, upstream: upstream === null ? null : this.upstreamIndex(upstream) } };
   }
 }

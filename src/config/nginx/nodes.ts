@@ -1,7 +1,7 @@
 /**
  * The blocks of `http` as they were written, before anything is inherited.
  */
-import type { HandlerConfig, IfCondition, LocationMatch, Place, RewriteOp } from '../model.ts';
+import type { HandlerConfig, IfCondition, LocationMatch, PassKind, Place, RewriteOp } from '../model.ts';
 import type { StreamHandlerConfig } from '../stream-model.ts';
 import { slot, Slots } from './scope.ts';
 import type { Scope } from './scope.ts';
@@ -9,7 +9,7 @@ import type { RawPass, RawUpstream } from './upstreams.ts';
 import type { RawListen } from './listens.ts';
 
 /** What answers in a location; the upstream of a proxy is known only when all is read. */
-export type RawHandler = { kind: 'proxy'; pass: RawPass } | Exclude<HandlerConfig, { kind: 'proxy' }>;
+export type RawHandler = { kind: PassKind; pass: RawPass } | Exclude<HandlerConfig, { kind: PassKind }>;
 
 export type RawRewriteOp =
   | Exclude<RewriteOp, { op: 'if' }>

@@ -5,6 +5,7 @@ import { accepted } from './modules/accepted.ts';
 import { accessModule } from './modules/access.ts';
 import { authBasicModule } from './modules/auth-basic.ts';
 import { adminModule } from './modules/admin.ts';
+import { fastcgiModule, scgiModule, uwsgiModule } from './modules/cgi.ts';
 import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { headersModule } from './modules/headers.ts';
@@ -18,6 +19,7 @@ import { additionModule } from './modules/addition.ts';
 import { authRequestModule } from './modules/auth-request.ts';
 import { subFilterModule } from './modules/sub-filter.ts';
 import { mirrorModule } from './modules/mirror.ts';
+import { memcachedModule } from './modules/memcached.ts';
 import { proxyModule } from './modules/proxy.ts';
 import { realipModule } from './modules/realip.ts';
 import { refererModule } from './modules/referer.ts';
@@ -47,6 +49,10 @@ export const MODULES: readonly ModuleDef[] = [
   subFilterModule,
   additionModule,
   ssiModule,
+  fastcgiModule,
+  scgiModule,
+  uwsgiModule,
+  memcachedModule,
   headersModule,
   realipModule,
   accessModule,

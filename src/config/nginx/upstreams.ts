@@ -5,7 +5,14 @@
 import { parseUrl, peerAddress } from '../address.ts';
 import type { ParsedUrl } from '../address.ts';
 import { ConfigError, at } from '../errors.ts';
-import type { BalancerConfig, Place, StickyConfig, UpstreamConfig, UpstreamServerConfig } from '../model.ts';
+import type {
+  BalancerConfig,
+  PassScheme,
+  Place,
+  StickyConfig,
+  UpstreamConfig,
+  UpstreamServerConfig,
+} from '../model.ts';
 import type { AddressBox } from './cycle.ts';
 import { isStream } from './context.ts';
 import type { Conf } from './parser.ts';
@@ -61,7 +68,7 @@ export function groupOf(cf: Conf): RawUpstream {
 export const MIN_ZONE_SIZE = 32768;
 
 export interface RawPass {
-  scheme: 'http' | 'https';
+  scheme: PassScheme;
   upstream: RawUpstream | null;
   variableTarget: string | null;
   hostHeader: string;
@@ -172,6 +179,7 @@ export function fillImplicit(
 ): void {
   const { url, place, name } = upstream;
   if (url === null || upstream.explicit || upstream.servers.length > 0) return;
+  if (url.kind !== 'unix' && url.port === 0) throw new ConfigError(`no port in upstream "${name}"`, place, at(place));
   const box =
     url.address === null
       ? resolve(url.host, url.port, (error) => new ConfigError(`${error} in upstream "${name}"`, place, at(place)))

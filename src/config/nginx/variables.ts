@@ -147,6 +147,9 @@ export const HTTP_VARIABLES: readonly string[] = [
   'proxy_add_via',
   'proxy_internal_body_length',
   'proxy_internal_chunked',
+  // FastCGI
+  'fastcgi_script_name',
+  'fastcgi_path_info',
   // realip
   'realip_remote_addr',
   'realip_remote_port',

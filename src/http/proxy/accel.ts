@@ -1,5 +1,4 @@
 /** What a server tells the proxy by `X-Accel-…` fields (ngx_http_upstream_process_headers). */
-import type { ProxyConfig } from '../../config/model.ts';
 import type { HttpRequest } from '../request.ts';
 import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
@@ -15,8 +14,9 @@ export interface Acceleration {
   limitRate: boolean;
 }
 
-export function acceleration(config: ProxyConfig): Acceleration {
-  const ignored = new Set(config.ignoreHeaders.map((name) => name.toLowerCase()));
+/** @param ignoreHeaders names, any case */
+export function acceleration(ignoreHeaders: readonly string[]): Acceleration {
+  const ignored = new Set(ignoreHeaders.map((name) => name.toLowerCase()));
   return { redirect: !ignored.has('x-accel-redirect'), limitRate: !ignored.has('x-accel-limit-rate') };
 }
 

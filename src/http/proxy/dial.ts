@@ -1,4 +1,4 @@
-/** Opens a connection to a peer for an exchange: plain or over TLS. */
+/** Opens a connection to a peer for a channel that has it for itself: plain or over TLS. */
 import type { PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { dial, Transport } from '../../net/transport.ts';
@@ -8,22 +8,22 @@ import type { ClientAddress, HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import { parseAddress } from '../../net/networks.ts';
 import { failedText } from '../../observe/errno.ts';
-import { Http1Upstream } from './http1-upstream.ts';
-import type { ProxyPlan } from './plan.ts';
 import type { Target } from './target.ts';
 import { startTls, tlsFailure } from '../../net/tls-client.ts';
+import type { UpstreamChannel } from './upstream-channel.ts';
+import type { UpstreamPlan } from './upstream-plan.ts';
 
 /**
- * @param opened called once with the connection, ready for an exchange
+ * @param opened called once with the plan's channel, ready for an exchange
  * @param failed called once instead, with the log's text
  * @returns a handle that stops the attempt; neither callback is called after `cancel`
  */
 export function openUpstream(
   r: HttpRequest,
-  plan: ProxyPlan,
+  plan: UpstreamPlan,
   target: Target,
   peer: PeerInfo,
-  opened: (conn: Http1Upstream) => void,
+  opened: (channel: UpstreamChannel) => void,
   failed: (message: string) => void,
 ): { cancel(): void } {
   const path = peer.family === 'unix' ? peer.host : null;
@@ -32,9 +32,9 @@ export function openUpstream(
   const localPort = local === null ? 0 : local.port;
   const keepAlive = plan.config.socketKeepalive;
   const address = { host: peer.host, port: peer.port, path, localAddress, localPort, keepAlive };
-  if (plan.tls !== null) return openTls(r, plan, target, address, peer, opened, failed);
+  if (target.tls !== null) return openTls(r, plan, target, address, peer, opened, failed);
 
-  const conn = new Http1Upstream();
+  const channel = plan.newChannel();
   let settled = false;
   const early: TransportOwner = {
     onData() {},
@@ -49,10 +49,10 @@ export function openUpstream(
   const transport = dial(address, early, () => {
     if (settled) return;
     settled = true;
-    transport.owner = conn;
-    opened(conn);
+    transport.owner = channel;
+    opened(channel);
   });
-  conn.transport = transport;
+  channel.transport = transport;
   return {
     cancel() {
       if (settled) return;
@@ -64,14 +64,14 @@ export function openUpstream(
 
 function openTls(
   r: HttpRequest,
-  plan: ProxyPlan,
+  plan: UpstreamPlan,
   target: Target,
   address: ConnectOptions,
   peer: PeerInfo,
-  opened: (conn: Http1Upstream) => void,
+  opened: (channel: UpstreamChannel) => void,
   failed: (message: string) => void,
 ): { cancel(): void } {
-  const tls = plan.tls!;
+  const tls = target.tls!;
   const name = tls.nameOf(r, target.proxyHost);
   let settled = false;
   const credentials = tls.credentialsOf(r);
@@ -84,7 +84,7 @@ function openTls(
     return { cancel: () => void (settled = true) };
   }
   const socket = startTls(tls, context, name, `${peer.address} ${name} ${credentials}`, address);
-  const conn = new Http1Upstream();
+  const channel = plan.newChannel();
   let connected = false;
   let problem: Error | null = null;
   socket.once('connect', () => {
@@ -102,9 +102,9 @@ function openTls(
       return;
     }
     const transport = new Transport(socket, null);
-    conn.transport = transport;
-    transport.owner = conn;
-    opened(conn);
+    channel.transport = transport;
+    transport.owner = channel;
+    opened(channel);
   });
   socket.once('error', (error) => {
     problem = error;

@@ -7,18 +7,21 @@ import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
-import type { Http1Upstream } from './http1-upstream.ts';
 import type { Sticky } from './sticky.ts';
 import { compileSticky } from './sticky.ts';
+import type { UpstreamChannel } from './upstream-channel.ts';
 
 /** How long more idle connections than `keepalive` allows may lie in the pool. */
 const TRIM_MS = 40;
+
+/** Smaller limits than this are there to be kept exactly, not to catch bursts. */
+const EXACT_BELOW = 8;
 
 export class UpstreamGroup {
   readonly config: UpstreamConfig;
   readonly peers: Group;
   /** Null: no connection is kept. */
-  readonly idle: IdlePool<Http1Upstream> | null;
+  readonly idle: IdlePool<UpstreamChannel> | null;
   readonly hashKey: Value | null;
   /** The method looks at the client's address. */
   readonly byAddress: boolean;
@@ -41,8 +44,9 @@ export class UpstreamGroup {
     this.idle =
       config.implicit || config.keepalive.connections === 0
         ? null
-        : new IdlePool<Http1Upstream>({
+        : new IdlePool<UpstreamChannel>({
             connections: config.keepalive.connections,
+            ...(config.keepalive.connections < EXACT_BELOW ? { most: config.keepalive.connections } : null),
             timeoutMs: config.keepalive.timeoutMs,
           });
     this.hashKey = config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : null;
@@ -51,17 +55,17 @@ export class UpstreamGroup {
     this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null;
   }
 
-  /** Puts a connection into the pool; it is watched there and closed after keepalive_timeout. */
-  keep(conn: Http1Upstream, address: string, variant: string): void {
+  /** Puts an idle channel into the pool; it is watched there and closed after keepalive_timeout. */
+  keep(channel: UpstreamChannel, address: string, variant: string): void {
     const idle = this.idle!;
-    conn.onIdleClose = this.#dropIdle;
-    idle.put(conn, address, variant, clock.now);
+    channel.onIdleClose = this.#dropIdle;
+    idle.put(channel, address, variant, clock.now);
     if (!this.#sweeper.armed) this.#sweeper.arm(this.config.keepalive.timeoutMs);
     if (idle.overfull && !this.#trimmer.armed) this.#trimmer.arm(TRIM_MS);
   }
 
-  readonly #dropIdle = (conn: Http1Upstream): void => {
-    this.idle!.remove(conn);
+  readonly #dropIdle = (channel: UpstreamChannel): void => {
+    this.idle!.remove(channel);
   };
 
   #trim(): void {

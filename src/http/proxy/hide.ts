@@ -58,7 +58,7 @@ export const RESPONSE_FRAMING: readonly string[] = [
   'Trailer',
 ];
 
-/** Hidden unless proxy_pass_header names them (nginx, ngx_http_proxy_module). */
+/** Hidden unless proxy_pass_header names them (ngx_http_proxy_module). */
 export const RESPONSE_HIDDEN: readonly string[] = [
   'Date',
   'Server',
@@ -69,3 +69,6 @@ export const RESPONSE_HIDDEN: readonly string[] = [
   'X-Accel-Buffering',
   'X-Accel-Charset',
 ];
+
+/** The same for FastCGI, SCGI and uwsgi: their programs answer for themselves, date and server name included. */
+export const CGI_HIDDEN: readonly string[] = ['Status', ...RESPONSE_HIDDEN.slice(3)];

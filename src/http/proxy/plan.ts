@@ -1,120 +1,95 @@
-/** What a location's proxy_ directives come to: made once when a configuration is loaded, read by every request. */
+/** The plan of a location that proxies by HTTP (`proxy_pass`). */
 import { Buffer } from 'node:buffer';
-import type { LocationConfig, LocationMatch, ProxyConfig, ProxyPassConfig, ProxyRedirect } from '../../config/model.ts';
+import type { LocationConfig, LocationMatch, ProxyConfig, ProxyRedirect } from '../../config/model.ts';
+import type { Output } from '../../net/output.ts';
 import type { HideTable, HttpRequest } from '../request.ts';
+import { METHOD_HEAD } from '../wire/request-head.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
 import { CaptureRegex } from '../../variables/regex.ts';
-import { acceleration } from './accel.ts';
-import type { Acceleration } from './accel.ts';
 import { compileCookies } from './cookies.ts';
 import type { CookieRewriter } from './cookies.ts';
-import type { UpstreamGroup } from './group.ts';
-import { targetOf } from './request-writer.ts';
-import type { TargetBook } from '../../upstream/target-book.ts';
+import { Http1Upstream } from './http1-upstream.ts';
+import { composeRequest, targetOf } from './request-writer.ts';
+import { rewriteAnswer } from './rewrite-answer.ts';
 import type { Target } from './target.ts';
-import type { UpstreamTls } from './tls.ts';
-import { hideTable, REQUEST_HIDDEN, RESPONSE_FRAMING, RESPONSE_HIDDEN } from './hide.ts';
+import { hideTable, REQUEST_HIDDEN, RESPONSE_HIDDEN } from './hide.ts';
+import type { TransportChannel } from './transport-channel.ts';
+import type { OutgoingRequest } from './upstream-channel.ts';
+import { UpstreamPlan } from './upstream-plan.ts';
+import type { CommonParts, SplitTarget } from './upstream-plan.ts';
 
 /** A stretch of the request head: bytes that never change, or a field whose value is computed. */
 export type HeadSegment = { bytes: Buffer } | { bytes: null; name: Buffer; value: Value; isHost: boolean };
 
-export class ProxyPlan implements Target {
-  readonly config: ProxyConfig;
-  readonly pass: ProxyPassConfig;
-  /** Null: the target holds variables and is found per request. */
-  readonly group: UpstreamGroup | null;
-  readonly target: Value | null;
+export class ProxyPlan extends UpstreamPlan {
   readonly segments: HeadSegment[];
   /** Client fields that are not copied. */
   readonly requestHide: HideTable;
-  readonly responseHide: HideTable;
   readonly method: Value | null;
-  readonly body: Value | null;
+  override readonly body: Value | null;
+  override readonly streamsUnknown: boolean;
+  override readonly rewritesAnswer: boolean;
+  override readonly cookies: CookieRewriter | null;
   /** ` HTTP/1.1\r\n`. */
   readonly versionLine: Buffer;
-  readonly http11: boolean;
   /** Length of the part of the URI that `uri` replaces. */
   readonly replaced: number;
-  /** The location matches by prefix, so that the URI part of proxy_pass applies. */
-  readonly tls: UpstreamTls | null;
-  /** Idle connections of other variants are not taken: transport security, protocol, local address, location. */
-  readonly variant: string;
-  readonly nextStatus: Uint8Array;
-  /** proxy_redirect or proxy_cookie_… have something to do. */
-  readonly rewritesAnswer: boolean;
-  readonly cookies: CookieRewriter | null;
-  readonly accel: Acceleration;
   readonly redirects: CompiledRedirect[];
   /** The location's prefix, which the default proxy_redirect puts in the place of the target's URL. */
   readonly location: string;
-  readonly bind: Value | null;
-  readonly book: TargetBook<UpstreamGroup>;
-  readonly proxyHost: string;
-  readonly proxyPort: string;
 
   /** @param match of the location that proxy_pass stands in; `if` and `limit_except` inside it inherit it with its URI */
-  constructor(
-    location: LocationConfig,
-    match: LocationMatch,
-    pass: ProxyPassConfig,
-    group: UpstreamGroup | null,
-    tls: UpstreamTls | null,
-    variables: VariableTable,
-    book: TargetBook<UpstreamGroup>,
-    serial: number,
-  ) {
+  constructor(location: LocationConfig, match: LocationMatch, parts: CommonParts) {
     const config = location.proxy;
-    this.config = config;
-    this.pass = pass;
-    this.group = group;
-    this.target = pass.variableTarget === null ? null : variables.compile(pass.variableTarget);
-    this.tls = tls;
-    this.http11 = config.httpVersion !== '1.0';
-    this.versionLine = Buffer.from(` HTTP/${this.http11 ? '1.1' : '1.0'}\r\n`);
+    const { variables } = parts;
+    super({ ...parts, settings: config, protocol: config.httpVersion, hidden: RESPONSE_HIDDEN });
+    const http11 = config.httpVersion !== '1.0';
+    this.streamsUnknown = http11;
+    this.versionLine = Buffer.from(` HTTP/${http11 ? '1.1' : '1.0'}\r\n`);
     this.method = config.method === null ? null : variables.compile(config.method);
     this.body = config.setBody === null ? null : variables.compile(config.setBody);
     this.location = match.kind === 'prefix' || match.kind === 'exact' ? match.path : '';
     this.replaced = this.location.length;
     this.segments = headSegments(config, variables);
     this.requestHide = hideTable([...REQUEST_HIDDEN, ...config.setHeaders.map((h) => h.name)]);
-    const passed = new Set(config.passHeaders.map((name) => name.toLowerCase()));
-    const hidden = RESPONSE_HIDDEN.filter((name) => !passed.has(name.toLowerCase()));
-    this.responseHide = hideTable([...RESPONSE_FRAMING, ...hidden, ...config.hideHeaders]);
-    this.variant = [
-      group?.config.keepalive.local === true ? `#${serial}` : '',
-      tls === null ? 'tcp' : tls.key,
-      config.httpVersion,
-      config.bind?.address ?? '',
-    ].join('|');
-    this.nextStatus = new Uint8Array(600);
-    for (const status of config.nextUpstream.statuses) this.nextStatus[status] = 1;
     this.cookies = compileCookies(config, variables);
-    this.accel = acceleration(config);
     this.rewritesAnswer = config.redirects.length > 0 || this.cookies !== null;
     this.redirects = config.redirects.map((rule) => compileRedirect(rule, variables));
+  }
 
-    this.bind = config.bind?.address == null ? null : variables.compile(config.bind.address);
-    this.book = book;
-    this.proxyHost = pass.hostHeader;
-    this.proxyPort = pass.port;
+  compose(o: Output, request: OutgoingRequest): void {
+    composeRequest(o, request.r, this, request.uri, request.bodyLength);
+  }
+
+  newChannel(): TransportChannel {
+    return new Http1Upstream();
+  }
+
+  override uriOf(r: HttpRequest, target: Target): string | null {
+    return targetOf(r, this, target.uriPart);
+  }
+
+  override splitTarget(text: string): SplitTarget | null {
+    const scheme = /^http(s?):\/\//i.exec(text);
+    if (scheme === null) return null;
+    const secure = scheme[1] !== '';
+    return { address: text.slice(scheme[0].length), defaultPort: secure ? 443 : 80, secure };
+  }
+
+  override headOnly(r: HttpRequest): boolean {
+    return r.method === METHOD_HEAD && this.method === null;
+  }
+
+  override rewriteAnswer(r: HttpRequest, target: Target, head: ResponseHead): void {
+    rewriteAnswer(r, this, target, head);
   }
 
   /** The group's name and port decide what the default proxy_redirect looks for: `http://u/uri`. */
   defaultRedirect(target: Target): string | null {
     if (target !== this) return null;
-    return `${this.pass.scheme}://${this.proxyHost}${this.pass.uri ?? '/'}`;
-  }
-
-  uriOf(r: HttpRequest): string | null {
-    return targetOf(r, this, this.pass.uri);
-  }
-
-  variantOf(r: HttpRequest): string {
-    if (this.tls === null && this.bind === null) return this.variant;
-    const name = this.tls === null ? '' : this.tls.nameOf(r, r.proxyTarget?.host ?? this.proxyHost);
-    const credentials = this.tls === null ? '' : this.tls.credentialsOf(r);
-    return `${this.variant}|${name}|${credentials}|${this.bind?.get(r) ?? ''}`;
+    return `${this.scheme}://${this.proxyHost}${this.uriPart ?? '/'}`;
   }
 }
 

@@ -8,16 +8,12 @@ import { composeChunked, composeContentLength } from '../wire/writer.ts';
 import type { RequestHead } from '../wire/request-head.ts';
 import { extended } from './hide.ts';
 import type { ProxyPlan } from './plan.ts';
-
-/** No body and no Content-Length. */
-export const NO_BODY = -2;
-/** The body goes chunked. */
-export const CHUNKED_BODY = -1;
+import { UNKNOWN_LENGTH } from './upstream-channel.ts';
 
 /**
  * Appends request line, fields and the empty line.
  * @param uri what `targetOf` gave; null: the client's own target
- * @param bodyLength bytes, `CHUNKED_BODY` or `NO_BODY`
+ * @param bodyLength bytes, `UNKNOWN_LENGTH` (the body goes chunked) or `NO_BODY`
  */
 export function composeRequest(
   o: Output,
@@ -53,7 +49,7 @@ export function composeRequest(
     }
   }
   if (bodyLength >= 0) composeContentLength(o, bodyLength);
-  else if (bodyLength === CHUNKED_BODY) composeChunked(o);
+  else if (bodyLength === UNKNOWN_LENGTH) composeChunked(o);
   if (plan.config.passRequestHeaders) composeClientFields(o, head, plan.requestHide);
   o.crlf();
 }

@@ -88,7 +88,7 @@ function rewriteUrl(r: HttpRequest, plan: ProxyPlan, target: Target, value: stri
     const from = rule.from === null ? plan.defaultRedirect(target) : rule.from.get(r);
     if (from === null || !tail.startsWith(from)) continue;
     // Without a URI part paths are the same on both sides.
-    const to = rule.from !== null ? rule.to.get(r) : plan.pass.uri === null ? '/' : plan.location;
+    const to = rule.from !== null ? rule.to.get(r) : plan.uriPart === null ? '/' : plan.location;
     return value.slice(0, at) + to + tail.slice(from.length);
   }
   return null;

@@ -5,73 +5,54 @@ import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import type { UpstreamGroup } from './group.ts';
-import type { ProxyPlan } from './plan.ts';
-import { targetOf } from './request-writer.ts';
+import type { UpstreamTls } from './tls.ts';
+import type { UpstreamPlan } from './upstream-plan.ts';
 
 export interface Target {
   readonly group: UpstreamGroup | null;
+  /** Null: servers are reached without TLS. */
+  readonly tls: UpstreamTls | null;
   /** `$proxy_host` and `$proxy_port`. */
   readonly proxyHost: string;
   readonly proxyPort: string;
-  /** What stands in the request line; null: the client's own target. */
-  uriOf(r: HttpRequest, plan: ProxyPlan): string | null;
-  /** Which idle connections are fit. */
-  variantOf(r: HttpRequest, plan: ProxyPlan): string;
-}
-
-/** A target that was evaluated for one request. */
-class FoundTarget implements Target {
-  readonly group: UpstreamGroup;
-  readonly proxyHost: string;
-  readonly proxyPort: string;
-  readonly #uri: string | null;
-
-  constructor(group: UpstreamGroup, proxyHost: string, proxyPort: string, uri: string | null) {
-    this.group = group;
-    this.proxyHost = proxyHost;
-    this.proxyPort = proxyPort;
-    this.#uri = uri;
-  }
-
-  uriOf(r: HttpRequest, plan: ProxyPlan): string | null {
-    return targetOf(r, plan, this.#uri);
-  }
-
-  variantOf(r: HttpRequest, plan: ProxyPlan): string {
-    return plan.variantOf(r);
-  }
+  /** URI part; null: none. */
+  readonly uriPart: string | null;
 }
 
 /** Evaluates a target with variables and finds its group; null: an error was logged, the answer is 502 (500 for nonsense). */
-export function resolveTarget(r: HttpRequest, plan: ProxyPlan, done: (target: Target | null) => void): void {
+export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target: Target | null) => void): void {
   const text = plan.target!.get(r);
-  const scheme = /^https?:\/\//i.exec(text);
-  if (scheme === null) {
+  const split = plan.splitTarget(text);
+  if (split === null) {
     logRequest(r, 'error', `invalid URL prefix in "${text}"`);
     done(null);
     return;
   }
-  const secure = scheme[0].length === 8;
-  const defaultPort = secure ? 443 : 80;
-  const parsed = parseUrl(text.slice(scheme[0].length), { defaultPort, uriPart: true });
+  const { defaultPort } = split;
+  const parsed = parseUrl(split.address, { defaultPort, uriPart: true });
   if (!parsed.ok) {
     logRequest(r, 'error', `${parsed.error} in upstream "${text}"`);
     done(null);
     return;
   }
   const { url } = parsed;
-  const uri = url.uri === '' ? null : url.uri.startsWith('/') ? url.uri : `/${url.uri}`;
+  const uriPart = url.uri === '' ? null : url.uri.startsWith('/') ? url.uri : `/${url.uri}`;
   const proxyHost =
     url.kind === 'unix' ? 'localhost' : url.noPort || url.port === defaultPort ? url.host : `${url.host}:${url.port}`;
   const finish = (group: UpstreamGroup): void => {
-    const target = new FoundTarget(group, proxyHost, url.kind === 'unix' ? '' : String(url.port), uri);
-    r.proxyTarget = { host: target.proxyHost, port: target.proxyPort };
-    done(target);
+    const proxyPort = url.kind === 'unix' ? '' : String(url.port);
+    r.proxyTarget = { host: proxyHost, port: proxyPort };
+    done({ group, tls: split.secure ? plan.tls : null, proxyHost, proxyPort, uriPart });
   };
   const book = plan.book;
   const named = url.kind === 'inet' ? book.named(url.host, url.port, url.noPort) : null;
   if (named !== null) {
     finish(named);
+    return;
+  }
+  if (url.kind !== 'unix' && url.port === 0) {
+    logRequest(r, 'error', `no port in upstream "${url.host}"`);
+    done(null);
     return;
   }
   if (url.kind === 'unix' || url.address !== null) {

@@ -3,8 +3,7 @@ import { Timer } from '../../net/timers.ts';
 import type { ClientTunnel, HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
 import { logRequest } from '../request-log.ts';
-import type { Http1Upstream } from './http1-upstream.ts';
-import type { ProxyPlan } from './plan.ts';
+import type { UpstreamChannel } from './upstream-channel.ts';
 
 /** What a tunnel needs of the client's connection. */
 interface TunnelChannel {
@@ -15,8 +14,8 @@ interface TunnelChannel {
 
 export class Tunnel implements ClientTunnel {
   readonly #r: HttpRequest;
-  readonly #conn: Http1Upstream;
-  readonly #plan: ProxyPlan;
+  readonly #channel: UpstreamChannel;
+  readonly #timeoutMs: number;
   readonly #over: () => void;
   readonly #client: TunnelChannel;
   readonly #timer = new Timer(() => this.#timedOut());
@@ -24,27 +23,28 @@ export class Tunnel implements ClientTunnel {
   #upstreamEnded = false;
   #done = false;
 
-  constructor(r: HttpRequest, conn: Http1Upstream, plan: ProxyPlan, over: () => void) {
+  /** @param timeoutMs how long nothing may pass either way */
+  constructor(r: HttpRequest, channel: UpstreamChannel, timeoutMs: number, over: () => void) {
     this.#r = r;
-    this.#conn = conn;
-    this.#plan = plan;
+    this.#channel = channel;
+    this.#timeoutMs = timeoutMs;
     this.#over = over;
     this.#client = r.channel as unknown as TunnelChannel;
-    this.#timer.arm(plan.config.readTimeoutMs);
+    this.#timer.arm(timeoutMs);
   }
 
   onClientData(buf: Buffer, start: number, end: number): number {
     this.#touch();
-    return this.#conn.transport.write(buf, start, end);
+    return this.#channel.tunnelWrite(buf, start, end);
   }
 
   onUpstreamData(buf: Buffer, start: number, end: number): void {
     this.#touch();
-    if (this.#client.tunnelWrite(buf, start, end) === HELD) this.#conn.transport.pause();
+    if (this.#client.tunnelWrite(buf, start, end) === HELD) this.#channel.pause();
   }
 
   onClientDrain(): void {
-    this.#conn.transport.resume();
+    this.#channel.resume();
   }
 
   onUpstreamDrain(): void {
@@ -53,14 +53,14 @@ export class Tunnel implements ClientTunnel {
 
   onClientEnd(): void {
     this.#clientEnded = true;
-    this.#conn.transport.end();
+    this.#channel.tunnelEnd();
     if (this.#upstreamEnded) this.#finish();
   }
 
   onUpstreamEnd(): void {
     this.#upstreamEnded = true;
     this.#client.tunnelEnd();
-    if (this.#clientEnded || this.#conn.transport.closed) this.#finish();
+    if (this.#clientEnded || this.#channel.closed) this.#finish();
   }
 
   onClientClose(): void {
@@ -68,7 +68,7 @@ export class Tunnel implements ClientTunnel {
   }
 
   #touch(): void {
-    this.#timer.arm(this.#plan.config.readTimeoutMs);
+    this.#timer.arm(this.#timeoutMs);
   }
 
   #timedOut(): void {

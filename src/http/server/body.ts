@@ -83,6 +83,11 @@ export class RequestBody {
     return this.#mode === UNDECIDED && !this.complete;
   }
 
+  /** It is read, or was, as a whole. */
+  get buffered(): boolean {
+    return this.#mode === BUFFER;
+  }
+
   get discarding(): boolean {
     return this.#mode === DISCARD;
   }

@@ -106,7 +106,7 @@ export class LocationTree {
 function redirectsSlash(location: Location): boolean {
   const { match, handler } = location.config;
   if (match.kind === 'prefix') return match.autoRedirect;
-  return match.kind === 'exact' && match.path.endsWith('/') && handler.kind === 'proxy';
+  return match.kind === 'exact' && match.path.endsWith('/') && 'pass' in handler;
 }
 
 function node(label: string, depth: number): Node {

@@ -64,7 +64,7 @@ function contentLength(r: HttpRequest): string | null {
   const sent = r.header(H['content-length']);
   if (sent !== null) return sent;
   // A chunked body has a length once it was read.
-  return r.bodyLength < 0 && r.body.complete && r.body.length > 0 ? String(r.body.length) : null;
+  return r.bodyLength < 0 && r.body.complete && r.body.buffered ? String(r.body.length) : null;
 }
 
 const pool = Buffer.alloc(16 * 256);

@@ -4,6 +4,7 @@ import type { HttpConfig, LocationConfig, LogLevel, RewriteOp } from '../../conf
 import type { VariableEnvironment } from '../../variables/environment.ts';
 import { Variables } from '../../variables/table.ts';
 import type * as variables from '../../variables/table.ts';
+import { FASTCGI_VARIABLES } from '../proxy/cgi/script-name.ts';
 import { PathTable } from '../handlers/static-path.ts';
 import { logRequest } from '../request-log.ts';
 import type { HttpRequest } from '../request.ts';
@@ -33,6 +34,7 @@ export class VariableTable extends Variables<HttpRequest> {
       ...REQUEST_VARIABLES,
       ...RESPONSE_VARIABLES,
       ...UPSTREAM_VARIABLES,
+      ...FASTCGI_VARIABLES,
       ...SSL_VARIABLES,
       limit_rate: (r) => (r.limitRate < 0 ? '0' : String(r.limitRate)),
       document_root: (r) => this.paths.of(r.loc.core).root(r),
@@ -55,7 +57,7 @@ export class VariableTable extends Variables<HttpRequest> {
 
   #collectLocation(location: LocationConfig): void {
     this.#collect(location.rewrite);
-    if (location.handler.kind === 'proxy') this.mayPace = true;
+    if ('pass' in location.handler) this.mayPace = true;
     for (const nested of location.locations) this.#collectLocation(nested);
     if (location.limitExcept !== null) this.#collectLocation(location.limitExcept);
   }
@@ -64,7 +66,7 @@ export class VariableTable extends Variables<HttpRequest> {
     for (const op of ops) {
       if (op.op === 'set') this.#collectSet(op.variable.toLowerCase());
       else if (op.op === 'if') {
-        if (op.location.handler.kind === 'proxy') this.mayPace = true;
+        if ('pass' in op.location.handler) this.mayPace = true;
         this.#collect(op.ops);
       }
     }

@@ -31,14 +31,14 @@ export class ResponseHead extends HeaderBlock {
 
   override parse(end: number): number {
     if (!this.#lineDone) {
-      const result = this.#parseLine(end);
+      const result = this.parseLine(end);
       if (result !== DONE) return result;
       this.#lineDone = true;
     }
     return super.parse(end);
   }
 
-  #parseLine(end: number): number {
+  protected parseLine(end: number): number {
     const buf = this.buf;
     let i = this.pos;
     const expected = 'HTTP/';
@@ -79,11 +79,15 @@ export class ResponseHead extends HeaderBlock {
 
   /** A copy that does not depend on the bytes any more. */
   snapshot(): ResponseHead {
-    const copy = new ResponseHead();
+    const copy = this.empty();
     const bytes = Buffer.from(this.buf.subarray(this.headStart, this.pos));
     copy.reset(bytes, 0);
     copy.parse(bytes.length);
     return copy;
+  }
+
+  protected empty(): ResponseHead {
+    return new ResponseHead();
   }
 
   reason(): string {

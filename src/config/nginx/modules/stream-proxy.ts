@@ -13,7 +13,7 @@ import { checkValue } from '../variables.ts';
 import { checkBind } from './proxy-bind.ts';
 import { proxySlot } from './proxy-raw.ts';
 import type { ProxyRaw } from './proxy-raw.ts';
-import { proxySslConfig } from './proxy-ssl.ts';
+import { finishUpstreamSsl } from './upstream-ssl.ts';
 
 interface StreamProxyRaw {
   connectTimeoutMs?: number;
@@ -117,7 +117,7 @@ export const streamProxyModule: ModuleDef = {
         socketKeepalive: raw.socketKeepalive ?? false,
         socketRcvbuf: raw.socketRcvbuf ?? 0,
         socketSndbuf: raw.socketSndbuf ?? 0,
-        ssl: raw.ssl === true ? proxySslConfig(raw.sslRaw ?? {}, server.place, true, build) : null,
+        ssl: raw.ssl === true ? finishUpstreamSsl(raw.sslRaw ?? {}, 'proxy_', true, server.place, build) : null,
         alpn: raw.alpn ?? [],
       };
       return { proxy };

@@ -1,0 +1,226 @@
+/** The answer's way from the server to the client: what its head leads to, and its body's pieces as they come. */
+import type { Buffer } from 'node:buffer';
+import type { LogLevel } from '../../config/model.ts';
+import type { HideTable, HttpRequest } from '../request.ts';
+import { SENT } from '../request.ts';
+import { logRequest } from '../request-log.ts';
+import * as engine from '../engine.ts';
+import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
+import type { HeaderBlock } from '../wire/header-block.ts';
+import { H } from '../wire/known.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
+import { accelRedirect, limitRate } from './accel.ts';
+import type { Exchange } from './exchange.ts';
+import { extended } from './hide.ts';
+import { dropDuplicates } from './rewrite-answer.ts';
+import { Tunnel } from './tunnel.ts';
+import type { Failure, UpstreamChannel, UpstreamEvents } from './upstream-channel.ts';
+
+/** A piece of this size is sent from where it stands, with our head written over the server's. */
+const IN_PLACE_MIN = 4096;
+
+export class AnswerRelay implements UpstreamEvents {
+  readonly #exchange: Exchange;
+  /** The answer's head; it goes on being there for the log. */
+  head: ResponseHead | null = null;
+  trailers: HeaderBlock | null = null;
+  /** The head was taken: there is no other server to try any more. */
+  headDone = false;
+  /** The body was read to its end. */
+  upstreamDone = false;
+  #tunnel: Tunnel | null = null;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  // ------------------------------------------------------------------------------------ head
+
+  onHead(head: ResponseHead): void {
+    const exchange = this.#exchange;
+    const { r, plan, record } = exchange;
+    const channel = exchange.channel!;
+    const { status } = head;
+    this.head = head;
+    record.status = status;
+    record.headerMs = record.elapsed();
+    if (status === 101) {
+      this.#upgrade(head, channel);
+      return;
+    }
+    if (plan.nextStatus[status] === 1 && exchange.tryNextFor(status, channel)) return;
+    const group = exchange.target.group!;
+    group.peers.headerReceived(exchange.attempt, record.headerMs);
+    if (group.sticky !== null) group.sticky.headerReceived(r, exchange.peer!);
+
+    if (status >= 300 && plan.config.interceptErrors && this.#intercept(r, head)) return;
+    if (head.has(H['x-accel-limit-rate']) && plan.accel.limitRate) limitRate(r, head);
+    if (head.has(H['x-accel-redirect']) && plan.accel.redirect) {
+      exchange.giveUp(false);
+      accelRedirect(r, this.head!, plan.cookies);
+      return;
+    }
+
+    this.headDone = true;
+    r.status = status;
+    r.block = head;
+    r.hide = plan.responseHide;
+    if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0) {
+      r.hide = extended(r.hide, nominatedFields(head));
+    }
+    r.contentLength = channel.contentLength;
+    if (plan.rewritesAnswer) plan.rewriteAnswer(r, exchange.target, head);
+    if (head.repeats) dropDuplicates(r, head);
+  }
+
+  /** proxy_intercept_errors: the location's own page takes the place of the answer. */
+  #intercept(r: HttpRequest, head: ResponseHead): boolean {
+    const { status } = head;
+    const { errorPages } = r.loc;
+    if (status !== 404 || this.#exchange.plan.config.intercept404 !== true) {
+      if (r.inErrorPage || errorPages === null || !errorPages.some((page) => page.statuses.includes(status)))
+        return false;
+    }
+    if (status === 401) {
+      for (let i = head.first(H['www-authenticate']); i >= 0; i = head.next(i))
+        r.fields.add('WWW-Authenticate', head.value(i));
+    }
+    const { channel } = this.#exchange;
+    if (channel!.complete) {
+      this.copyHead();
+      this.#exchange.finishUpstream(channel!);
+    }
+    this.#exchange.giveUp(false);
+    engine.finalize(r, status);
+    return true;
+  }
+
+  // ------------------------------------------------------------------------------------ body
+
+  onBody(buf: Buffer, start: number, end: number, last: boolean): void {
+    const exchange = this.#exchange;
+    const { r } = exchange;
+    const channel = exchange.channel!;
+    exchange.record.responseLength += end - start;
+    if (channel.extra) {
+      this.#log('warn', 'upstream sent more data than specified in "Content-Length" header while reading upstream');
+    }
+    if (last) {
+      if (channel.trailers !== null) {
+        this.trailers = channel.trailers;
+        if (exchange.plan.config.passTrailers === true) r.trailers = channel.trailers;
+      }
+      this.upstreamDone = true;
+      exchange.finishUpstream(channel);
+    } else exchange.armReading();
+
+    let result: number;
+    if (!r.headSent) {
+      if (end - start >= IN_PLACE_MIN) channel.keepHead();
+      result = r.sendHead(buf, start, end, last);
+    } else if (end === start && !last) return;
+    else result = r.sendBody(buf, start, end, last);
+    if (result === SENT) return;
+
+    // Held: the client does not take more at present. The request is not over, `this` is still its relay.
+    if (last) this.copyHead();
+    else channel.pause();
+  }
+
+  /** The channel goes on to other exchanges while ours is not logged yet: keep what the log may ask for. */
+  copyHead(): void {
+    if (this.head === null) return;
+    const copy = this.head.snapshot();
+    const { r } = this.#exchange;
+    if (r.block === this.head) r.block = copy;
+    this.head = copy;
+  }
+
+  onClientDrain(): void {
+    if (this.#tunnel !== null) this.#tunnel.onClientDrain();
+    else this.#exchange.channel?.resume();
+  }
+
+  // ------------------------------------------------------------------------------------ other events
+
+  onFailure(failure: Failure): void {
+    this.#exchange.onFailure(failure);
+  }
+
+  onMessage(level: LogLevel, text: string): void {
+    this.#log(level, text);
+  }
+
+  onUpstreamDrain(): void {
+    const { channel, sender } = this.#exchange;
+    if (this.#tunnel !== null) this.#tunnel.onUpstreamDrain();
+    else if (channel !== null) sender.drained(channel);
+  }
+
+  #log(level: LogLevel, text: string): void {
+    logRequest(this.#exchange.r, level, text, this.#exchange.upstreamText());
+  }
+
+  // ------------------------------------------------------------------------------------ upgrade
+
+  get tunnelling(): boolean {
+    return this.#tunnel !== null;
+  }
+
+  #upgrade(head: ResponseHead, channel: UpstreamChannel): void {
+    const exchange = this.#exchange;
+    const { r, plan } = exchange;
+    if (!r.head.has(H.upgrade)) {
+      exchange.invalidHead(
+        'upstream sent unexpected "101 Switching Protocols" while reading response header from upstream',
+      );
+      return;
+    }
+    this.headDone = true;
+    this.upstreamDone = true;
+    exchange.disarm();
+    r.status = 101;
+    r.block = head;
+    r.hide = withUpgrade(plan.responseHide);
+    r.keepAlive = false;
+    channel.upgrade();
+    this.#tunnel = new Tunnel(r, channel, plan.config.readTimeoutMs, () => this.#tunnelOver(channel));
+    r.sendHead(null, 0, 0, false);
+    this.copyHead();
+    r.channel.takeOver(r, this.#tunnel);
+  }
+
+  #tunnelOver(channel: UpstreamChannel): void {
+    const exchange = this.#exchange;
+    exchange.record.responseMs = exchange.record.elapsed();
+    exchange.count(channel);
+    exchange.endAttempt(false, false);
+    channel.destroy();
+    exchange.channel = null;
+    exchange.active = false;
+  }
+
+  onTunnelData(buf: Buffer, start: number, end: number): void {
+    this.#exchange.record.responseLength += end - start;
+    this.#tunnel?.onUpstreamData(buf, start, end);
+  }
+
+  onTunnelEnd(): void {
+    this.#tunnel?.onUpstreamEnd();
+  }
+
+  release(): void {
+    this.headDone = false;
+    this.upstreamDone = false;
+    this.#tunnel = null;
+    this.head = null;
+    this.trailers = null;
+  }
+}
+
+/** The Upgrade field of a 101 is for the client. */
+function withUpgrade(hide: HideTable): HideTable {
+  const ids = hide.ids.slice();
+  ids[H.upgrade] = 0;
+  return { ids, others: hide.others };
+}

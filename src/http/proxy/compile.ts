@@ -1,0 +1,83 @@
+/** The handler of a location that passes requests to upstreams, by the protocol that is spoken there. */
+import type { HandlerConfig, LocationMatch, PassKind, ProxySslConfig } from '../../config/model.ts';
+import type { HttpRequest } from '../request.ts';
+import type { Handler, Location } from '../runtime.ts';
+import * as engine from '../engine.ts';
+import { compileTypes } from '../handlers/mime.ts';
+import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
+import type { VariableTable } from '../variables/table.ts';
+import { FastcgiPlan } from './cgi/fastcgi-plan.ts';
+import { ScgiPlan } from './cgi/scgi-plan.ts';
+import { UwsgiPlan } from './cgi/uwsgi-plan.ts';
+import { proxy } from './exchange.ts';
+import type { UpstreamGroup } from './group.ts';
+import { MemcachedPlan } from './memcached/memcached-plan.ts';
+import { ProxyPlan } from './plan.ts';
+import type { TargetBook } from '../../upstream/target-book.ts';
+import { UpstreamTls } from './tls.ts';
+import type { CommonParts } from './upstream-plan.ts';
+
+/** What a handler is compiled with. */
+export interface PassEnv {
+  /** Null: the target holds variables. */
+  group: UpstreamGroup | null;
+  variables: VariableTable;
+  book: TargetBook<UpstreamGroup>;
+  serial: number;
+  /** Of the configuration file: what names of certificates are relative to. */
+  directory: string;
+}
+
+/** @param match of the location that the directive stands in; `if` and `limit_except` inside it inherit it */
+export function compilePass(
+  loc: Location,
+  handler: Extract<HandlerConfig, { kind: PassKind }>,
+  match: LocationMatch,
+  env: PassEnv,
+): Handler {
+  const { config } = loc;
+  const { pass } = handler;
+  const tlsOf = (ssl: ProxySslConfig): UpstreamTls | null =>
+    pass.scheme === 'https' || pass.scheme === 'suwsgi' || mayBeSecure(pass.variableTarget)
+      ? new UpstreamTls(ssl, env.variables, env.directory)
+      : null;
+  const parts = (tls: UpstreamTls | null): CommonParts => ({ ...env, pass, tls });
+  switch (handler.kind) {
+    case 'proxy': {
+      const plan = new ProxyPlan(config, match, parts(tlsOf(config.proxy.ssl)));
+      return (r) => proxy(r, plan);
+    }
+    case 'memcached':
+      return memcachedHandler(loc, new MemcachedPlan(config.memcached!, parts(null)));
+    case 'fastcgi': {
+      const plan = new FastcgiPlan(config.fastcgi!, parts(null));
+      return (r) => proxy(r, plan);
+    }
+    case 'scgi': {
+      const plan = new ScgiPlan(config.scgi!, parts(null));
+      return (r) => proxy(r, plan);
+    }
+    case 'uwsgi': {
+      const plan = new UwsgiPlan(config.uwsgi!, parts(tlsOf(config.uwsgi!.ssl)));
+      return (r) => proxy(r, plan);
+    }
+  }
+}
+
+/** A target with variables may turn out to ask for TLS, unless it begins by saying otherwise. */
+function mayBeSecure(target: string | null): boolean {
+  return target !== null && !/^(http|uwsgi):/i.test(target);
+}
+
+/** Values have no type: it comes from the URI's extension, as for files. */
+function memcachedHandler(loc: Location, plan: MemcachedPlan): Handler {
+  const typeOf = compileTypes(loc.core);
+  return (r: HttpRequest) => {
+    if (r.method !== METHOD_GET && r.method !== METHOD_HEAD) {
+      engine.finalize(r, 405);
+      return;
+    }
+    r.contentType ??= typeOf(r.uri);
+    proxy(r, plan);
+  };
+}
