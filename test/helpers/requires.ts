@@ -23,6 +23,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   memcached: 'memcached',
   postgres: 'postgresql',
   initdb: 'postgresql',
+  'php-fpm8.2': 'php8.2-fpm',
+  uwsgi: 'uwsgi-core',
 };
 
 /** Debian keeps PostgreSQL's programs apart, by version. */
