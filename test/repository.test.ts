@@ -27,6 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['worker'],
   ['http', 'stream'],
   ['variables'],
+  ['cache'],
   ['health'],
   ['discovery'],
   ['upstream', 'limit', 'net', 'observe'],

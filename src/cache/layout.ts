@@ -1,0 +1,271 @@
+/**
+ * The memory of a keys zone: one `SharedArrayBuffer`, a node for each key that was asked for of late. Nodes are found by
+ * hash chains and stand in a list by last use. `KeysMemory` is a thread's view of it and holds no state of its own.
+ */
+import { Buffer } from 'node:buffer';
+import type { Lockable } from '../upstream/table/lock.ts';
+
+const MAGIC = 0x48724331; // 'HrC1'
+
+/** Words of the header; 3, 4, 5 and 12 belong to the lock. */
+export const W = {
+  magic: 0,
+  capacity: 1,
+  rows: 2,
+  used: 6,
+  free: 7,
+  newest: 8,
+  oldest: 9,
+  /** Numbers for versions of files and for tickets of updates; never 0, never the same twice within 4 billion. */
+  counter: 10,
+  /** Not all files on disk are known yet: a key that is not here may still have one. */
+  cold: 11,
+  /** The manager frees nodes while there are more; 0: there was room for all so far. */
+  watermark: 13,
+  /** Changes with every purge: threads forget what they remember of files. */
+  purges: 14,
+  words: 16,
+} as const;
+
+export const NIL = -1;
+/** Bytes of a key: an MD5 sum. */
+export const KEY_BYTES = 16;
+
+/** nginx's: about 8,000 keys a megabyte, less what a zone needs for itself. */
+const ZONE_BYTES_PER_KEY = 128;
+const ZONE_BYTES_OF_ITS_OWN = 8192;
+
+/** What a worker counts for each way in which a cache has answered: answers, their bytes. */
+export const COUNTERS = 16;
+
+export class KeysMemory implements Lockable {
+  readonly head: Int32Array;
+  readonly alive: Int32Array;
+  readonly capacity: number;
+  /** Blocks on disk in all. */
+  readonly total: Float64Array;
+  /** Milliseconds (wall clock) until which an update keeps others waiting. */
+  readonly lockUntil: Float64Array;
+  /** By row: `COUNTERS` numbers. */
+  readonly counters: Float64Array;
+  readonly chains: Int32Array;
+  /** Four words of MD5 a node. */
+  readonly keys: Int32Array;
+  readonly chainNext: Int32Array;
+  readonly newer: Int32Array;
+  readonly older: Int32Array;
+  /** 0: the node is free. */
+  readonly uses: Int32Array;
+  /** Of the file that a key has; 0: none. */
+  readonly version: Int32Array;
+  /** Ticket of the request that updates the file; 0: nobody does. */
+  readonly updating: Int32Array;
+  /** Row of the thread whose request that is. */
+  readonly owner: Int32Array;
+  readonly blocks: Int32Array;
+  /** A status that is remembered without a file (`proxy_cache_valid 502`); 0: none. */
+  readonly error: Int32Array;
+  /** Seconds since the epoch: until when it holds. */
+  readonly errorUntil: Uint32Array;
+  /** Seconds since the epoch of the last use. */
+  readonly accessed: Uint32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    const head = new Int32Array(buffer, 0, W.words);
+    if (head[W.magic] !== MAGIC) throw new TypeError('not a keys zone');
+    const n = head[W.capacity]!;
+    const rows = head[W.rows]!;
+    this.head = head;
+    this.capacity = n;
+    let at = W.words * 4;
+    const float64 = (length: number): Float64Array => {
+      const array = new Float64Array(buffer, at, length);
+      at += length * 8;
+      return array;
+    };
+    const int32 = (length: number): Int32Array => {
+      const array = new Int32Array(buffer, at, length);
+      at += length * 4;
+      return array;
+    };
+    const uint32 = (length: number): Uint32Array => {
+      const array = new Uint32Array(buffer, at, length);
+      at += length * 4;
+      return array;
+    };
+    this.total = float64(1);
+    this.lockUntil = float64(n);
+    this.counters = float64(rows * COUNTERS);
+    this.alive = int32(rows);
+    this.chains = int32(chainsFor(n));
+    this.keys = int32(n * 4);
+    this.chainNext = int32(n);
+    this.newer = int32(n);
+    this.older = int32(n);
+    this.uses = int32(n);
+    this.version = int32(n);
+    this.updating = int32(n);
+    this.owner = int32(n);
+    this.blocks = int32(n);
+    this.error = int32(n);
+    this.errorUntil = uint32(n);
+    this.accessed = uint32(n);
+  }
+}
+
+function chainsFor(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(2, capacity)));
+}
+
+/** How many keys a zone of so many bytes holds. */
+export function capacityOf(zoneSize: number): number {
+  return Math.max(1, Math.floor((zoneSize - ZONE_BYTES_OF_ITS_OWN) / ZONE_BYTES_PER_KEY));
+}
+
+/** Makes an empty zone. @param zoneSize bytes, as configured */
+export function createKeysZone(zoneSize: number, maxWorkers = 32): SharedArrayBuffer {
+  const n = capacityOf(zoneSize);
+  const rows = maxWorkers + 1;
+  const floats = 1 + n + rows * COUNTERS;
+  const words = W.words + rows + chainsFor(n) + n * 4 + n * 11;
+  const buffer = new SharedArrayBuffer(floats * 8 + words * 4);
+  const head = new Int32Array(buffer, 0, W.words);
+  head[W.magic] = MAGIC;
+  head[W.capacity] = n;
+  head[W.rows] = rows;
+  head[W.cold] = 1;
+  const m = new KeysMemory(buffer);
+  m.chains.fill(NIL);
+  head[W.newest] = NIL;
+  head[W.oldest] = NIL;
+  head[W.free] = NIL;
+  for (let node = n - 1; node >= 0; node--) {
+    m.chainNext[node] = head[W.free]!;
+    head[W.free] = node;
+  }
+  return buffer;
+}
+
+// --------------------------------------------------------------------------------- nodes, with the lock held
+
+export function findNode(m: KeysMemory, key: Buffer): number {
+  const a = key.readInt32LE(0);
+  const b = key.readInt32LE(4);
+  const c = key.readInt32LE(8);
+  const d = key.readInt32LE(12);
+  for (let node = m.chains[a & (m.chains.length - 1)]!; node !== NIL; node = m.chainNext[node]!) {
+    const k = node * 4;
+    if (m.keys[k] === a && m.keys[k + 1] === b && m.keys[k + 2] === c && m.keys[k + 3] === d) return node;
+  }
+  return NIL;
+}
+
+export function keyOfNode(m: KeysMemory, node: number): Buffer {
+  const key = Buffer.allocUnsafe(KEY_BYTES);
+  for (let i = 0; i < 4; i++) key.writeInt32LE(m.keys[node * 4 + i]!, i * 4);
+  return key;
+}
+
+/** Takes a free node for a key; `NIL` when there is none. */
+export function insertNode(m: KeysMemory, key: Buffer): number {
+  const node = m.head[W.free]!;
+  if (node === NIL) return NIL;
+  m.head[W.free] = m.chainNext[node]!;
+  m.head[W.used] = m.head[W.used]! + 1;
+  for (let i = 0; i < 4; i++) m.keys[node * 4 + i] = key.readInt32LE(i * 4);
+  m.uses[node] = 1;
+  m.updating[node] = 0;
+  m.blocks[node] = 0;
+  m.error[node] = 0;
+  m.lockUntil[node] = 0;
+  chain(m, node);
+  enqueue(m, node);
+  return node;
+}
+
+export function removeNode(m: KeysMemory, node: number): void {
+  const head = m.keys[node * 4]! & (m.chains.length - 1);
+  let at = m.chains[head]!;
+  if (at === node) m.chains[head] = m.chainNext[node]!;
+  else {
+    while (m.chainNext[at] !== node) at = m.chainNext[at]!;
+    m.chainNext[at] = m.chainNext[node]!;
+  }
+  dequeue(m, node);
+  setBlocks(m, node, 0);
+  discard(m, node);
+  m.head[W.used] = m.head[W.used]! - 1;
+}
+
+/** The node was used: it is the newest now. */
+export function refreshNode(m: KeysMemory, node: number, nowSec: number): void {
+  m.accessed[node] = nowSec;
+  if (m.head[W.newest] === node) return;
+  dequeue(m, node);
+  enqueue(m, node);
+}
+
+/** Notes how much a key's file takes on disk. */
+export function setBlocks(m: KeysMemory, node: number, blocks: number): void {
+  m.total[0] = m.total[0]! + blocks - m.blocks[node]!;
+  m.blocks[node] = blocks;
+}
+
+/** A number that no version and no ticket has. */
+export function nextNumber(m: KeysMemory): number {
+  const next = (m.head[W.counter]! + 1) | 0;
+  return (m.head[W.counter] = next === 0 ? 1 : next);
+}
+
+function discard(m: KeysMemory, node: number): void {
+  m.uses[node] = 0;
+  m.updating[node] = 0;
+  Atomics.store(m.version, node, 0);
+  m.chainNext[node] = m.head[W.free]!;
+  m.head[W.free] = node;
+}
+
+function chain(m: KeysMemory, node: number): void {
+  const head = m.keys[node * 4]! & (m.chains.length - 1);
+  m.chainNext[node] = m.chains[head]!;
+  m.chains[head] = node;
+}
+
+function enqueue(m: KeysMemory, node: number): void {
+  const before = m.head[W.newest]!;
+  m.newer[node] = NIL;
+  m.older[node] = before;
+  if (before === NIL) m.head[W.oldest] = node;
+  else m.newer[before] = node;
+  m.head[W.newest] = node;
+}
+
+function dequeue(m: KeysMemory, node: number): void {
+  const newer = m.newer[node]!;
+  const older = m.older[node]!;
+  if (newer === NIL) m.head[W.newest] = older;
+  else m.older[newer] = older;
+  if (older === NIL) m.head[W.oldest] = newer;
+  else m.newer[older] = newer;
+}
+
+/** Chains, lists and sums anew, from the nodes: whoever held the lock has died in the middle of a change. */
+export function rebuild(m: KeysMemory): void {
+  const used: number[] = [];
+  m.chains.fill(NIL);
+  m.head[W.newest] = NIL;
+  m.head[W.oldest] = NIL;
+  m.head[W.free] = NIL;
+  m.total[0] = 0;
+  for (let node = m.capacity - 1; node >= 0; node--) {
+    if (m.uses[node]! > 0) used.push(node);
+    else discard(m, node);
+  }
+  used.sort((x, y) => m.accessed[x]! - m.accessed[y]!);
+  for (const node of used) {
+    chain(m, node);
+    enqueue(m, node);
+    m.total[0] += m.blocks[node]!;
+  }
+  m.head[W.used] = used.length;
+}
