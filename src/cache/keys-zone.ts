@@ -6,8 +6,7 @@
  * key finds it again, or makes it again, by the key. Files are told apart by their version.
  */
 import type { Buffer } from 'node:buffer';
-import { H } from '../upstream/table/layout.ts';
-import { GroupLock, rowOf } from '../upstream/table/lock.ts';
+import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
 import {
   COUNTERS,
   createKeysZone,
@@ -68,7 +67,7 @@ export interface Evicted {
 /** A thread's handle on a keys zone. Keys are MD5 sums (16 bytes). */
 export class KeysZone {
   readonly #m: KeysMemory;
-  readonly #lock: GroupLock;
+  readonly #lock: SharedLock;
   readonly #row: number;
   /** A key had to go for another one, and its file has to go too. */
   readonly #onEvicted: (key: Buffer) => void;
@@ -87,7 +86,7 @@ export class KeysZone {
     this.#onEvicted = onEvicted;
     this.#m = new KeysMemory(buffer);
     this.#row = rowOf(this.#m, workerId);
-    this.#lock = new GroupLock(this.#m, this.#row);
+    this.#lock = new SharedLock(this.#m, this.#row);
     Atomics.store(this.#m.alive, this.#row, 1);
   }
 
@@ -117,15 +116,6 @@ export class KeysZone {
   get watermark(): number {
     const mark = this.#m.head[W.watermark]!;
     return mark === 0 ? Infinity : mark;
-  }
-
-  /** Changes with every purge. */
-  get purges(): number {
-    return Atomics.load(this.#m.head, W.purges);
-  }
-
-  notePurge(): void {
-    Atomics.add(this.#m.head, W.purges, 1);
   }
 
   /** Whether a file that was found under a node is still the one of its key. Takes no lock. */
@@ -383,9 +373,9 @@ export class KeysZone {
     let result: T;
     this.#lock.enter();
     try {
-      if (this.#m.head[H.indexStale] !== 0) {
+      if (this.#m.head[LOCK.indexStale] !== 0) {
         rebuild(this.#m);
-        this.#m.head[H.indexStale] = 0;
+        this.#m.head[LOCK.indexStale] = 0;
       }
       result = work();
     } finally {

@@ -3,7 +3,7 @@
  * hash chains and stand in a list by last use. `KeysMemory` is a thread's view of it and holds no state of its own.
  */
 import { Buffer } from 'node:buffer';
-import type { Lockable } from '../upstream/table/lock.ts';
+import type { Lockable } from '../shared/lock.ts';
 
 const MAGIC = 0x48724331; // 'HrC1'
 
@@ -22,8 +22,6 @@ export const W = {
   cold: 11,
   /** The manager frees nodes while there are more; 0: there was room for all so far. */
   watermark: 13,
-  /** Changes with every purge: threads forget what they remember of files. */
-  purges: 14,
   words: 16,
 } as const;
 

@@ -1,4 +1,4 @@
-/** Removes all entries whose keys begin as a wildcard says (`/static/*`): reads the keys from the files, in pieces. */
+/** Removes all entries whose keys fit (a wildcard, or the variants of one key): reads the keys from the files, in pieces. */
 import { open } from 'node:fs/promises';
 import { Buffer } from 'node:buffer';
 import { announcedLength, KEY_AT, keyIn } from './file-format.ts';
@@ -14,13 +14,13 @@ export interface PurgerConfig {
 const PREFIX = 1024;
 
 /**
- * @param prefix what keys begin with
+ * @param fits whether an entry with this key is to go
  * @param sleep waits; the purger goes on when it ends
  * @returns how many entries were removed
  */
-export async function purgeByPrefix(
+export async function purgeAll(
   store: CacheStore,
-  prefix: string,
+  fits: (key: string) => boolean,
   config: PurgerConfig,
   sleep: (ms: number) => Promise<void>,
 ): Promise<number> {
@@ -29,7 +29,8 @@ export async function purgeByPrefix(
   let since = performance.now();
   for (let node = 0; node < store.keys.capacity; node += 256) {
     for (const key of store.keys.filesOf(node, 256)) {
-      if ((await keyText(store.pathOf(key)))?.startsWith(prefix) === true && store.remove(key)) removed++;
+      const text = await keyText(store.pathOf(key));
+      if (text !== null && fits(text) && store.remove(key)) removed++;
       files++;
       if (files < config.purgerFiles && performance.now() - since < config.purgerThresholdMs) continue;
       await sleep(config.purgerSleepMs);
@@ -37,7 +38,6 @@ export async function purgeByPrefix(
       since = performance.now();
     }
   }
-  if (removed > 0) store.keys.notePurge();
   return removed;
 }
 

@@ -56,12 +56,13 @@ export class CacheStore {
   readonly keys: KeysZone;
   readonly #config: StoreConfig;
   readonly #log: StoreLog;
-  readonly #blockSize: number;
+  /** Of the file system, in bytes. */
+  readonly blockSize: number;
 
   constructor(zone: SharedArrayBuffer, workerId: number, config: StoreConfig, log: StoreLog) {
     this.#config = config;
     this.#log = log;
-    this.#blockSize = blockSizeOf(config.dir);
+    this.blockSize = blockSizeOf(config.dir);
     this.keys = new KeysZone(zone, workerId, (key) => this.unlink(key));
   }
 
@@ -70,7 +71,7 @@ export class CacheStore {
   }
 
   blocksOf(size: number): number {
-    return Math.ceil(size / this.#blockSize);
+    return Math.ceil(size / this.blockSize);
   }
 
   /**
@@ -156,7 +157,12 @@ export class CacheStore {
    */
   commit(key: Buffer, ticket: number, file: OpenFile, size: number, nowSec: number): number {
     closeQuietly(file.fd);
-    moveInto(file.path, this.pathOf(key));
+    return this.commitOpen(key, ticket, file.path, size, nowSec);
+  }
+
+  /** As `commit`, for a file that somebody else closes. */
+  commitOpen(key: Buffer, ticket: number, path: string, size: number, nowSec: number): number {
+    moveInto(path, this.pathOf(key));
     return this.keys.publish(key, ticket, this.blocksOf(size), nowSec);
   }
 

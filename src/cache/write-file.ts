@@ -1,6 +1,6 @@
 /** Making files that nobody sees before they are complete: a temporary name, then a rename. */
 import { closeSync, copyFileSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { leveled, temporaryNumber } from './paths.ts';
 import type { TreePath } from './paths.ts';
@@ -52,13 +52,13 @@ export function createTemporary(tree: TreePath, beside: string | null, mode = 0o
  * @param directoryMode of directories that have to be made
  * @throws the system's error; the temporary file is removed then
  */
-export function moveInto(from: string, to: string, directoryMode = 0o700): void {
+export function moveInto(from: string, to: string | Buffer, directoryMode = 0o700): void {
   try {
     try {
       renameSync(from, to);
     } catch (error) {
       if (code(error) === 'ENOENT') {
-        mkdirSync(dirname(to), { recursive: true, mode: directoryMode });
+        mkdirSync(directoryOf(to), { recursive: true, mode: directoryMode });
         renameSync(from, to);
       } else if (code(error) === 'EXDEV') moveAcross(from, to, directoryMode);
       else throw error;
@@ -70,9 +70,10 @@ export function moveInto(from: string, to: string, directoryMode = 0o700): void 
 }
 
 /** To another file system: by a copy that stands beside its final place before it gets its name. */
-function moveAcross(from: string, to: string, directoryMode: number): void {
-  mkdirSync(dirname(to), { recursive: true, mode: directoryMode });
-  const beside = `${to}.${temporaryNumber()}`;
+function moveAcross(from: string, to: string | Buffer, directoryMode: number): void {
+  mkdirSync(directoryOf(to), { recursive: true, mode: directoryMode });
+  const number = `.${temporaryNumber()}`;
+  const beside = typeof to === 'string' ? to + number : Buffer.concat([to, Buffer.from(number)]);
   try {
     copyFileSync(from, beside);
     renameSync(beside, to);
@@ -81,6 +82,12 @@ function moveAcross(from: string, to: string, directoryMode: number): void {
     throw error;
   }
   removeFile(from);
+}
+
+/** Of a path that may be bytes. */
+function directoryOf(path: string | Buffer): string | Buffer {
+  if (typeof path === 'string') return dirname(path);
+  return path.subarray(0, Math.max(1, path.lastIndexOf(0x2f)));
 }
 
 /** Writes all of it. @throws the system's error; ENOSPC if the disk takes only a part */
@@ -107,7 +114,7 @@ export function closeQuietly(fd: number): void {
 }
 
 /** @returns null, or the error if it is there and cannot be removed */
-export function removeFile(path: string): Error | null {
+export function removeFile(path: string | Buffer): Error | null {
   try {
     unlinkSync(path);
     return null;

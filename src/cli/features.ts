@@ -70,7 +70,7 @@ export const FEATURES: readonly Feature[] = [
   standard('http_browser_module', false),
   standard('http_empty_gif_module', false),
   standard('http_tunnel_module', false),
-  standard('http-cache', false),
+  standard('http-cache', true),
   standard('stream_access_module', true),
   standard('stream_geo_module', true),
   standard('stream_limit_conn_module', true),

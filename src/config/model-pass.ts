@@ -1,4 +1,5 @@
 /** How requests are passed to upstreams: the part of the model that the `…_pass` families share, and what each has of its own. */
+import type { CacheConfig, StoreConfig, TempPath } from './cache-model.ts';
 import type { ValueText, RegexText, CertificateCacheConfig, SslCommands } from './model.ts';
 
 /** Where a location's requests go. */
@@ -67,6 +68,11 @@ export interface UpstreamSettings {
   busyBuffersSize: number;
   maxTempFileSize: number;
   tempFileWriteSize: number;
+  tempPath: TempPath;
+  cache: CacheConfig | null;
+  store: StoreConfig | null;
+  /** Permissions of what `proxy_store` stores. */
+  storeAccess: number;
   nextUpstream: NextUpstream;
   nextUpstreamTries: number;
   nextUpstreamTimeoutMs: number;

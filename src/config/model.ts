@@ -30,6 +30,7 @@ import type {
   UwsgiConfig,
 } from './model-pass.ts';
 import type { StreamConfig } from './stream-model.ts';
+import type { CacheZoneConfig } from './cache-model.ts';
 
 export type * from './model-pass.ts';
 
@@ -102,6 +103,8 @@ export interface HttpConfig {
   geos: GeoConfig[];
   splits: SplitClientsConfig[];
   limitZones: LimitZoneConfig[];
+  /** `proxy_cache_path` and its like. */
+  caches: CacheZoneConfig[];
   logFormats: LogFormatConfig[];
 }
 

@@ -3,6 +3,7 @@
  * memory is made, carried over by a reload, and cleaned after a worker's death.
  */
 import type { LimitZoneConfig } from '../config/model-access.ts';
+import { reclaimKeysZone, reloadKeysZone } from '../cache/keys-zone.ts';
 import type { Config, UpstreamConfig } from '../config/model.ts';
 // Not from group.ts: the main thread has no use for balancers, and starts faster without them.
 import { createTable } from '../upstream/table/create.ts';
@@ -119,6 +120,13 @@ export class Generations {
     const carry = previous !== null && wanted <= previous.maxWorkers;
     const maxWorkers = carry ? previous.maxWorkers : Math.max(MIN_WORKERS, wanted);
     const [http, stream] = carry ? groupsOf(previous) : [];
+    const cacheZones: Record<string, SharedArrayBuffer> = {};
+    const cachesBefore = carry ? (previous.config.http?.caches ?? []) : [];
+    for (const cache of config.http?.caches ?? []) {
+      const before = cachesBefore.find(({ name }) => name === cache.name) ?? null;
+      const zone = before === null ? null : (previous?.data.cacheZones[cache.name] ?? null);
+      cacheZones[cache.name] = reloadKeysZone(zone, before, cache, maxWorkers);
+    }
     const data: GenerationData = {
       id: ++this.#lastId,
       // Workers have no use for the texts of the files, nor for the Admin API's settings and secrets.
@@ -126,6 +134,7 @@ export class Generations {
       ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers),
       stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
+      cacheZones,
       traffic: this.#traffic,
       tickets: this.#tickets,
     };
@@ -176,6 +185,8 @@ export class Generations {
       reclaimLearner(zone, workerId);
     for (const zone of new Set(generations.flatMap(({ limitZones }) => Object.values(limitZones))))
       reclaimLimitZone(zone, workerId);
+    for (const zone of new Set(generations.flatMap(({ cacheZones }) => Object.values(cacheZones))))
+      reclaimKeysZone(zone, workerId);
     for (const id of this.#draining.keys()) this.drained(workerId, id);
   }
 }

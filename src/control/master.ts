@@ -9,11 +9,13 @@ import { totalsOf } from '../observe/traffic.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
 import { claimAddresses, listensOf, newAddresses, removeSockets } from './addresses.ts';
 import { saveCompileCache } from '../worker/compile-cache.ts';
+import type { Caching } from './caching.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
 import type { EarlyWorkers } from './early-workers.ts';
 import { type Generation, Generations, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
+import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
 import { PidFile } from './pid-file.ts';
 import { Privileges } from './privileges.ts';
@@ -51,6 +53,7 @@ export class Master {
   readonly #pidFile = new PidFile();
   readonly #privileges = new Privileges();
   #resolving: Resolving | null = null;
+  #caching: Caching | null = null;
 
   #started = false;
   #ending: 'no' | 'quit' | 'stop' = 'no';
@@ -118,6 +121,7 @@ export class Master {
     const current = this.#generations.current;
     const owner = this.#privileges.owner(config.main.user);
     const failures = openLogFiles(config, owner);
+    failures.push(...makeDirectories(config, owner));
     if (failures.length > 0) throw new ConfigRefused(failures);
 
     const listens = newAddresses(listensOf(config), current === null ? [] : listensOf(current.config));
@@ -146,7 +150,15 @@ export class Master {
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
     await this.#resolve(generation);
+    await this.#cache(generation);
     await this.#companion?.commit();
+  }
+
+  async #cache(generation: Generation): Promise<void> {
+    if (this.#caching === null && (generation.config.http?.caches ?? []).length === 0) return;
+    const { Caching } = await import('./caching.ts');
+    this.#caching ??= new Caching(this.#log);
+    this.#caching.follow(generation);
   }
 
   async #resolve(generation: Generation): Promise<void> {

@@ -25,6 +25,7 @@ import { compileRules } from './access/rules.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
+import { CacheZone } from './cache/zone.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { rewritesBody } from './filters/body-change.ts';
 import { compileAddition } from './filters/addition.ts';
@@ -56,6 +57,8 @@ export interface CompileEnv {
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
   limitZones: Record<string, SharedArrayBuffer>;
+  /** Keys zones of caches by name. */
+  cacheZones: Record<string, SharedArrayBuffer>;
   /** Error log for these targets; the same one for the same targets. */
   errorLog(targets: ErrorLogTarget[]): ErrorLog;
   accessLogs: AccessLogs;
@@ -85,6 +88,7 @@ class Compiler {
   readonly #groups: UpstreamGroup[];
   readonly #accessLogs: AccessLogCompiler;
   readonly #limits: LimitBook;
+  readonly #caches: Map<string, CacheZone>;
   #serial = 0;
 
   constructor(id: number, config: Config, http: HttpConfig, env: CompileEnv) {
@@ -98,6 +102,13 @@ class Compiler {
     this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
     this.#limits = new LimitBook(http.limitZones, env.limitZones, env.group.workerId, this.#variables);
+    const log = env.errorLog(config.main.errorLog);
+    this.#caches = new Map(
+      http.caches.map((cache) => [
+        cache.name,
+        new CacheZone(cache, env.cacheZones[cache.name]!, env.group.workerId, (level, text) => log.write(level, text)),
+      ]),
+    );
     this.#groups = http.upstreams.map((upstream, i) => this.#group(upstream, i));
   }
 
@@ -105,7 +116,12 @@ class Compiler {
     for (const server of this.#http.servers) this.#generation.servers.push(this.#server(server));
     const listens = new Map<string, ListenRuntime>();
     for (const listen of this.#http.listens) listens.set(listen.address, this.#listen(listen));
-    return { generation: this.#generation, listens, groups: this.#groups, close: () => this.#accessLogs.close() };
+    return { generation: this.#generation, listens, groups: this.#groups, close: () => this.#close() };
+  }
+
+  #close(): void {
+    this.#accessLogs.close();
+    for (const cache of this.#caches.values()) cache.close();
   }
 
   #group(upstream: HttpConfig['upstreams'][number], index: number): UpstreamGroup {
@@ -211,6 +227,7 @@ class Compiler {
         book: this.#book,
         serial: ++this.#serial,
         directory: dirname(this.#config.file),
+        caches: this.#caches,
       });
     }
     switch (handler.kind) {

@@ -131,6 +131,7 @@ export function traceOf(r: HttpRequest): UpstreamTrace | null {
     trailers: null,
     queueMs: trace.queueMs,
     lastServerName: trace.lastServerName,
+    leavesWithClient: false,
     release() {},
   };
 }

@@ -191,6 +191,10 @@ export class HttpRequest {
   upstream: UpstreamTrace | null = null;
   /** Rate set by `$limit_rate` or X-Accel-Limit-Rate; -1: as configured. */
   limitRate = -1;
+  /** How a cache has answered (`http/cache/plan.ts`); 0: none was asked. */
+  cacheStatus = 0;
+  /** The right to update what is cached, of an update in the background; 0: this is none. */
+  cacheTicket = 0;
 
   constructor(channel: ClientChannel) {
     this.channel = channel;
@@ -224,6 +228,8 @@ export class HttpRequest {
     this.upstream = null;
     this.proxyTarget = null;
     this.limitRate = -1;
+    this.cacheStatus = 0;
+    this.cacheTicket = 0;
     this.headBudget = -1;
     this.headRest = null;
     this.internalMethod = null;
@@ -330,6 +336,10 @@ export interface UpstreamTrace {
   /** Milliseconds waited in the group's queue; -1: none. */
   queueMs: number;
   lastServerName: string;
+  /** A client that ends its side in the middle of the request is taken as gone. */
+  readonly leavesWithClient: boolean;
+  /** What an update asks for to have changed since; null or absent: it is unconditional. */
+  readonly validators?: { etag: string; lastModified: number } | null;
   /** The request is over and was logged. */
   release(): void;
 }

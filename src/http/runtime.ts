@@ -108,8 +108,8 @@ export class Location {
 
   /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
   abortOnClientEnd(r: HttpRequest): boolean {
-    const asking = r.upstream !== null || (r.family !== null && r.family.live.size > 0);
-    return asking && !this.#ignoreClientAbort;
+    if (r.upstream !== null) return r.upstream.leavesWithClient;
+    return r.family !== null && r.family.live.size > 0 && !this.#ignoreClientAbort;
   }
 
   /** Whether a request goes on without its client until a server answers (proxy_ignore_client_abort on). */

@@ -137,6 +137,7 @@ class HttpWorker {
       tables: data.tables,
       learnZones: data.learnZones,
       limitZones: data.limitZones,
+      cacheZones: data.cacheZones,
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
       resolver: (resolver) => resources.resolver(resolver),

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { capacityOf, createKeysZone, KeysMemory } from '../../src/cache/layout.ts';
 import { FRESH, KeysZone, KNOWN, reclaimKeysZone, reloadKeysZone, SCARCE } from '../../src/cache/keys-zone.ts';
-import { H } from '../../src/upstream/table/layout.ts';
+import { LOCK } from '../../src/shared/lock.ts';
 import { key } from './support.ts';
 
 const MB = 1 << 20;
@@ -127,7 +127,7 @@ test('whoever holds the lock and dies leaves a zone that can be used', () => {
   m.chains.fill(0);
   m.newer.fill(0);
   m.total[0] = -7;
-  m.head[H.indexStale] = 1;
+  m.head[LOCK.indexStale] = 1;
   assert.equal(zone.use(key('b'), 1, 1), KNOWN);
   assert.equal(zone.size, 3);
   assert.equal(zone.blocks, 9);

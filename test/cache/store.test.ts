@@ -18,7 +18,7 @@ import { decodeHeader, encodeHeader } from '../../src/cache/file-format.ts';
 import { Loader } from '../../src/cache/loader.ts';
 import { Manager } from '../../src/cache/manager.ts';
 import { cacheFile } from '../../src/cache/paths.ts';
-import { purgeByPrefix } from '../../src/cache/purger.ts';
+import { purgeAll } from '../../src/cache/purger.ts';
 import { header, key, lab } from './support.ts';
 import type { Lab } from './support.ts';
 
@@ -256,7 +256,7 @@ test('a wildcard removes what begins so, and nothing else', async (t) => {
   const longKey = `/a/${'x'.repeat(3000)}`;
   for (const name of ['/a/1', '/a/2', '/b/1', longKey]) put(name, name);
   truncateSync(store.pathOf(key('/b/1')), 40);
-  assert.equal(await purgeByPrefix(store, '/a/', PACE, noSleep), 3);
+  assert.equal(await purgeAll(store, (k) => k.startsWith('/a/'), PACE, noSleep), 3);
   assert.equal(store.keys.size, 1);
   assert.ok(!existsSync(store.pathOf(key(longKey))));
 });

@@ -174,6 +174,13 @@ export class Headrace implements Place {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
+  /** Ends it and starts it again in the same directory, with the configuration that stands there. */
+  async restart(): Promise<void> {
+    await this.stop();
+    rmSync(join(this.dir, 'headrace.pid'), { force: true });
+    await this.#launch();
+  }
+
   /** Asks it to leave, then makes it. */
   async stop(): Promise<void> {
     if (!this.running) return;

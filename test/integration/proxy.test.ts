@@ -64,7 +64,7 @@ before(async () => {
       location /redirects/ { proxy_pass http://${s}/up/; }
       location /hide/ { proxy_hide_header X-Secret; proxy_pass_header Server; proxy_pass http://${s}/; }
 
-      location /s/ { proxy_pass http://${s}/; }
+      location /s/ { proxy_max_temp_file_size 0; proxy_pass http://${s}/; }
       location /s/unbuffered/ { proxy_buffering off; proxy_pass http://${s}/; }
       location /s/streamed/ { proxy_request_buffering off; proxy_pass http://${s}/; }
       location /s/short/ { proxy_read_timeout 300ms; proxy_send_timeout 300ms; proxy_next_upstream off; proxy_pass http://${s}/; }

@@ -22,28 +22,42 @@ const FAILED = -1;
 /**
  * Sends the head that stands in `r` and the segments of a file as its body.
  *
- * @param fd is closed when all was read, or the client is gone
  * @param path for messages
+ * @param done called once when all was read, or the client is gone; as a rule it closes the file
  */
-export function sendFile(r: HttpRequest, fd: number, segments: readonly MultipartSegment[], path: string): void {
+export function sendFile(
+  r: HttpRequest,
+  fd: number,
+  segments: readonly MultipartSegment[],
+  path: string,
+  done: (fd: number) => void = closeSync,
+): void {
   if (r.headerOnly || r.contentLength === 0) {
-    closeSync(fd);
+    done(fd);
     r.sendHead(null, 0, 0, true);
     return;
   }
-  new FileProducer(r, fd, segments, path).start();
+  new FileProducer(r, fd, segments, path, done).start();
 }
 
 class FileProducer implements BodyProducer {
   readonly #segments: readonly MultipartSegment[];
   readonly #path: string;
+  readonly #finished: (fd: number) => void;
   #r: HttpRequest | null;
   #fd: number;
   /** The present segment, and how much of it was read. */
   #segment = 0;
   #offset = 0;
 
-  constructor(r: HttpRequest, fd: number, segments: readonly MultipartSegment[], path: string) {
+  constructor(
+    r: HttpRequest,
+    fd: number,
+    segments: readonly MultipartSegment[],
+    path: string,
+    finished: (fd: number) => void,
+  ) {
+    this.#finished = finished;
     this.#r = r;
     this.#fd = fd;
     this.#segments = segments;
@@ -151,7 +165,7 @@ class FileProducer implements BodyProducer {
 
   #closeFile(): void {
     if (this.#fd < 0) return;
-    closeSync(this.#fd);
+    this.#finished(this.#fd);
     this.#fd = -1;
   }
 }

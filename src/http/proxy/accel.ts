@@ -12,12 +12,25 @@ import type { CookieRewriter } from './cookies.ts';
 export interface Acceleration {
   redirect: boolean;
   limitRate: boolean;
+  buffering: boolean;
+  charset: boolean;
 }
 
 /** @param ignoreHeaders names, any case */
 export function acceleration(ignoreHeaders: readonly string[]): Acceleration {
   const ignored = new Set(ignoreHeaders.map((name) => name.toLowerCase()));
-  return { redirect: !ignored.has('x-accel-redirect'), limitRate: !ignored.has('x-accel-limit-rate') };
+  return {
+    redirect: !ignored.has('x-accel-redirect'),
+    limitRate: !ignored.has('x-accel-limit-rate'),
+    buffering: !ignored.has('x-accel-buffering'),
+    charset: !ignored.has('x-accel-charset'),
+  };
+}
+
+/** `X-Accel-Buffering`: `yes` or `no` for this answer; anything else changes nothing. */
+export function accelBuffering(head: ResponseHead, configured: boolean): boolean {
+  const value = head.get(H['x-accel-buffering'])?.toLowerCase();
+  return value === 'yes' ? true : value === 'no' ? false : configured;
 }
 
 /** `X-Accel-Limit-Rate`: bytes a second for this answer; 0 turns the location's own limit off. */

@@ -9,9 +9,18 @@ import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/fr
 import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
-import { accelRedirect, limitRate } from './accel.ts';
+import { accelBuffering, accelRedirect, limitRate } from './accel.ts';
+import { notModified } from '../cache/serve.ts';
+import type { CacheSession } from '../cache/session.ts';
+import { parseHttpDate } from '../filters/http-date.ts';
+import { checkPreconditions } from '../filters/not-modified.ts';
+import { offerRanges } from '../filters/ranges.ts';
+import { reportAttempt } from './attempt-report.ts';
+import { AnswerBuffering } from './answer-buffering.ts';
 import type { Exchange } from './exchange.ts';
+import { abandonDetached, endDetached } from './detachment.ts';
 import { extended } from './hide.ts';
+import { StoreKeeper } from './store.ts';
 import { dropDuplicates } from './rewrite-answer.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Failure, UpstreamChannel, UpstreamEvents } from './upstream-channel.ts';
@@ -28,10 +37,15 @@ export class AnswerRelay implements UpstreamEvents {
   headDone = false;
   /** The body was read to its end. */
   upstreamDone = false;
+  /** For clients that are slow, and answers that are kept. */
+  readonly buffering: AnswerBuffering;
+  /** The server need not wait for the client (proxy_buffering, X-Accel-Buffering). */
+  buffered = false;
   #tunnel: Tunnel | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
+    this.buffering = new AnswerBuffering(exchange);
   }
 
   // ------------------------------------------------------------------------------------ head
@@ -49,10 +63,20 @@ export class AnswerRelay implements UpstreamEvents {
       return;
     }
     if (plan.nextStatus[status] === 1 && exchange.tryNextFor(status, channel)) return;
+    const { session } = exchange;
+    if (session !== null && this.#replaced(session, head, channel)) return;
     const group = exchange.target.group!;
     group.peers.headerReceived(exchange.attempt, record.headerMs);
     if (group.sticky !== null) group.sticky.headerReceived(r, exchange.peer!);
 
+    this.buffered = plan.config.buffering;
+    if (head.has(H['x-accel-buffering']) && plan.accel.buffering) this.buffered = accelBuffering(head, this.buffered);
+    if (exchange.detached) {
+      this.headDone = true;
+      this.#keep(head, true);
+      if (!this.buffering.active) abandonDetached(exchange);
+      return;
+    }
     if (status >= 300 && plan.config.interceptErrors && this.#intercept(r, head)) return;
     if (head.has(H['x-accel-limit-rate']) && plan.accel.limitRate) limitRate(r, head);
     if (head.has(H['x-accel-redirect']) && plan.accel.redirect) {
@@ -71,6 +95,25 @@ export class AnswerRelay implements UpstreamEvents {
     r.contentLength = channel.contentLength;
     if (plan.rewritesAnswer) plan.rewriteAnswer(r, exchange.target, head);
     if (head.repeats) dropDuplicates(r, head);
+    const cached = (session !== null || plan.store !== null) && this.#keep(head, false);
+    if ((cached || plan.config.forceRanges) && status === 200 && r.errorStatus === 0) this.#conditions(r, head, cached);
+  }
+
+  /**
+   * A cache or a store takes the answer, if it is fit for that.
+   * @param alone there is no client
+   * @returns whether it is cached
+   */
+  #keep(head: ResponseHead, alone: boolean): boolean {
+    const { r, plan, session } = this.#exchange;
+    if (session !== null && session.keeps(head, this.buffered)) {
+      this.buffering.keep(session, alone);
+      return true;
+    }
+    if (plan.store !== null && this.buffered && head.status === 200) {
+      this.buffering.keep(new StoreKeeper(r, plan.store, head), alone);
+    }
+    return false;
   }
 
   /** proxy_intercept_errors: the location's own page takes the place of the answer. */
@@ -85,6 +128,7 @@ export class AnswerRelay implements UpstreamEvents {
       for (let i = head.first(H['www-authenticate']); i >= 0; i = head.next(i))
         r.fields.add('WWW-Authenticate', head.value(i));
     }
+    this.#exchange.session?.intercepted(head);
     const { channel } = this.#exchange;
     if (channel!.complete) {
       this.copyHead();
@@ -93,6 +137,57 @@ export class AnswerRelay implements UpstreamEvents {
     this.#exchange.giveUp(false);
     engine.finalize(r, status);
     return true;
+  }
+
+  /** An older answer takes the place of this one: the server is in trouble, or says that nothing has changed. */
+  #replaced(session: CacheSession, head: ResponseHead, channel: UpstreamChannel): boolean {
+    const exchange = this.#exchange;
+    const { status } = head;
+    if (status === 304 && session.confirmable) {
+      const copy = head.snapshot();
+      this.head = copy;
+      exchange.finishUpstream(channel);
+      exchange.active = false;
+      if (exchange.r.producer === exchange) exchange.r.producer = null;
+      if (exchange.detached) session.confirmAlone(copy);
+      else session.serveConfirmed(copy);
+      if (exchange.detached) endDetached(exchange);
+      return true;
+    }
+    const old = session.insteadOfStatus(status);
+    if (old === null) return false;
+    exchange.giveUp(false);
+    if (exchange.detached) endDetached(exchange);
+    else session.serveOld(old);
+    return true;
+  }
+
+  /**
+   * The client's conditions and ranges, which the server was not told of or has ignored. When they are not met the
+   * request is answered otherwise.
+   */
+  #conditions(r: HttpRequest, head: ResponseHead, keeps: boolean): void {
+    const exchange = this.#exchange;
+    const { config } = exchange.plan;
+    const etag = head.get(H.etag);
+    const modified = head.get(H['last-modified']);
+    const lastModified = modified === null ? -1 : parseHttpDate(modified);
+    let refused = 0;
+    if (keeps) {
+      const condition = checkPreconditions(r, etag, lastModified);
+      if (condition === 304) {
+        notModified(r, exchange.session!.plan);
+        return;
+      }
+      refused = condition;
+    }
+    if (refused === 0 && (config.forceRanges || (keeps && head.has(H['accept-ranges'])))) {
+      r.hide = extended(r.hide!, ['accept-ranges']);
+      if (offerRanges(r, etag, lastModified)) refused = 416;
+    }
+    if (refused === 0) return;
+    exchange.giveUp(false);
+    engine.finalize(r, refused);
   }
 
   // ------------------------------------------------------------------------------------ body
@@ -108,12 +203,19 @@ export class AnswerRelay implements UpstreamEvents {
     if (last) {
       if (channel.trailers !== null) {
         this.trailers = channel.trailers;
-        if (exchange.plan.config.passTrailers === true) r.trailers = channel.trailers;
+        // They may have to wait for the client, and the channel's next answer has others.
+        if (exchange.plan.config.passTrailers === true)
+          r.trailers = this.buffering.active ? channel.trailers.copy() : channel.trailers;
       }
       this.upstreamDone = true;
       exchange.finishUpstream(channel);
     } else exchange.armReading();
 
+    const { buffering } = this;
+    if (buffering.active) {
+      buffering.append(buf, start, end, last);
+      return;
+    }
     let result: number;
     if (!r.headSent) {
       if (end - start >= IN_PLACE_MIN) channel.keepHead();
@@ -124,7 +226,7 @@ export class AnswerRelay implements UpstreamEvents {
 
     // Held: the client does not take more at present. The request is not over, `this` is still its relay.
     if (last) this.copyHead();
-    else channel.pause();
+    else buffering.held(this.buffered);
   }
 
   /** The channel goes on to other exchanges while ours is not logged yet: keep what the log may ask for. */
@@ -138,7 +240,7 @@ export class AnswerRelay implements UpstreamEvents {
 
   onClientDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onClientDrain();
-    else this.#exchange.channel?.resume();
+    else this.buffering.drained();
   }
 
   // ------------------------------------------------------------------------------------ other events
@@ -194,7 +296,7 @@ export class AnswerRelay implements UpstreamEvents {
     const exchange = this.#exchange;
     exchange.record.responseMs = exchange.record.elapsed();
     exchange.count(channel);
-    exchange.endAttempt(false, false);
+    reportAttempt(exchange, false, false);
     channel.destroy();
     exchange.channel = null;
     exchange.active = false;
@@ -212,6 +314,7 @@ export class AnswerRelay implements UpstreamEvents {
   release(): void {
     this.headDone = false;
     this.upstreamDone = false;
+    this.buffering.close();
     this.#tunnel = null;
     this.head = null;
     this.trailers = null;

@@ -15,7 +15,11 @@ import { MemcachedPlan } from './memcached/memcached-plan.ts';
 import { ProxyPlan } from './plan.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import { UpstreamTls } from './tls.ts';
-import type { CommonParts } from './upstream-plan.ts';
+import { compileStore } from './store.ts';
+import type { CommonParts, UpstreamPlan } from './upstream-plan.ts';
+import { cached } from '../cache/handler.ts';
+import { CachePlan } from '../cache/plan.ts';
+import type { CacheZone } from '../cache/zone.ts';
 
 /** What a handler is compiled with. */
 export interface PassEnv {
@@ -26,6 +30,7 @@ export interface PassEnv {
   serial: number;
   /** Of the configuration file: what names of certificates are relative to. */
   directory: string;
+  caches: ReadonlyMap<string, CacheZone>;
 }
 
 /** @param match of the location that the directive stands in; `if` and `limit_except` inside it inherit it */
@@ -45,23 +50,32 @@ export function compilePass(
   switch (handler.kind) {
     case 'proxy': {
       const plan = new ProxyPlan(config, match, parts(tlsOf(config.proxy.ssl)));
-      return (r) => proxy(r, plan);
+      return passing(loc, plan, handler.kind, env);
     }
     case 'memcached':
       return memcachedHandler(loc, new MemcachedPlan(config.memcached!, parts(null)));
     case 'fastcgi': {
       const plan = new FastcgiPlan(config.fastcgi!, parts(null));
-      return (r) => proxy(r, plan);
+      return passing(loc, plan, handler.kind, env);
     }
     case 'scgi': {
       const plan = new ScgiPlan(config.scgi!, parts(null));
-      return (r) => proxy(r, plan);
+      return passing(loc, plan, handler.kind, env);
     }
     case 'uwsgi': {
       const plan = new UwsgiPlan(config.uwsgi!, parts(tlsOf(config.uwsgi!.ssl)));
-      return (r) => proxy(r, plan);
+      return passing(loc, plan, handler.kind, env);
     }
   }
+}
+
+/** The handler of requests that a plan sends on: by way of a cache, if the location has one. */
+function passing(loc: Location, plan: UpstreamPlan, module: string, env: PassEnv): Handler {
+  plan.store = compileStore(plan.config, loc.core, env.variables);
+  const { cache } = plan.config;
+  if (cache === null) return (r) => proxy(r, plan);
+  const caching = new CachePlan(cache, plan, module, env.caches, env.variables);
+  return (r) => cached(r, caching);
 }
 
 /** A target with variables may turn out to ask for TLS, unless it begins by saying otherwise. */

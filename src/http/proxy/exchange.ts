@@ -8,33 +8,27 @@
  */
 import { Attempt } from '../../upstream/group.ts';
 import { BUSY } from '../../upstream/group.ts';
-import type { AttemptKeys, Outcome, PeerInfo } from '../../upstream/group.ts';
+import type { AttemptKeys, PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
 import type { BodyProducer, HttpRequest, UpstreamAttempt, UpstreamTrace } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import * as engine from '../engine.ts';
+import type { CacheSession } from '../cache/session.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 import { AnswerRelay } from './answer-relay.ts';
 import { AttemptRecord } from './attempt-record.ts';
+import { reportAttempt } from './attempt-report.ts';
+import { endDetached, leaveClient } from './detachment.ts';
+import { allowed, CONNECTING, ERROR, INVALID, READING, REASONS, SENDING, TIMEOUT, timedOutText } from './failures.ts';
+import { gateFor, type RateGate } from './rate-gate.ts';
 import { RequestSender } from './request-sender.ts';
 import { resolveTarget } from './target.ts';
 import type { Target } from './target.ts';
 import type { Failure, UpstreamChannel } from './upstream-channel.ts';
 import type { UpstreamPlan } from './upstream-plan.ts';
 
-/** What the timer waits for. */
-const CONNECTING = 0;
-const SENDING = 1;
-const READING = 2;
-
-/** Why an attempt failed, as proxy_next_upstream names it. */
-const ERROR = 0;
-const TIMEOUT = 1;
-const INVALID = 2;
-
-const outcome: Outcome = { failed: false, next: false, hadHeader: false, headerMs: 0, responseMs: 0 };
 const keys: AttemptKeys = {};
 
 export class Exchange implements BodyProducer, UpstreamTrace {
@@ -50,6 +44,10 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   readonly record = new AttemptRecord();
   readonly sender = new RequestSender(this);
   readonly relay = new AnswerRelay(this);
+  /** The cache that the answer is fetched for; null: none. */
+  session: CacheSession | null = null;
+  /** The client's request is over, and the answer is fetched nevertheless: `r` is a copy of it. */
+  detached = false;
   queueMs = -1;
   lastServerName = '';
 
@@ -59,13 +57,16 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   #dialing: { cancel(): void } | null = null;
   #firstAt = 0;
   #reused = false;
+  /** Lets the answer through at a rate; null: as it comes. */
+  #gate: RateGate | null = null;
 
   // ------------------------------------------------------------------------------------ begin
 
   /** Begins: finds the group, reads the body first if it is buffered, chooses a server. */
-  begin(r: HttpRequest, plan: UpstreamPlan): void {
+  begin(r: HttpRequest, plan: UpstreamPlan, session: CacheSession | null): void {
     this.r = r;
     this.plan = plan;
+    this.session = session;
     this.active = true;
     if (r.upstream !== null) {
       // An X-Accel-Redirect brought it here; this answer has a type of its own.
@@ -154,7 +155,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
       'no live upstreams while connecting to upstream',
       `${plan.scheme}://${name}${this.sender.uri ?? r.head.target()}`,
     );
-    this.#finalize(502);
+    this.#answerFailure(ERROR, 502);
   }
 
   readonly #opened = (channel: UpstreamChannel): void => {
@@ -172,7 +173,9 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const { plan, record } = this;
     this.channel = channel;
     record.connectMs = record.elapsed();
-    channel.begin(this.relay, plan.headOnly(this.r), plan.config.bufferSize);
+    this.#gate = plan.limitRate === null ? null : gateFor(this.r, plan.limitRate, this.relay, channel);
+    const headOnly = plan.headOnly(this.r) && !(this.session !== null && this.session.convertsHead);
+    channel.begin(this.#gate ?? this.relay, headOnly, plan.config.bufferSize);
     this.#arm(SENDING, plan.config.sendTimeoutMs);
     this.sender.send(channel);
   }
@@ -213,34 +216,17 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.#timer.cancel();
     record.responseMs = record.elapsed();
     this.count(channel);
-    this.endAttempt(false, false);
+    reportAttempt(this, false, false);
     this.#giveBack(channel);
   }
 
   #giveBack(channel: UpstreamChannel): void {
     const group = this.target.group!;
     this.channel = null;
+    this.#gate?.close();
     if (group.idle === null) channel.destroy();
     else if (channel.finish(this.sender.done, group.config.keepalive))
       group.keep(channel, this.record.address, this.plan.variantOf(this.r, this.target));
-  }
-
-  /** Tells the group what became of the attempt. `next`: another server is tried though this one did not fail. */
-  endAttempt(failed: boolean, next: boolean): void {
-    const { r, record } = this;
-    outcome.failed = failed;
-    outcome.next = next;
-    outcome.hadHeader = record.headerMs >= 0 && !failed && !next;
-    outcome.headerMs = Math.max(0, record.headerMs);
-    outcome.responseMs = record.responseMs >= 0 ? record.responseMs : record.elapsed();
-    outcome.status = record.status;
-    outcome.bytesSent = record.bytesSent;
-    outcome.bytesReceived = record.bytesReceived;
-    const group = this.target.group!;
-    if (group.sticky !== null && !failed) group.sticky.done(r, this.peer!);
-    if (group.peers.done(this.attempt, outcome)) {
-      logRequest(r, 'warn', 'upstream server temporarily disabled while connecting to upstream', this.upstreamText());
-    }
   }
 
   /** An answer with this status may be had better elsewhere: whether another server is tried now. */
@@ -250,7 +236,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const unavailing = status === 403 || status === 404;
     this.count(channel);
     record.responseMs = record.elapsed();
-    this.endAttempt(!unavailing, unavailing);
+    reportAttempt(this, !unavailing, unavailing);
     if (channel.complete) this.#giveBack(channel);
     else this.#dropChannel();
     this.#next();
@@ -276,13 +262,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
       this.cut('upstream timed out (110: Connection timed out) while reading upstream');
       return;
     }
-    const doing =
-      this.#timerKind === CONNECTING
-        ? 'connecting to upstream'
-        : this.#timerKind === SENDING
-          ? 'sending request to upstream'
-          : 'reading response header from upstream';
-    this.#failed(TIMEOUT, `upstream timed out (110: Connection timed out) while ${doing}`);
+    this.#failed(TIMEOUT, timedOutText(this.#timerKind));
   }
 
   /** The answer's head makes no sense here. */
@@ -305,11 +285,26 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const status = why === TIMEOUT ? 504 : 502;
     record.status = status;
     record.responseMs = record.elapsed();
-    this.endAttempt(true, false);
+    reportAttempt(this, true, false);
     // A server may close an idle connection at any time: that says nothing about it.
     if (this.#reused && why === ERROR) this.attempt.grantExtraTry();
     if (this.attempt.triesLeft > 0 && this.#mayRetry() && allowed(plan, why)) this.#next();
-    else this.#finalize(status);
+    else this.#answerFailure(why, status);
+  }
+
+  /** No server answers: something older may, else an error page. */
+  #answerFailure(why: number, status: number): void {
+    const { session } = this;
+    if (session !== null) {
+      const old = session.insteadOfFailure(REASONS[why]!);
+      if (old !== null && !this.detached) {
+        this.giveUp(false);
+        session.serveOld(old);
+        return;
+      }
+      session.failed(status);
+    }
+    this.#finalize(status);
   }
 
   #dropChannel(): void {
@@ -318,6 +313,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.count(channel);
     channel.destroy();
     this.channel = null;
+    this.#gate?.close();
   }
 
   #mayRetry(): boolean {
@@ -334,13 +330,18 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     if (!r.headSent) {
       this.giveUp(true);
       record.status = 502;
-      engine.finalize(r, 502);
+      this.#finalize(502);
       return;
     }
     this.#dropChannel();
     this.#timer.cancel();
-    this.endAttempt(false, false);
+    this.relay.buffering.close();
+    if (this.attempt.slot >= 0) reportAttempt(this, false, false);
     this.active = false;
+    if (this.detached) {
+      endDetached(this);
+      return;
+    }
     r.producer = null;
     r.channel.abort(r);
   }
@@ -348,7 +349,8 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   #finalize(status: number): void {
     const { r } = this;
     this.giveUp(false);
-    engine.finalize(r, status);
+    if (this.detached) endDetached(this);
+    else engine.finalize(r, status);
   }
 
   /** Lets go of server and channel. */
@@ -356,6 +358,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const { record } = this;
     this.active = false;
     this.#timer.cancel();
+    this.relay.buffering.close();
     this.#dialing?.cancel();
     this.#dialing = null;
     if (record.responseMs < 0) record.responseMs = record.elapsed();
@@ -363,7 +366,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
       this.relay.copyHead();
       this.#dropChannel();
     }
-    if (this.attempt.slot >= 0) this.endAttempt(failed, false);
+    if (this.attempt.slot >= 0) reportAttempt(this, failed, false);
     if (this.r.producer === this) this.r.producer = null;
   }
 
@@ -376,8 +379,26 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   /** The client is gone. */
   onAbort(): void {
     if (this.relay.tunnelling) return;
+    // What is fetched for a cache is fetched to its end.
+    if (this.active && this.channel !== null && this.keepsOn) {
+      leaveClient(this);
+      return;
+    }
     if (this.active && this.record.status === 0) this.record.status = 499;
     this.giveUp(false);
+  }
+
+  /** The answer is wanted even without the client. */
+  get keepsOn(): boolean {
+    return this.plan.store !== null || (this.session !== null && this.session.cacheable);
+  }
+
+  get leavesWithClient(): boolean {
+    return !this.plan.config.ignoreClientAbort && !this.keepsOn;
+  }
+
+  get validators(): { etag: string; lastModified: number } | null {
+    return this.session === null ? null : this.session.validators;
   }
 
   // ------------------------------------------------------------------------------------ trace
@@ -405,6 +426,8 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     if (this.active && this.channel !== null) this.giveUp(false);
     this.active = false;
     this.#timer.cancel();
+    this.session?.close();
+    this.session = null;
     this.record.release();
     this.sender.release();
     this.relay.release();
@@ -418,10 +441,10 @@ const MAX_SPARE = 512;
 
 /** Starts the exchange of a request that a location passes to a server. */
 export function proxy(r: HttpRequest, plan: UpstreamPlan): void {
-  (spare.pop() ?? new Exchange()).begin(r, plan);
+  (spare.pop() ?? new Exchange()).begin(r, plan, null);
 }
 
-function allowed(plan: UpstreamPlan, why: number): boolean {
-  const next = plan.config.nextUpstream;
-  return why === ERROR ? next.error : why === TIMEOUT ? next.timeout : next.invalidHeader;
+/** The same for a request whose answer may be cached. */
+export function fetchFor(r: HttpRequest, plan: UpstreamPlan, session: CacheSession): void {
+  (spare.pop() ?? new Exchange()).begin(r, plan, session);
 }

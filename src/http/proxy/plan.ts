@@ -24,9 +24,10 @@ import type { CommonParts, SplitTarget } from './upstream-plan.ts';
 export type HeadSegment = { bytes: Buffer } | { bytes: null; name: Buffer; value: Value; isHost: boolean };
 
 export class ProxyPlan extends UpstreamPlan {
-  readonly segments: HeadSegment[];
-  /** Client fields that are not copied. */
-  readonly requestHide: HideTable;
+  /** What every request gets, and which fields of the client's are not copied. */
+  readonly form: RequestForm;
+  /** The same for requests whose answer is to be cached; null: the location has no cache. */
+  readonly cachedForm: RequestForm | null;
   readonly method: Value | null;
   override readonly body: Value | null;
   override readonly streamsUnknown: boolean;
@@ -52,15 +53,15 @@ export class ProxyPlan extends UpstreamPlan {
     this.body = config.setBody === null ? null : variables.compile(config.setBody);
     this.location = match.kind === 'prefix' || match.kind === 'exact' ? match.path : '';
     this.replaced = this.location.length;
-    this.segments = headSegments(config, variables);
-    this.requestHide = hideTable([...REQUEST_HIDDEN, ...config.setHeaders.map((h) => h.name)]);
+    this.form = requestForm(config.setHeaders, REQUEST_HIDDEN, variables);
+    this.cachedForm = config.cache === null ? null : cachedForm(config, variables);
     this.cookies = compileCookies(config, variables);
     this.rewritesAnswer = config.redirects.length > 0 || this.cookies !== null;
     this.redirects = config.redirects.map((rule) => compileRedirect(rule, variables));
   }
 
   compose(o: Output, request: OutgoingRequest): void {
-    composeRequest(o, request.r, this, request.uri, request.bodyLength);
+    composeRequest(o, request.r, this, request);
   }
 
   newChannel(): TransportChannel {
@@ -112,8 +113,45 @@ function compileRedirect(rule: ProxyRedirect, variables: VariableTable): Compile
 /** Fields that only the proxy may write: they frame the message. */
 const FRAMING = new Set(['content-length', 'transfer-encoding']);
 
-function headSegments(config: ProxyConfig, variables: VariableTable): HeadSegment[] {
-  const fields = config.setHeaders.filter((h) => !FRAMING.has(h.name.toLowerCase()));
+/** What makes a request's head besides its first line. */
+export interface RequestForm {
+  segments: HeadSegment[];
+  hide: HideTable;
+}
+
+type SetHeaders = ProxyConfig['setHeaders'];
+
+function requestForm(fields: SetHeaders, hidden: readonly string[], variables: VariableTable): RequestForm {
+  return {
+    segments: headSegments(fields, variables),
+    hide: hideTable([...hidden, ...fields.map((h) => h.name)]),
+  };
+}
+
+/** Of the client's: a cache wants all of the answer. */
+const CACHE_HIDDEN = [
+  'If-Modified-Since',
+  'If-Unmodified-Since',
+  'If-None-Match',
+  'If-Match',
+  'Range',
+  'If-Range',
+] as const;
+
+/** Of the cache's own: what it has may be good still. */
+const CACHE_HEADERS: SetHeaders = [
+  { name: 'If-Modified-Since', value: '$upstream_cache_last_modified' },
+  { name: 'If-None-Match', value: '$upstream_cache_etag' },
+];
+
+function cachedForm({ setHeaders }: ProxyConfig, variables: VariableTable): RequestForm {
+  const given = new Set(setHeaders.map(({ name }) => name.toLowerCase()));
+  const own = CACHE_HEADERS.filter(({ name }) => !given.has(name.toLowerCase()));
+  return requestForm([...setHeaders, ...own], [...REQUEST_HIDDEN, ...CACHE_HIDDEN], variables);
+}
+
+function headSegments(setHeaders: SetHeaders, variables: VariableTable): HeadSegment[] {
+  const fields = setHeaders.filter((h) => !FRAMING.has(h.name.toLowerCase()));
   if (!fields.some((h) => h.name.toLowerCase() === 'host')) fields.unshift({ name: 'Host', value: '$proxy_host' });
   const segments: HeadSegment[] = [];
   let constant = '';

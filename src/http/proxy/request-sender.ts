@@ -27,6 +27,16 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
   /** All of the request was given to the channel. */
   done = false;
 
+  get cached(): boolean {
+    const { session } = this.#exchange;
+    return session !== null && session.wantsWhole;
+  }
+
+  get convertsHead(): boolean {
+    const { session } = this.#exchange;
+    return session !== null && session.convertsHead;
+  }
+
   /** proxy_set_body. */
   #setBody: Buffer | null = null;
   #streamed = false;

@@ -5,27 +5,25 @@ import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/fr
 import { H } from '../wire/known.ts';
 import { escapeUri } from '../wire/escape.ts';
 import { composeChunked, composeContentLength } from '../wire/writer.ts';
+import { METHOD_HEAD } from '../wire/request-head.ts';
 import type { RequestHead } from '../wire/request-head.ts';
 import { extended } from './hide.ts';
 import type { ProxyPlan } from './plan.ts';
+import type { OutgoingRequest } from './upstream-channel.ts';
 import { UNKNOWN_LENGTH } from './upstream-channel.ts';
 
 /**
  * Appends request line, fields and the empty line.
- * @param uri what `targetOf` gave; null: the client's own target
- * @param bodyLength bytes, `UNKNOWN_LENGTH` (the body goes chunked) or `NO_BODY`
+ * @param request what it is made of: the target, how long the body is, and whether the answer is to be cached
  */
-export function composeRequest(
-  o: Output,
-  r: HttpRequest,
-  plan: ProxyPlan,
-  uri: string | null,
-  bodyLength: number,
-): void {
+export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, request: OutgoingRequest): void {
+  const { uri, bodyLength } = request;
+  const form = plan.cachedForm !== null && request.cached ? plan.cachedForm : plan.form;
   const head = r.head;
   const method = plan.method === null ? '' : plan.method.get(r);
   // proxy_method may hold variables: what is no method must not become another request line.
   if (METHOD.test(method)) o.text(method);
+  else if (r.method === METHOD_HEAD && request.convertsHead) o.text('GET');
   else if (r.internalMethod !== null) o.text(r.internalMethod);
   else o.bytes(head.buf, head.methodStart, head.methodEnd);
   o.byte(32);
@@ -36,7 +34,7 @@ export function composeRequest(
   } else o.byte(0x2f);
   o.bytes(plan.versionLine, 0, plan.versionLine.length);
 
-  for (const segment of plan.segments) {
+  for (const segment of form.segments) {
     if (segment.bytes !== null) o.bytes(segment.bytes, 0, segment.bytes.length);
     else {
       let value = segment.value.get(r);
@@ -50,7 +48,7 @@ export function composeRequest(
   }
   if (bodyLength >= 0) composeContentLength(o, bodyLength);
   else if (bodyLength === UNKNOWN_LENGTH) composeChunked(o);
-  if (plan.config.passRequestHeaders) composeClientFields(o, head, plan.requestHide);
+  if (plan.config.passRequestHeaders) composeClientFields(o, head, form.hide);
   o.crlf();
 }
 

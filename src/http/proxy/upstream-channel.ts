@@ -30,6 +30,10 @@ export interface OutgoingRequest {
   /** The body's beginning, which goes out with the head; null: nothing is at hand. */
   readonly first: Buffer | null;
   readonly firstLength: number;
+  /** The answer is to be cached: all of it is asked for, on the cache's own conditions instead of the client's. */
+  readonly cached: boolean;
+  /** HEAD goes out as GET. */
+  readonly convertsHead: boolean;
 }
 
 export interface UpstreamChannel {

@@ -16,6 +16,7 @@ import type { CookieRewriter } from './cookies.ts';
 import { openUpstream } from './dial.ts';
 import type { UpstreamGroup } from './group.ts';
 import { hideTable, RESPONSE_FRAMING } from './hide.ts';
+import type { StorePlan } from './store.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import type { Target } from './target.ts';
 import type { UpstreamTls } from './tls.ts';
@@ -64,7 +65,11 @@ export abstract class UpstreamPlan implements Target {
   readonly nextStatus: Uint8Array;
   readonly accel: Acceleration;
   readonly bind: Value | null;
+  /** Bytes a second at which answers are read; null: as they come. */
+  readonly limitRate: Value | null;
   readonly book: TargetBook<UpstreamGroup>;
+  /** Null: answers are not stored (proxy_store). */
+  store: StorePlan | null = null;
   /** A body of the proxy's own in the place of the client's (proxy_set_body). */
   readonly body: Value | null = null;
   /** A body can go out before its length is known. */
@@ -95,6 +100,7 @@ export abstract class UpstreamPlan implements Target {
     for (const status of config.nextUpstream.statuses) this.nextStatus[status] = 1;
     this.accel = acceleration(config.ignoreHeaders);
     this.bind = config.bind?.address == null ? null : variables.compile(config.bind.address);
+    this.limitRate = config.limitRate === '0' || !config.buffering ? null : variables.compile(config.limitRate);
     this.book = parts.book;
     this.proxyHost = pass.hostHeader;
     this.proxyPort = pass.port;

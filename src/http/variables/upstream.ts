@@ -1,6 +1,7 @@
 /** `$upstream_…` and `$proxy_…` (nginx.md 1.9). */
 import type { HttpRequest, UpstreamAttempt } from '../request.ts';
 import { H } from '../wire/known.ts';
+import { formatHttpDate } from '../filters/http-date.ts';
 import { joinedFields, setCookie } from './fields.ts';
 import { seconds } from '../../variables/times.ts';
 import type { Getter } from './value.ts';
@@ -21,6 +22,9 @@ function each(text: (attempt: UpstreamAttempt) => string): Getter {
     return out;
   };
 }
+
+/** By the numbers of `http/cache/plan.ts`. */
+const CACHE_STATUS = [null, 'MISS', 'BYPASS', 'EXPIRED', 'STALE', 'UPDATING', 'REVALIDATED', 'HIT'];
 
 const time = (ms: number): string => (ms < 0 ? '-' : seconds(ms));
 
@@ -58,10 +62,12 @@ export const UPSTREAM_VARIABLES: Record<string, Getter> = {
   upstream_queue_time: (r) => (r.upstream === null || r.upstream.queueMs < 0 ? null : seconds(r.upstream.queueMs)),
   upstream_last_server_name: (r) => r.upstream?.lastServerName || null,
   upstream_last_addr: (r) => r.upstream?.attempts.at(-1)?.address ?? null,
-  // There is no cache.
-  upstream_cache_status: () => null,
-  upstream_cache_last_modified: () => null,
-  upstream_cache_etag: () => null,
+  upstream_cache_status: (r) => CACHE_STATUS[r.cacheStatus] ?? null,
+  upstream_cache_last_modified: (r) => {
+    const validators = r.upstream?.validators;
+    return !validators || validators.lastModified === -1 ? null : formatHttpDate(validators.lastModified);
+  },
+  upstream_cache_etag: (r) => r.upstream?.validators?.etag || null,
   proxy_host: (r) => proxyTarget(r)?.host ?? null,
   proxy_port: (r) => proxyTarget(r)?.port ?? null,
   proxy_add_x_forwarded_for: forwardedFor,

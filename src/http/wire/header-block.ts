@@ -84,6 +84,15 @@ export class HeaderBlock {
     }
   }
 
+  /** The same fields over bytes of their own. For blocks that stand by themselves (trailers). */
+  copy(): HeaderBlock {
+    const copy = new HeaderBlock(this.strict);
+    const bytes = Buffer.from(this.buf.subarray(this.headStart, this.pos));
+    copy.reset(bytes, 0);
+    copy.parse(bytes.length);
+    return copy;
+  }
+
   /** Takes note of how a line ended (`crlf`); false when it is a bare LF in a strict block that began with CRLF. */
   lineEnd(crlf: boolean): boolean {
     const eol = crlf ? EOL_CRLF : EOL_LF;

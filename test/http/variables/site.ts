@@ -152,6 +152,7 @@ export class Site {
       group: {},
       tables: [],
       learnZones: {},
+      cacheZones: {},
       errorLog: () =>
         new ErrorLog([{ kind: 'stderr', level: 'info' }], { stderr: (line) => void this.errors.push(line) }),
       accessLogs: {

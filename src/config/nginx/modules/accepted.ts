@@ -214,10 +214,6 @@ export const accepted: ModuleDef = {
     accept('open_file_cache_errors', HTTP_ALL, 'flag'),
     accept('open_file_cache_events', HTTP_ALL, 'flag'),
     accept('disable_symlinks', HTTP_ALL, disableSymlinks, Args.oneOrTwo),
-    accept('proxy_temp_path', HTTP_ALL, 'path'),
-    accept('fastcgi_temp_path', HTTP_ALL, 'path'),
-    accept('scgi_temp_path', HTTP_ALL, 'path'),
-    accept('uwsgi_temp_path', HTTP_ALL, 'path'),
     accept('proxy_send_lowat', HTTP_ALL, sendLowat),
 
     notBuilt('gzip', HTTP_ALL | LIF),

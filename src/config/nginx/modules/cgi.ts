@@ -81,12 +81,12 @@ export const fastcgiModule: ModuleDef = {
   ],
   location: locationPart<FastcgiRaw>({
     slot: fastcgiSlot,
-    result(raw, node) {
+    result(raw, node, build) {
       const passes = effectiveHandler(node)?.kind === 'fastcgi';
       // $fastcgi_script_name and $fastcgi_path_info may be asked for anywhere.
       if (!passes && raw.index === undefined && raw.splitPathInfo === undefined) return {};
       const config: FastcgiConfig = {
-        ...passSettings(raw, 'fastcgi_', node.place),
+        ...passSettings(raw, 'fastcgi_', node, build),
         params: raw.params ?? [],
         index: raw.index ?? '',
         splitPathInfo: raw.splitPathInfo ?? null,
@@ -106,9 +106,9 @@ export const scgiModule: ModuleDef = {
   ],
   location: locationPart<CgiRaw>({
     slot: scgiSlot,
-    result(raw, node) {
+    result(raw, node, build) {
       if (effectiveHandler(node)?.kind !== 'scgi') return {};
-      const config: ScgiConfig = { ...passSettings(raw, 'scgi_', node.place), params: raw.params ?? [] };
+      const config: ScgiConfig = { ...passSettings(raw, 'scgi_', node, build), params: raw.params ?? [] };
       return { scgi: config };
     },
   }),
@@ -129,7 +129,7 @@ export const uwsgiModule: ModuleDef = {
     result(raw, node, build) {
       if (effectiveHandler(node)?.kind !== 'uwsgi') return {};
       const config: UwsgiConfig = {
-        ...passSettings(raw, 'uwsgi_', node.place),
+        ...passSettings(raw, 'uwsgi_', node, build),
         params: raw.params ?? [],
         modifier1: raw.modifier1 ?? 0,
         modifier2: raw.modifier2 ?? 0,

@@ -33,10 +33,10 @@ export const memcachedModule: ModuleDef = {
   ],
   location: locationPart<MemcachedRaw>({
     slot: memcachedSlot,
-    result(raw, node) {
+    result(raw, node, build) {
       if (effectiveHandler(node)?.kind !== 'memcached') return {};
       const memcached: MemcachedConfig = {
-        ...passSettings(raw, 'memcached_', node.place),
+        ...passSettings(raw, 'memcached_', node, build),
         // A key is all that goes out, and a value all that comes in.
         passRequestHeaders: false,
         passRequestBody: false,

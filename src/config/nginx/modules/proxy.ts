@@ -10,10 +10,11 @@ import type { LocationNode } from '../nodes.ts';
 import type { Conf } from '../parser.ts';
 import { useUpstream } from '../upstreams.ts';
 import { checkValue } from '../variables.ts';
+import { cachesSlot } from './cache-path.ts';
 import { proxySlot } from './proxy-raw.ts';
 import type { ProxyRaw } from './proxy-raw.ts';
 import { rewriteDirectives } from './proxy-rewrites.ts';
-import { NEXT_UPSTREAM, passSettings, peerDirectives, relayDirectives } from './upstream-pass.ts';
+import { NEXT_UPSTREAM, USE_STALE, passSettings, peerDirectives, relayDirectives } from './upstream-pass.ts';
 import { finishUpstreamSsl, sslDirectives, usesTls } from './upstream-ssl.ts';
 
 const pick = (cf: Conf): ProxyRaw => cf.scope.loc.get(proxySlot);
@@ -72,6 +73,7 @@ function proxyPass(cf: Conf): string | void {
 
 /** HTTP servers answer with two statuses more. */
 const NEXT = [...NEXT_UPSTREAM, 'http_502', 'http_504'];
+const STALE = [...USE_STALE, 'http_502', 'http_504'];
 
 export const proxyModule: ModuleDef = {
   name: 'proxy',
@@ -86,16 +88,17 @@ export const proxyModule: ModuleDef = {
     loc.choice('proxy_http_version', HTTP_ALL, 'httpVersion', ['1.0', '1.1', '2']),
     loc.flag('proxy_pass_trailers', HTTP_ALL, 'passTrailers'),
     ...peerDirectives('proxy_', pick, NEXT),
-    ...relayDirectives('proxy_', pick),
+    ...relayDirectives('proxy_', pick, STALE),
     ...rewriteDirectives,
     ...sslDirectives('proxy_', pick, ALL),
   ],
+  http: (build) => ({ caches: build.block.main.get(cachesSlot).caches }),
   location: locationPart<ProxyRaw>({
     slot: proxySlot,
 
     result(raw, node, build) {
       const proxy: ProxyConfig = {
-        ...passSettings(raw, 'proxy_', node.place),
+        ...passSettings(raw, 'proxy_', node, build),
         httpVersion: raw.httpVersion ?? '1.1',
         method: raw.method ?? null,
         setHeaders: raw.setHeaders ?? [],

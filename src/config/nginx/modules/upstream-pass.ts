@@ -8,17 +8,23 @@ import { hasVariables } from '../../value.ts';
 import { Args, HTTP_ALL } from '../context.ts';
 import { table } from '../directive.ts';
 import type { Buffers, Directive } from '../directive.ts';
+import type { Build } from '../module.ts';
 import { nodeSlot } from '../nodes.ts';
+import type { LocationNode } from '../nodes.ts';
 import type { Conf } from '../parser.ts';
 import { useUpstream } from '../upstreams.ts';
 import { checkValue } from '../variables.ts';
 import { checkBind } from './proxy-bind.ts';
 import type { BindRaw } from './proxy-bind.ts';
+import { cacheDirectives, finishCache, finishTempPath } from './cache.ts';
+import type { CacheRaw } from './cache.ts';
+import { cachePath } from './cache-path.ts';
 
 const PAGE = 4096;
 
 /** What these directives of one block said. */
-export interface PassRaw extends BindRaw, Partial<Omit<UpstreamSettings, 'nextUpstream' | 'bind' | 'buffers'>> {
+export interface PassRaw
+  extends BindRaw, Partial<Omit<UpstreamSettings, 'nextUpstream' | 'bind' | 'buffers' | keyof CacheRaw>>, CacheRaw {
   buffers?: Buffers;
   nextUpstream?: string[];
   socketRcvbuf?: number;
@@ -30,6 +36,10 @@ type Pick = (cf: Conf) => PassRaw;
 /** What `…_next_upstream` takes; HTTP servers also have `http_502` and `http_504`. */
 export const NEXT_UPSTREAM: readonly string[] =
   'error timeout invalid_header non_idempotent http_500 http_503 http_403 http_404 http_429 updating off'.split(' ');
+
+/** What `…_cache_use_stale` takes besides `updating` and `off`; HTTP servers also have `http_502` and `http_504`. */
+export const USE_STALE: readonly string[] =
+  'error timeout invalid_header http_500 http_503 http_403 http_404 http_429'.split(' ');
 
 const IGNORED_HEADERS = (
   'X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset Expires Cache-Control ' +
@@ -53,7 +63,7 @@ export function peerDirectives(prefix: string, pick: Pick, nextUpstream: readonl
 }
 
 /** How requests and answers pass: what every family has whose answers have fields of their own. */
-export function relayDirectives(prefix: string, pick: Pick): Directive[] {
+export function relayDirectives(prefix: string, pick: Pick, useStale: readonly string[] = USE_STALE): Directive[] {
   const loc = table<PassRaw>(pick);
   return [
     loc.size(`${prefix}socket_rcvbuf`, HTTP_ALL, 'socketRcvbuf'),
@@ -73,6 +83,8 @@ export function relayDirectives(prefix: string, pick: Pick): Directive[] {
     loc.flag(`${prefix}ignore_client_abort`, HTTP_ALL, 'ignoreClientAbort'),
     loc.flag(`${prefix}force_ranges`, HTTP_ALL, 'forceRanges'),
     loc.sizeValue(`${prefix}limit_rate`, HTTP_ALL, 'limitRate'),
+    ...cacheDirectives(prefix, pick, useStale),
+    cachePath(prefix.slice(0, -1)),
   ];
 }
 
@@ -121,7 +133,8 @@ function bufferSizes(raw: PassRaw, prefix: string, place: Place) {
 }
 
 /** Settings from what a block and those around it said. @throws {ConfigError} for buffers that do not fit together */
-export function passSettings(raw: PassRaw, prefix: string, place: Place): UpstreamSettings {
+export function passSettings(raw: PassRaw, prefix: string, node: LocationNode, build: Build): UpstreamSettings {
+  const module = prefix.slice(0, -1);
   const settings: UpstreamSettings = {
     passRequestHeaders: raw.passRequestHeaders ?? true,
     passRequestBody: raw.passRequestBody ?? true,
@@ -133,7 +146,11 @@ export function passSettings(raw: PassRaw, prefix: string, place: Place): Upstre
     readTimeoutMs: raw.readTimeoutMs ?? 60_000,
     buffering: raw.buffering ?? true,
     requestBuffering: raw.requestBuffering ?? true,
-    ...bufferSizes(raw, prefix, place),
+    ...bufferSizes(raw, prefix, node.place),
+    tempPath: finishTempPath(module, raw, build),
+    cache: finishCache(module, raw, node, build),
+    store: raw.store ?? null,
+    storeAccess: raw.storeAccess ?? 0o600,
     nextUpstream: nextUpstreamOf(raw.nextUpstream ?? ['error', 'timeout']),
     nextUpstreamTries: raw.nextUpstreamTries ?? 0,
     nextUpstreamTimeoutMs: raw.nextUpstreamTimeoutMs ?? 0,

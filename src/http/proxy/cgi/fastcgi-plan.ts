@@ -8,7 +8,7 @@ import type { CommonParts } from '../upstream-plan.ts';
 import { FastcgiChannel } from './fastcgi-channel.ts';
 import type { FastcgiOptions } from './fastcgi-channel.ts';
 import { PARAMS, putBegin, putEnd, putPair, putRecords } from './fastcgi-records.ts';
-import { Params } from './params.ts';
+import { LocationParams } from './params.ts';
 
 /** Where parameters are written before they are cut into records. */
 const scratch = new Output();
@@ -16,18 +16,18 @@ const scratch = new Output();
 export class FastcgiPlan extends UpstreamPlan {
   // The end of the body has a record of its own.
   override readonly streamsUnknown = true;
-  readonly #params: Params;
+  readonly #params: LocationParams;
   readonly #options: FastcgiOptions;
 
   constructor(config: FastcgiConfig, parts: CommonParts) {
     super({ ...parts, settings: config, protocol: `fastcgi ${config.keepConn}`, hidden: CGI_HIDDEN });
-    this.#params = new Params(config.params, config.passRequestHeaders, parts.variables);
+    this.#params = new LocationParams(config, parts.variables);
     this.#options = { keepConn: config.keepConn, catchStderr: config.catchStderr };
   }
 
-  compose(o: Output, { r }: OutgoingRequest): void {
+  compose(o: Output, { r, cached }: OutgoingRequest): void {
     scratch.length = 0;
-    this.#params.write(scratch, r, putPair);
+    this.#params.of(cached).write(scratch, r, putPair);
     putBegin(o, this.#options.keepConn);
     putRecords(o, PARAMS, scratch.buf, 0, scratch.length);
     putEnd(o, PARAMS);

@@ -2,7 +2,7 @@
  * Parameters that go to FastCGI, SCGI and uwsgi servers: those of the location (`fastcgi_param`), and the client's fields
  * as `HTTP_…`.
  */
-import type { ParamConfig } from '../../../config/model.ts';
+import type { ParamConfig, UpstreamSettings } from '../../../config/model.ts';
 import type { Output } from '../../../net/output.ts';
 import type { HttpRequest } from '../../request.ts';
 import type { VariableTable } from '../../variables/table.ts';
@@ -66,6 +66,35 @@ export class Params {
         if (head.find(lower) === i) put(o, name, joined(head, lower, i));
       }
     }
+  }
+}
+
+/** Of requests whose answer is to be cached: all of it is asked for, on the cache's own conditions. */
+const CACHE_PARAMS: readonly ParamConfig[] = [
+  { name: 'HTTP_IF_MODIFIED_SINCE', value: '$upstream_cache_last_modified', skipEmpty: true },
+  { name: 'HTTP_IF_UNMODIFIED_SINCE', value: '', skipEmpty: false },
+  { name: 'HTTP_IF_NONE_MATCH', value: '$upstream_cache_etag', skipEmpty: true },
+  { name: 'HTTP_IF_MATCH', value: '', skipEmpty: false },
+  { name: 'HTTP_RANGE', value: '', skipEmpty: false },
+  { name: 'HTTP_IF_RANGE', value: '', skipEmpty: false },
+];
+
+/** The parameters of a location: those of any request, and those of requests whose answer is to be cached. */
+export class LocationParams {
+  readonly #any: Params;
+  /** Null: the location has no cache. */
+  readonly #cached: Params | null;
+
+  constructor(config: UpstreamSettings & { params: readonly ParamConfig[] }, variables: VariableTable) {
+    const { params, passRequestHeaders } = config;
+    this.#any = new Params(params, passRequestHeaders, variables);
+    const given = new Set(params.map(({ name }) => name.toUpperCase()));
+    const own = CACHE_PARAMS.filter(({ name }) => !given.has(name));
+    this.#cached = config.cache === null ? null : new Params([...params, ...own], passRequestHeaders, variables);
+  }
+
+  of(cached: boolean): Params {
+    return cached && this.#cached !== null ? this.#cached : this.#any;
   }
 }
 

@@ -6,7 +6,7 @@ import type { OutgoingRequest } from '../upstream-channel.ts';
 import { UpstreamPlan } from '../upstream-plan.ts';
 import type { CommonParts } from '../upstream-plan.ts';
 import { CgiChannel } from './cgi-channel.ts';
-import { Params } from './params.ts';
+import { LocationParams } from './params.ts';
 
 /** Where parameters are written before their length is known. */
 const scratch = new Output();
@@ -21,18 +21,18 @@ export function putText(o: Output, name: string, value: string): void {
 }
 
 export class ScgiPlan extends UpstreamPlan {
-  readonly #params: Params;
+  readonly #params: LocationParams;
 
   constructor(config: ScgiConfig, parts: CommonParts) {
     super({ ...parts, settings: config, protocol: 'scgi', hidden: CGI_HIDDEN });
-    this.#params = new Params(config.params, config.passRequestHeaders, parts.variables);
+    this.#params = new LocationParams(config, parts.variables);
   }
 
   /** A netstring of the parameters; the body's length comes first (SCGI specification, section 4). */
-  compose(o: Output, { r, bodyLength }: OutgoingRequest): void {
+  compose(o: Output, { r, bodyLength, cached }: OutgoingRequest): void {
     scratch.length = 0;
     putText(scratch, 'CONTENT_LENGTH', String(Math.max(0, bodyLength)));
-    this.#params.write(scratch, r, putText);
+    this.#params.of(cached).write(scratch, r, putText);
     o.decimal(scratch.length);
     o.byte(0x3a);
     o.bytes(scratch.buf, 0, scratch.length);

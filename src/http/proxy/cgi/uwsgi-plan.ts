@@ -8,7 +8,7 @@ import type { OutgoingRequest } from '../upstream-channel.ts';
 import { UpstreamPlan } from '../upstream-plan.ts';
 import type { CommonParts, SplitTarget } from '../upstream-plan.ts';
 import { CgiChannel } from './cgi-channel.ts';
-import { Params } from './params.ts';
+import { LocationParams } from './params.ts';
 
 /** The packet's length has two bytes. */
 const MAX_PACKET = 65535;
@@ -30,14 +30,14 @@ function putLength(o: Output, n: number): void {
 }
 
 export class UwsgiPlan extends UpstreamPlan {
-  readonly #params: Params;
+  readonly #params: LocationParams;
   readonly #modifier1: number;
   readonly #modifier2: number;
   readonly #string: Buffer;
 
   constructor(config: UwsgiConfig, parts: CommonParts) {
     super({ ...parts, settings: config, protocol: 'uwsgi', hidden: CGI_HIDDEN.slice(1) });
-    this.#params = new Params(config.params, config.passRequestHeaders, parts.variables);
+    this.#params = new LocationParams(config, parts.variables);
     this.#modifier1 = config.modifier1;
     this.#modifier2 = config.modifier2;
     this.#string = Buffer.from(config.string, 'latin1');
@@ -49,18 +49,18 @@ export class UwsgiPlan extends UpstreamPlan {
   }
 
   override refuse(r: HttpRequest): string | null {
-    this.#measure(r);
+    this.#measure(r, false);
     return scratch.length > MAX_PACKET ? `uwsgi request is too big: ${scratch.length}` : null;
   }
 
-  #measure(r: HttpRequest): void {
+  #measure(r: HttpRequest, cached: boolean): void {
     scratch.length = 0;
-    this.#params.write(scratch, r, putPair);
+    this.#params.of(cached).write(scratch, r, putPair);
     scratch.bytes(this.#string, 0, this.#string.length);
   }
 
-  compose(o: Output, { r }: OutgoingRequest): void {
-    this.#measure(r);
+  compose(o: Output, { r, cached }: OutgoingRequest): void {
+    this.#measure(r, cached);
     o.byte(this.#modifier1);
     putLength(o, scratch.length);
     o.byte(this.#modifier2);
