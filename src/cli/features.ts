@@ -29,7 +29,7 @@ export const FEATURES: readonly Feature[] = [
   optional('http_auth_request_module', true),
   optional('http_sub_module', true),
   optional('http_addition_module', true),
-  optional('http_slice_module', false),
+  optional('http_slice_module', true),
   optional('http_gzip_static_module', false),
   optional('http_gunzip_module', false),
   optional('http_secure_link_module', false),

@@ -254,6 +254,8 @@ export interface LocationConfig {
   uwsgi?: UwsgiConfig;
   memcached?: MemcachedConfig;
   realip: RealipConfig;
+  /** `slice`; absent: off. */
+  sliceSize?: number;
   access: AccessRule[];
   authBasic: AuthBasicConfig;
   referer: RefererConfig | null;

@@ -25,6 +25,7 @@ import { compileRules } from './access/rules.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
+import { sliceHook } from './filters/slice.ts';
 import { CacheZone } from './cache/zone.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { rewritesBody } from './filters/body-change.ts';
@@ -168,6 +169,7 @@ class Compiler {
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
     loc.handler = this.#handler(loc, named);
     loc.headFilter = joinHooks([
+      config.sliceSize === undefined ? null : sliceHook,
       compileHeaders(config.headers, this.#variables),
       trailerHook(compileTrailers(config.headers, this.#variables)),
       compileAddition(config.addition),

@@ -16,6 +16,7 @@ import type { PendingAccess } from './access/phase.ts';
 import type { RequestLimits } from './limit/zones.ts';
 import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
+import type { SliceState } from './filters/slice.ts';
 import type { Family } from './subrequest.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
@@ -191,6 +192,8 @@ export class HttpRequest {
   upstream: UpstreamTrace | null = null;
   /** Rate set by `$limit_rate` or X-Accel-Limit-Rate; -1: as configured. */
   limitRate = -1;
+  /** The answer is fetched in pieces (slice); null: it is not. */
+  slice: SliceState | null = null;
   /** How a cache has answered (`http/cache/plan.ts`); 0: none was asked. */
   cacheStatus = 0;
   /** The right to update what is cached, of an update in the background; 0: this is none. */
@@ -228,6 +231,7 @@ export class HttpRequest {
     this.upstream = null;
     this.proxyTarget = null;
     this.limitRate = -1;
+    this.slice = null;
     this.cacheStatus = 0;
     this.cacheTicket = 0;
     this.headBudget = -1;

@@ -12,7 +12,7 @@ import { suiteScope, until } from '../helpers/wait.ts';
 
 const scope = suiteScope(after);
 const MB = 1024 * 1024;
-const BODY = Buffer.alloc(8 * MB);
+const BODY = Buffer.alloc(24 * MB);
 for (let i = 0; i < BODY.length; i++) BODY[i] = i * 11 + (i >> 13);
 /** Made once: many connections send them. */
 const LARGE = ok(BODY);

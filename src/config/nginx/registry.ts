@@ -24,6 +24,7 @@ import { proxyModule } from './modules/proxy.ts';
 import { realipModule } from './modules/realip.ts';
 import { refererModule } from './modules/referer.ts';
 import { rewriteModule } from './modules/rewrite.ts';
+import { sliceModule } from './modules/slice.ts';
 import { splitClientsModule } from './modules/split-clients.ts';
 import { ssiModule } from './modules/ssi.ts';
 import { sslModule } from './modules/ssl.ts';
@@ -42,6 +43,7 @@ export const MODULES: readonly ModuleDef[] = [
   mapModule,
   geoModule,
   splitClientsModule,
+  sliceModule,
   rewriteModule,
   proxyModule,
   mirrorModule,

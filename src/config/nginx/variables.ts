@@ -138,6 +138,7 @@ export const HTTP_VARIABLES: readonly string[] = [
   'upstream_cache_status',
   'upstream_cache_last_modified',
   'upstream_cache_etag',
+  'slice_range',
   'upstream_queue_time',
   'upstream_last_server_name',
   'upstream_last_addr',

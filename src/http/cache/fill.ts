@@ -1,10 +1,21 @@
 /** An answer on its way into a cache: what stands in its file, and the file itself. */
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { encodeHeader, headerLength } from '../../cache/file-format.ts';
 import type { FileHeader } from '../../cache/file-format.ts';
 import type { CacheStore } from '../../cache/store.ts';
 import { removeFile, writeAll } from '../../cache/write-file.ts';
 import type { TempPath } from '../../config/cache-model.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
+
+/** A head as it is stored: as it was sent, or as HTTP has it if the server speaks another protocol. */
+export function storedHead(head: ResponseHead): Buffer {
+  if (head.buf.latin1Slice(head.headStart, head.headStart + 7) === 'HTTP/1.') {
+    return Buffer.from(head.buf.subarray(head.headStart, head.pos));
+  }
+  let text = `HTTP/1.1 ${head.status} ${head.reason().replace(/^\d{3} ?/, '')}\r\n`;
+  for (let i = 0; i < head.count; i++) text += `${head.name(i)}: ${head.value(i)}\r\n`;
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}
 
 export class Fill {
   readonly header: FileHeader;

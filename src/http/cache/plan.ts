@@ -32,6 +32,7 @@ export class CachePlan {
   /** Fields that are not passed on: with a 304, and where ranges are offered by us. */
   readonly hideForNotModified: HideTable;
   readonly hideForRanges: HideTable;
+  readonly hideForRange: HideTable;
   readonly hideForParts: HideTable;
   /** Null: the zone's name holds variables. */
   readonly #zone: CacheZone | null;
@@ -56,7 +57,8 @@ export class CachePlan {
     this.tempPath = upstream.config.tempPath;
     this.bufferSize = upstream.config.bufferSize;
     this.hideForRanges = extended(upstream.responseHide, ['accept-ranges']);
-    this.hideForParts = extended(this.hideForRanges, ['content-type']);
+    this.hideForRange = extended(this.hideForRanges, ['content-range']);
+    this.hideForParts = extended(this.hideForRange, ['content-type']);
     this.hideForNotModified = this.hideForParts;
     this.#zones = zones;
     this.#zoneName = variables.compile(config.zone);

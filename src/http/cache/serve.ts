@@ -109,6 +109,7 @@ function send(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, ranges: Byt
   }
   r.status = 206;
   r.reason = null;
+  r.hide = r.hide === plan.hideForRanges ? plan.hideForRange : extended(r.hide!, ['content-range']);
   const first = ranges[0]!;
   if (ranges.length === 1) {
     r.fields.set('Content-Range', contentRange(first, length));
@@ -118,7 +119,7 @@ function send(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, ranges: Byt
     return;
   }
   const parts = multipart(ranges, r.contentType ?? answer.head.get(H['content-type']), length);
-  r.hide = r.hide === plan.hideForRanges ? plan.hideForParts : extended(r.hide!, ['content-type']);
+  r.hide = r.hide === plan.hideForRange ? plan.hideForParts : extended(r.hide!, ['content-type']);
   r.contentType = parts.contentType;
   r.contentLength = parts.length;
   if (body === null) {

@@ -4,7 +4,7 @@
  *
  * Requests that find a fresh answer in memory never make one of these (`handler.ts`).
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { MAX_ETAG } from '../../cache/file-format.ts';
 import type { FileHeader } from '../../cache/file-format.ts';
 import { SCARCE, FRESH } from '../../cache/keys-zone.ts';
@@ -18,7 +18,7 @@ import type { AnswerKeeper } from '../proxy/answer-buffering.ts';
 import { H } from '../wire/known.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 import type { CachedAnswer } from './entry.ts';
-import { Fill } from './fill.ts';
+import { Fill, storedHead } from './fill.ts';
 import { readFreshness } from './freshness.ts';
 import type { Freshness } from './freshness.ts';
 import { LockWait } from './lock-wait.ts';
@@ -377,7 +377,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
       staleError: fresh.staleError,
       date: now,
       bodyLength: 0,
-      head: Buffer.from(head.buf.subarray(head.headStart, head.pos)),
+      head: storedHead(head),
     };
   }
 

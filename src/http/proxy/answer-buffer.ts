@@ -86,6 +86,8 @@ export class AnswerBuffer {
   #paused = false;
   #pumping = false;
   #closed = false;
+  /** The last bytes were sent: that is said once. */
+  #lastSent = false;
   #completeTold = false;
   /** The last bytes wait until `release`: a cache wants its file in place first. */
   #holdLast = false;
@@ -126,6 +128,7 @@ export class AnswerBuffer {
     if (direct && !this.#keep && this.#pieces.length === 0) {
       this.appended += end - start;
       this.sent = this.#memoryFrom = this.#fileFrom = this.#fileTo = this.appended;
+      this.#lastSent = last;
       if (this.#owner.forward(buf, start, end, last) === HELD) this.#held = true;
       return;
     }
@@ -310,9 +313,11 @@ export class AnswerBuffer {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    while (!this.#held && !this.#reading && !this.#closed && !this.#mute) {
+    while (!this.#held && !this.#reading && !this.#closed && !this.#mute && !this.#lastSent) {
       if (this.sent === this.appended) {
-        if (this.ended && !this.#holdLast) this.#owner.forward(null, 0, 0, true);
+        if (!this.ended || this.#holdLast) break;
+        this.#lastSent = true;
+        this.#owner.forward(null, 0, 0, true);
         break;
       }
       if (this.sent < this.#memoryFrom) {
@@ -334,6 +339,7 @@ export class AnswerBuffer {
     const final = this.ended && i === this.#pieces.length - 1;
     if (final && this.#holdLast) return false;
     this.sent = at + length;
+    this.#lastSent = final;
     // The bytes stay: nothing else is put where they stand.
     const result = this.#owner.forward(buf, from, length, final);
     if (final || this.#closed) return false;
@@ -360,6 +366,7 @@ export class AnswerBuffer {
       if (!this.#mute) {
         this.sent += got;
         const final = this.ended && this.sent === this.appended && !this.#holdLast;
+        this.#lastSent = final;
         const result = this.#owner.forward(buf, 0, got, final);
         this.#spare();
         if (final || this.#closed) return;

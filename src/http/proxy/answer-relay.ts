@@ -184,6 +184,7 @@ export class AnswerRelay implements UpstreamEvents {
     if (refused === 0 && (config.forceRanges || (keeps && head.has(H['accept-ranges'])))) {
       r.hide = extended(r.hide!, ['accept-ranges']);
       if (offerRanges(r, etag, lastModified)) refused = 416;
+      else if (r.status === 206) r.hide = extended(r.hide, ['content-range']);
     }
     if (refused === 0) return;
     exchange.giveUp(false);

@@ -1,6 +1,7 @@
 /** `$upstream_…` and `$proxy_…` (nginx.md 1.9). */
 import type { HttpRequest, UpstreamAttempt } from '../request.ts';
 import { H } from '../wire/known.ts';
+import { sliceRange } from '../filters/slice.ts';
 import { formatHttpDate } from '../filters/http-date.ts';
 import { joinedFields, setCookie } from './fields.ts';
 import { seconds } from '../../variables/times.ts';
@@ -75,6 +76,7 @@ export const UPSTREAM_VARIABLES: Record<string, Getter> = {
   // Of nginx's own default request head; nothing here needs them.
   proxy_internal_body_length: () => null,
   proxy_internal_chunked: () => null,
+  slice_range: sliceRange,
 };
 
 /** `upstream_http_…`, `upstream_trailer_…`, `upstream_cookie_…`: of the last answer. */
