@@ -19,6 +19,7 @@ import type {
   LimitZoneConfig,
   RefererConfig,
 } from './model-access.ts';
+import type { GzipConfig } from './model-answers.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
@@ -259,6 +260,7 @@ export interface LocationConfig {
   access: AccessRule[];
   authBasic: AuthBasicConfig;
   referer: RefererConfig | null;
+  gzip: GzipConfig;
   limitReq: LimitReqConfig;
   limitConn: LimitConnConfig;
   /** Run in order in the rewrite phase. */

@@ -27,6 +27,7 @@ import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
 import { sliceHook } from './filters/slice.ts';
 import { CacheZone } from './cache/zone.ts';
+import { compileGzip } from './filters/gzip.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { rewritesBody } from './filters/body-change.ts';
 import { compileAddition } from './filters/addition.ts';
@@ -175,6 +176,7 @@ class Compiler {
       compileAddition(config.addition),
       compileSsi(config.ssi, this.#variables),
       compileSubFilter(config.subFilter, this.#variables),
+      compileGzip(config.gzip),
       compileLimitRate(config.core, this.#variables),
     ]);
     loc.rewritesBody = rewritesBody([config.ssi, config.subFilter, config.addition]);

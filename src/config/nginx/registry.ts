@@ -8,6 +8,7 @@ import { adminModule } from './modules/admin.ts';
 import { fastcgiModule, scgiModule, uwsgiModule } from './modules/cgi.ts';
 import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
+import { gzipModule } from './modules/gzip.ts';
 import { headersModule } from './modules/headers.ts';
 import { http2Module } from './modules/http2.ts';
 import { httpCore } from './modules/http-core.ts';
@@ -62,6 +63,7 @@ export const MODULES: readonly ModuleDef[] = [
   refererModule,
   limitReqModule,
   limitConnModule,
+  gzipModule,
   sslModule,
   stubStatus,
   streamCore,

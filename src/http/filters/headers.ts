@@ -20,7 +20,7 @@ function isSafe(status: number): boolean {
   return status < 600 && SAFE[status] === 1;
 }
 
-/** Tables of hidden fields, each with one more: made once for each combination. */
+/** Hides one field of servers: tables of hidden fields, each with one more, made once for each combination. */
 export class Hider {
   readonly #id: number;
   readonly #tables = new Map<HideTable | null, HideTable>();

@@ -5,7 +5,7 @@
  */
 import { parseNumber, parseOffset, parseSize, parseTime } from '../../units.ts';
 import { Args, Context, HTTP_ALL, HTTP_SERVER } from '../context.ts';
-import { bounds, directive, onOff, oneOf, tempPath } from '../directive.ts';
+import { directive, onOff, oneOf, tempPath } from '../directive.ts';
 import type { Directive } from '../directive.ts';
 import type { ModuleDef } from '../module.ts';
 import type { Conf } from '../parser.ts';
@@ -82,13 +82,6 @@ function accept(name: string, contexts: number, kind: Kind, args?: number, repea
   });
 }
 
-/** A switch that may be off but is not built: `on` loads with a warning. */
-function notBuilt(name: string, contexts: number): Directive {
-  return directive(name, contexts, Args.one, (cf) => {
-    if (onOff(cf, cf.args[1] as string)) cf.warn(`the "${name}" directive is not supported yet, ignored`);
-  });
-}
-
 /** A switch that must be off: without it answers would be wrong. */
 function mustBeOff(name: string, contexts: number): Directive {
   return directive(name, contexts, Args.one, (cf) => {
@@ -145,18 +138,6 @@ function disableSymlinks(cf: Conf): void {
 function priority(cf: Conf): string | void {
   return /^[-+]?[0-9]+$/.test(cf.args[1] as string) ? undefined : 'invalid number';
 }
-
-const GZIP_PROXIED = [
-  'off',
-  'expired',
-  'no-cache',
-  'no-store',
-  'private',
-  'no_last_modified',
-  'no_etag',
-  'auth',
-  'any',
-];
 
 export const accepted: ModuleDef = {
   name: 'accepted',
@@ -216,29 +197,11 @@ export const accepted: ModuleDef = {
     accept('disable_symlinks', HTTP_ALL, disableSymlinks, Args.oneOrTwo),
     accept('proxy_send_lowat', HTTP_ALL, sendLowat),
 
-    notBuilt('gzip', HTTP_ALL | LIF),
     accept('gzip_buffers', HTTP_ALL, 'buffers'),
-    accept('gzip_types', HTTP_ALL, 'text', Args.oneOrMore, true),
-    accept('gzip_comp_level', HTTP_ALL, (cf) => {
-      const level = parseNumber(cf.args[1] as string);
-      return level === null ? 'invalid number' : bounds(1, 9)(cf, level);
-    }),
     accept('gzip_window', HTTP_ALL, 'size'),
     accept('gzip_hash', HTTP_ALL, 'size'),
+    accept('gunzip_buffers', HTTP_ALL, 'buffers'),
     accept('gzip_no_buffer', HTTP_ALL, 'flag'),
-    accept('gzip_min_length', HTTP_ALL, 'size'),
-    accept('gzip_vary', HTTP_ALL, 'flag'),
-    accept('gzip_http_version', HTTP_ALL, ['1.0', '1.1']),
-    accept(
-      'gzip_proxied',
-      HTTP_ALL,
-      (cf) => {
-        for (const arg of cf.args.slice(1)) oneOf(cf, arg, GZIP_PROXIED);
-      },
-      Args.oneOrMore,
-      true,
-    ),
-    accept('gzip_disable', HTTP_ALL, 'text', Args.oneOrMore, true),
     mustBeOff('autoindex', HTTP_ALL),
   ],
 };
