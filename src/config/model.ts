@@ -375,6 +375,8 @@ export interface AccessLogTarget {
   bufferSize: number;
   flushMs: number;
   gzipLevel: number;
+  /** `open_log_file_cache`, for paths with variables; absent or null: off. */
+  fileCache?: { max: number; inactiveMs: number; minUses: number; validMs: number } | null;
 }
 
 export interface RealipConfig {

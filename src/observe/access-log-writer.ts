@@ -7,6 +7,7 @@
  */
 import { AppendFile, shareFile } from './append-file.ts';
 import { type GzipQueue, openGzip } from './gzip-queue.ts';
+import { LogFileCache, type LogFileCacheOptions } from './log-file-cache.ts';
 
 export interface AccessLogOptions {
   /** Bytes to collect before writing (`buffer=`); 0: write at the end of each turn of the event loop. */
@@ -20,6 +21,8 @@ export interface AccessLogOptions {
 export interface AccessLogHooks {
   /** Called at most once a minute and file when lines are lost. `message` is in nginx's words, fit for level alert. */
   onFailure?: (message: string) => void;
+  /** A file named by variables cannot be opened (only with a cache of open files). Fit for level crit. */
+  onOpenFailure?: (message: string) => void;
 }
 
 /** Bytes that wait for a slow pipe or the compressor, per file. */
@@ -169,6 +172,8 @@ export class AccessLogFile {
   }
 }
 
+const UNBUFFERED: AccessLogOptions = { bufferSize: 0, flushMs: 0, gzipLevel: 0 };
+
 /** Paths with variables: this many files stay open … */
 const MAX_VARIABLE_FILES = 64;
 /** … and none longer than this, so that one renamed or removed without USR1 is created anew, as nginx does. */
@@ -185,6 +190,7 @@ export class AccessLogs {
   readonly #files = new Map<string, AccessLogFile>();
   /** In order of use: the oldest first. */
   readonly #variable = new Map<string, CachedFile>();
+  readonly #caches = new Set<LogFileCache>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(hooks: AccessLogHooks = {}) {
@@ -223,10 +229,7 @@ export class AccessLogs {
       }
     }
     if (cached === undefined) {
-      const options = { bufferSize: 0, flushMs: 0, gzipLevel: 0 };
-      // Not shared: a shared descriptor would stay open on a file that is gone.
-      const file = new AppendFile(path).retain();
-      cached = { file: new AccessLogFile(file, options, this.#hooks), openedMs: nowMs };
+      cached = { file: this.#openOwn(path), openedMs: nowMs };
       if (this.#variable.size >= MAX_VARIABLE_FILES) this.#closeOldest();
     }
     this.#variable.set(path, cached);
@@ -235,6 +238,30 @@ export class AccessLogs {
       this.#timer = setInterval(() => this.#closeIdle(performance.now()), VARIABLE_FILE_MS);
       this.#timer.unref();
     }
+  }
+
+  /** Not shared: a shared descriptor would stay open on a file that is gone. */
+  #openOwn(path: string): AccessLogFile {
+    return new AccessLogFile(new AppendFile(path).retain(), UNBUFFERED, this.#hooks);
+  }
+
+  /** Paths that are made of variables, kept open as `open_log_file_cache` says. `release()` closes them. */
+  cached(options: LogFileCacheOptions): { writeTo(path: string, line: string): void; release(): void } {
+    const cache = new LogFileCache(options, (path) => {
+      const file = new AppendFile(path).retain();
+      if (file.failure === null) return new AccessLogFile(file, UNBUFFERED, this.#hooks);
+      this.#hooks.onOpenFailure?.(file.failure);
+      file.release();
+      return null;
+    });
+    this.#caches.add(cache);
+    return {
+      writeTo: (path, line) => cache.write(path, line, performance.now()),
+      release: () => {
+        this.#caches.delete(cache);
+        cache.close();
+      },
+    };
   }
 
   #closeOldest(): void {
@@ -260,6 +287,7 @@ export class AccessLogs {
   flush(): void {
     for (const file of this.#files.values()) file.flush();
     for (const { file } of this.#variable.values()) file.flush();
+    for (const cache of this.#caches) cache.flush();
   }
 
   /** Before log files are reopened (USR1): what was collected belongs into the old ones. Then `reopenFiles()`. */
@@ -267,6 +295,7 @@ export class AccessLogs {
     this.flush();
     for (const { file } of this.#variable.values()) file.close();
     this.#variable.clear();
+    for (const cache of this.#caches) cache.reopen();
   }
 
   /** Writes what is left and closes every file. A closed log may be opened again. */
@@ -275,6 +304,7 @@ export class AccessLogs {
     this.#files.clear();
     for (const { file } of this.#variable.values()) file.close();
     this.#variable.clear();
+    for (const cache of this.#caches) cache.close();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }

@@ -2,6 +2,7 @@
 import type { AccessLogTarget, LogFormatConfig } from '../config/model.ts';
 import { parseValue } from '../config/value.ts';
 import type { AccessLogOptions } from '../observe/access-log-writer.ts';
+import type { LogFileCacheOptions } from '../observe/log-file-cache.ts';
 import { openSyslog } from '../observe/syslog.ts';
 import type { SyslogSender } from '../observe/syslog.ts';
 import type { VariableContext } from './context.ts';
@@ -18,6 +19,8 @@ export interface LogFiles {
   /** Pair with `release()`. */
   open(path: string, options: AccessLogOptions): { write(line: string): void; release(): void };
   writeTo(path: string, line: string): void;
+  /** Files that stay open as `open_log_file_cache` says. Pair with `release()`. */
+  cached?(options: LogFileCacheOptions): { writeTo(path: string, line: string): void; release(): void };
 }
 
 /** Compiles a format. Variables that are not found are `-`, or nothing when escaping is not the default one. */
@@ -141,15 +144,22 @@ export class AccessLogCompiler<C extends VariableContext> {
       return { condition, format, write: (_c, line) => sender.send(null, line) };
     }
     const path = this.#table.compile(target.path);
-    if (path.constant === null) return { condition, format, write: this.#variableFile(path, guard) };
+    if (path.constant === null) return { condition, format, write: this.#variableFile(path, guard, config.fileCache) };
     const { bufferSize, flushMs, gzipLevel } = config;
     const file = this.#files.open(path.constant, { bufferSize, flushMs, gzipLevel });
     this.#opened.push(file);
     return { condition, format, write: (_c, line) => file.write(`${line}\n`) };
   }
 
-  #variableFile(path: Value<C>, guard: FileGuard<C> | null): Target<C>['write'] {
+  #variableFile(
+    path: Value<C>,
+    guard: FileGuard<C> | null,
+    cache: LogFileCacheOptions | null | undefined,
+  ): Target<C>['write'] {
     const prefix = this.#table.environment.prefix;
+    const kept = cache === null || cache === undefined ? undefined : this.#files.cached?.(cache);
+    if (kept !== undefined) this.#opened.push(kept);
+    const files = kept ?? this.#files;
     return (c, line) => {
       if (guard !== null && !guard(c)) return;
       const name = path.get(c);
@@ -158,7 +168,7 @@ export class AccessLogCompiler<C extends VariableContext> {
         this.#table.report(c, 'error', `access log name "${name}" leaves its directory`);
         return;
       }
-      this.#files.writeTo(name.startsWith('/') ? name : prefix + name, `${line}\n`);
+      files.writeTo(name.startsWith('/') ? name : prefix + name, `${line}\n`);
     };
   }
 

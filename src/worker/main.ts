@@ -93,7 +93,10 @@ class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
   readonly #stream = new StreamSide(init.workerId);
-  readonly #accessLogs = new AccessLogs({ onFailure: (message) => this.#log.alert(message) });
+  readonly #accessLogs = new AccessLogs({
+    onFailure: (message) => this.#log.alert(message),
+    onOpenFailure: (message) => this.#log.write('crit', message),
+  });
   readonly #logs = new ErrorLogPool();
   readonly #env = { workerId: init.workerId, clock: { now: () => clock.wall }, random: Math.random };
   readonly #resolvers = new ResolverPool({

@@ -4,7 +4,7 @@ import type { AccessLogTarget, LogConfig, LogFormatConfig } from '../../model.ts
 import { parseNumber, parseSize, parseTime } from '../../units.ts';
 import { hasVariables } from '../../value.ts';
 import { ALL, Args, Context, isStream } from '../context.ts';
-import { directive, parameterList, table } from '../directive.ts';
+import { directive, table } from '../directive.ts';
 import { finishSyslog, readSyslog } from '../logging.ts';
 import type { RawSyslog } from '../logging.ts';
 import { locationPart, streamPart } from '../module.ts';
@@ -36,10 +36,13 @@ interface RawTarget {
   config: AccessLogTarget;
   syslog: RawSyslog | null;
 }
+type FileCache = NonNullable<AccessLogTarget['fileCache']>;
+
 interface LogRaw {
   off?: boolean;
   logs?: RawTarget[];
-  openFileCache?: boolean;
+  /** Null: off. */
+  openFileCache?: FileCache | null;
 }
 const logSlot = slot<LogRaw>('log.loc', () => ({}));
 const loc = table<LogRaw>((cf) => cf.scope.loc.get(logSlot));
@@ -165,15 +168,19 @@ function checkBuffer(cf: Conf, config: AccessLogTarget, file: string, buffered: 
 
 function openLogFileCache(cf: Conf, raw: LogRaw): string | void {
   if (raw.openFileCache !== undefined) return 'is duplicate';
-  raw.openFileCache = true;
-  parameterList(
-    cf,
-    { 'max=': 'number', 'inactive=': 'time', 'min_uses=': 'number', 'valid=': 'time', off: 'word' },
-    (arg) => `invalid "open_log_file_cache" parameter "${arg}"`,
-  );
-  if (!cf.args.includes('off') && !cf.args.some((arg) => /^max=0*[1-9]/.test(arg))) {
-    throw cf.error('"open_log_file_cache" must have "max" parameter');
+  const cache: FileCache = { max: 0, inactiveMs: 10_000, minUses: 1, validMs: 60_000 };
+  let off = false;
+  for (const arg of cf.args.slice(1)) {
+    const [key = '', value = ''] = arg.split(/=(.*)/s);
+    const number = key === 'max' || key === 'min_uses' ? parseNumber(value) : null;
+    const time = key === 'inactive' || key === 'valid' ? parseTime(value, 's') : null;
+    if (arg === 'off') off = true;
+    else if (number !== null && number > 0) cache[key === 'max' ? 'max' : 'minUses'] = number;
+    else if (time !== null) cache[key === 'valid' ? 'validMs' : 'inactiveMs'] = time * 1000;
+    else throw cf.error(`invalid "open_log_file_cache" parameter "${arg}"`);
   }
+  if (!off && cache.max === 0) throw cf.error('"open_log_file_cache" must have "max" parameter');
+  raw.openFileCache = off ? null : cache;
 }
 
 const { http: HTTP, ifInLocation: LIF, limitExcept: LMT } = Context;
@@ -205,16 +212,19 @@ export const logModule: ModuleDef = {
 
 /** `off` and logs of one block belong together: a block that says anything inherits nothing. */
 function mergeLogs(parent: LogRaw | null, child: LogRaw): LogRaw {
-  if (child.off !== undefined || child.logs !== undefined || parent === null) return child;
-  return { off: parent.off, logs: parent.logs };
+  const openFileCache = child.openFileCache === undefined ? parent?.openFileCache : child.openFileCache;
+  const from = child.off !== undefined || child.logs !== undefined || parent === null ? child : parent;
+  return { off: from.off, logs: from.logs, openFileCache };
 }
 
 function finishLogs(raw: LogRaw, fallback: RawTarget[]): LogConfig {
   if (raw.off === true) return { access: [] };
   return {
-    access: (raw.logs ?? fallback).map(({ config, syslog }) =>
-      syslog === null ? config : { ...config, target: { kind: 'syslog', target: finishSyslog(syslog) } },
-    ),
+    access: (raw.logs ?? fallback).map(({ config, syslog }) => {
+      if (syslog !== null) return { ...config, target: { kind: 'syslog', target: finishSyslog(syslog) } };
+      const named = config.target.kind === 'file' && hasVariables(config.target.path);
+      return named && raw.openFileCache ? { ...config, fileCache: raw.openFileCache } : config;
+    }),
   };
 }
 
