@@ -6,6 +6,7 @@ import { compilePattern } from '../../config/pcre.ts';
 import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import { H } from '../wire/known.ts';
+import { changesBody, contentTypes } from './body-change.ts';
 import { appendFilter, ChainedFilter } from './chain.ts';
 import { Hider } from './headers.ts';
 import type { HeadHook } from './headers.ts';
@@ -16,19 +17,17 @@ import { ZlibFilter } from './zlib-filter.ts';
 const AT_ONCE = 32 * 1024;
 
 const ENCODING = new Hider(H['content-encoding']);
-const ETAG = new Hider(H.etag);
-const RANGES = new Hider(H['accept-ranges']);
 
 /** @returns null when the location neither compresses nor unpacks */
 export function compileGzip(config: GzipConfig): HeadHook | null {
   if (!config.on && !config.gunzip) return null;
   const client = new GzipClient(config);
-  const types = new Set(['text/html', ...config.types]);
+  const fits = contentTypes(['text/html', ...config.types]);
   const packs = (r: HttpRequest): boolean =>
     config.on &&
     (r.status === 200 || r.status === 403 || r.status === 404) &&
     (r.contentLength < 0 || r.contentLength >= config.minLength) &&
-    isOf(types, answerField(r, 'content-type', H['content-type']));
+    fits(r);
   return (r) => {
     const coding = answerField(r, 'content-encoding', H['content-encoding']);
     if (coding !== null && coding !== '') {
@@ -45,7 +44,7 @@ export function compileGzip(config: GzipConfig): HeadHook | null {
 function pack(r: HttpRequest, config: GzipConfig): void {
   const length = r.contentLength;
   r.fields.add('Content-Encoding', 'gzip');
-  changed(r);
+  changesBody(r, true);
   if (!r.headerOnly) appendFilter(r, new GzipFilter(r, options(r, config.level, length), length));
 }
 
@@ -54,21 +53,9 @@ function unpack(r: HttpRequest, config: GzipConfig, client: GzipClient): void {
   if (client.takes(r)) return;
   ENCODING.hide(r);
   r.fields.remove('content-encoding');
-  changed(r);
+  changesBody(r, true);
   const stream = createGunzip({ flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH });
   if (!r.headerOnly) appendFilter(r, new ZlibFilter(r, stream));
-}
-
-/** The content is another one: its length is not known, ranges cannot be had, and its tag is a weak one. */
-function changed(r: HttpRequest): void {
-  r.contentLength = -1;
-  RANGES.hide(r);
-  r.fields.remove('accept-ranges');
-  const etag = answerField(r, 'etag', H.etag);
-  if (etag === null || etag.startsWith('W/')) return;
-  ETAG.hide(r);
-  r.fields.remove('etag');
-  if (etag.startsWith('"')) r.fields.add('ETag', `W/${etag}`);
 }
 
 /** Smaller windows for short answers, as nginx chooses them; with `proxy_buffering off` each piece goes out at once. */
@@ -138,17 +125,9 @@ class GzipFilter extends ChainedFilter {
 
 /** What the answer has in a field, made here or by the server. */
 function answerField(r: HttpRequest, lower: string, id: number): string | null {
-  if (lower === 'content-type' && r.contentType !== null) return r.contentType;
   const made = r.fields.get(lower);
   if (made !== null || r.block === null) return made;
   return r.hide !== null && r.hide.ids[id] !== 0 ? null : r.block.get(id);
-}
-
-function isOf(types: ReadonlySet<string>, contentType: string | null): boolean {
-  if (contentType === null) return false;
-  if (types.has('*')) return true;
-  const semicolon = contentType.indexOf(';');
-  return types.has((semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase());
 }
 
 const MSIE6 = /MSIE [4-6]\.(?!.*SV1)/;
