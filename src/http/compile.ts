@@ -169,6 +169,7 @@ class Compiler {
     const makeLocation = (location: LocationConfig): Location => this.#location(location, server, named);
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
     loc.handler = this.#handler(loc, named);
+    const gzip = compileGzip(config.gzip);
     loc.headFilter = joinHooks([
       config.sliceSize === undefined ? null : sliceHook,
       compileHeaders(config.headers, this.#variables),
@@ -176,10 +177,13 @@ class Compiler {
       compileAddition(config.addition),
       compileSsi(config.ssi, this.#variables),
       compileSubFilter(config.subFilter, this.#variables),
-      compileGzip(config.gzip),
+      gzip === null ? null : gzip.hook,
       compileLimitRate(config.core, this.#variables),
     ]);
-    loc.rewritesBody = rewritesBody([config.ssi, config.subFilter, config.addition]);
+    loc.rewritesBody = rewritesBody(
+      [config.ssi, config.subFilter, config.addition],
+      gzip === null ? null : gzip.changes,
+    );
     loc.keepaliveDisabled = compileKeepaliveDisable(config.core);
     loc.postAction = compilePostAction(config.core.postAction);
     loc.accessLog = this.#accessLogs.compile(config);

@@ -75,7 +75,7 @@ export class Location {
   /** Adds what add_header, expires and the like ask for, and installs body filters; null: nothing to do. */
   headFilter: ((r: HttpRequest) => void) | null = null;
   accessLog: AccessLog | null = null;
-  /** Whether an answer of this content type will be given another body: no ranges can be had of it. Null: none will. */
+  /** Whether the answer whose head stands in a request will be given another body: no ranges can be had of it. Null: none will. */
   rewritesBody: ((r: HttpRequest) => boolean) | null = null;
   /** Tells of a request whether its connection is closed after it (keepalive_disable); null: of none. */
   keepaliveDisabled: ((r: HttpRequest) => boolean) | null = null;

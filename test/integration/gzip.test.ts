@@ -18,11 +18,12 @@ const PAGE = 'X'.repeat(5000);
 
 describe('gzip', () => {
   let h: Headrace;
+  let backend: Backend;
   /** Sends more of the answer that streams. */
   let more: ((text: string) => void) | null = null;
 
   before(async () => {
-    const backend = await Backend.start(
+    backend = await Backend.start(
       scope,
       answering(async (request, c) => {
         const type = 'Content-Type: text/plain';
@@ -40,6 +41,8 @@ describe('gzip', () => {
             return Buffer.from('0\r\n\r\n');
           case '/validators':
             return ok(PAGE, [type, 'ETag: "strong"', 'Accept-Ranges: bytes']);
+          case '/large':
+            return ok(LARGE, [type, 'ETag: "l"', 'Accept-Ranges: bytes']);
           case '/private':
             return ok(PAGE, [type, 'Cache-Control: private, max-age=1']);
           case '/status':
@@ -53,6 +56,7 @@ describe('gzip', () => {
       scope,
       ({ port, dir }) => `
         gzip on; gzip_types text/plain; gzip_vary on;
+        proxy_cache_path ${dir}/cache keys_zone=one:1m;
         server {
           listen 127.0.0.1:${port('main')};
           root ${dir}/files;
@@ -64,6 +68,7 @@ describe('gzip', () => {
           location /old { alias ${dir}/files; gzip_http_version 1.0; }
           location /agents { alias ${dir}/files; gzip_disable "Old/[0-9]" msie6; }
           location /b/ { proxy_pass http://127.0.0.1:${backend.port}/; gzip_proxied private; gunzip on; proxy_buffering off; }
+          location /c/ { proxy_pass http://127.0.0.1:${backend.port}/; proxy_cache one; proxy_cache_valid 1h; gunzip on; }
         }`,
       {
         files: {
@@ -134,6 +139,48 @@ describe('gzip', () => {
     const unpacked = await get('/b/packed', []);
     assert.deepEqual([field(unpacked, 'Content-Encoding'), field(unpacked, 'ETag')], [null, 'W/"p"']);
     assert.equal(unpacked.body.latin1Slice(), PAGE);
+  });
+
+  test('a cache keeps what the server sent: each client gets it as it takes it', async () => {
+    const asked = (): number => backend.requests.length;
+    const before = asked();
+    for (const [target, body, tag] of [
+      ['/c/validators', PAGE, '"strong"'],
+      ['/c/large', LARGE.latin1Slice(), '"l"'],
+    ] as const) {
+      // Fetched for one who takes gzip, kept plain.
+      for (const round of ['fetched', 'kept']) {
+        const answer = await get(target);
+        assert.equal(gunzipSync(answer.body).latin1Slice(), body, round);
+        assert.deepEqual(
+          [field(answer, 'ETag'), field(answer, 'Accept-Ranges'), all(answer, 'Vary')],
+          [`W/${tag}`, null, ['Accept-Encoding']],
+        );
+        const plain = await get(target, []);
+        assert.equal(plain.body.latin1Slice(), body);
+        assert.deepEqual([packed(plain), field(plain, 'ETag'), field(plain, 'Accept-Ranges')], [false, tag, 'bytes']);
+      }
+      assert.equal((await get(target, [ACCEPT, `If-None-Match: W/${tag}`])).status, 304);
+    }
+    // Kept packed, unpacked for who does not take it.
+    for (const fields of [[ACCEPT], [], [ACCEPT], []]) {
+      const answer = await get('/c/packed', fields);
+      const { body } = answer;
+      assert.equal((packed(answer) ? gunzipSync(body) : body).latin1Slice(), PAGE);
+      assert.deepEqual([packed(answer), field(answer, 'ETag')], fields.length > 0 ? [true, '"p"'] : [false, 'W/"p"']);
+    }
+    assert.equal(asked() - before, 3);
+  });
+
+  test('ranges are of the plain answer: who gets it compressed gets all of it', async () => {
+    const range = 'Range: bytes=2-4';
+    for (const target of ['/page.txt', '/c/validators', '/c/large']) {
+      const whole = await get(target, [ACCEPT, range]);
+      assert.deepEqual([whole.status, packed(whole), field(whole, 'Content-Range')], [200, true, null], target);
+      assert.ok(gunzipSync(whole.body).length >= 5000, target);
+      const part = await get(target, [range]);
+      assert.deepEqual([part.status, packed(part), part.body.length], [206, false, 3], target);
+    }
   });
 
   test('a large file to a slow client: memory stays bounded, all of it arrives', async () => {

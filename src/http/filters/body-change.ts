@@ -19,12 +19,20 @@ export function contentTypes(types: readonly string[]): (r: HttpRequest) => bool
   };
 }
 
-/** Joins the types of several filters; null: none is configured. */
+/**
+ * Whether filters will change an answer whose head stands in `r`; null: none is configured that does.
+ *
+ * @param filters those that go by the type alone
+ * @param other one that asks more than that, null if there is none
+ */
 export function rewritesBody(
   filters: readonly ({ types: readonly string[] } | undefined)[],
+  other: ((r: HttpRequest) => boolean) | null,
 ): ((r: HttpRequest) => boolean) | null {
   const types = filters.flatMap((filter) => filter?.types ?? []);
-  return types.length === 0 ? null : contentTypes(types);
+  if (types.length === 0) return other;
+  const fits = contentTypes(types);
+  return other === null ? fits : (r) => fits(r) || other(r);
 }
 
 function contentType(r: HttpRequest): string | null {

@@ -18,8 +18,19 @@ const AT_ONCE = 32 * 1024;
 
 const ENCODING = new Hider(H['content-encoding']);
 
+/** What may become of an answer, as far as it is up to the answer. */
+const AS_IS = 0;
+const PACKED = 1;
+const UNPACKED = 2;
+
+export interface Gzip {
+  hook: HeadHook;
+  /** Whether the hook will change the body of the answer whose head stands in `r`. */
+  changes: (r: HttpRequest) => boolean;
+}
+
 /** @returns null when the location neither compresses nor unpacks */
-export function compileGzip(config: GzipConfig): HeadHook | null {
+export function compileGzip(config: GzipConfig): Gzip | null {
   if (!config.on && !config.gunzip) return null;
   const client = new GzipClient(config);
   const fits = contentTypes(['text/html', ...config.types]);
@@ -28,16 +39,26 @@ export function compileGzip(config: GzipConfig): HeadHook | null {
     (r.status === 200 || r.status === 403 || r.status === 404) &&
     (r.contentLength < 0 || r.contentLength >= config.minLength) &&
     fits(r);
-  return (r) => {
+  const outcome = (r: HttpRequest): typeof AS_IS | typeof PACKED | typeof UNPACKED => {
+    // The main request's answer is compressed as one.
+    if (r.parent !== null) return AS_IS;
     const coding = answerField(r, 'content-encoding', H['content-encoding']);
-    if (coding !== null && coding !== '') {
-      if (config.gunzip && coding.toLowerCase() === 'gzip' && r.parent === null) unpack(r, config, client);
-      return;
-    }
-    if (!packs(r) || r.parent !== null) return;
-    if (config.vary) r.fields.add('Vary', 'Accept-Encoding');
-    if (!client.takes(r)) return;
-    pack(r, config);
+    if (coding === null || coding === '') return packs(r) ? PACKED : AS_IS;
+    return config.gunzip && coding.toLowerCase() === 'gzip' ? UNPACKED : AS_IS;
+  };
+  return {
+    changes: (r) => {
+      const what = outcome(r);
+      return what !== AS_IS && client.takes(r) === (what === PACKED);
+    },
+    hook: (r) => {
+      const what = outcome(r);
+      if (what === AS_IS) return;
+      if (config.vary) r.fields.add('Vary', 'Accept-Encoding');
+      if (client.takes(r) !== (what === PACKED)) return;
+      if (what === PACKED) pack(r, config);
+      else unpack(r);
+    },
   };
 }
 
@@ -48,9 +69,7 @@ function pack(r: HttpRequest, config: GzipConfig): void {
   if (!r.headerOnly) appendFilter(r, new GzipFilter(r, options(r, config.level, length), length));
 }
 
-function unpack(r: HttpRequest, config: GzipConfig, client: GzipClient): void {
-  if (config.vary) r.fields.add('Vary', 'Accept-Encoding');
-  if (client.takes(r)) return;
+function unpack(r: HttpRequest): void {
   ENCODING.hide(r);
   r.fields.remove('content-encoding');
   changesBody(r, true);

@@ -60,12 +60,13 @@ export function parseRanges(value: string, length: number, max: number): ByteRan
 }
 
 /**
- * The ranges that a request asks of an answer with status 200 whose length is known.
+ * The ranges that a request asks of an answer with status 200 whose length is known. What filters go by (type, length,
+ * fields) must stand in `r` already.
  *
  * @param etag the answer's, null if it has none
  * @param lastModified seconds since the epoch, -1 if not known
  * @param single answer one range only (bodies that stream past)
- * @returns `off`: ranges are not to be offered at all (`max_ranges 0`)
+ * @returns `off`: ranges are not to be offered at all (`max_ranges 0`, a body that filters change)
  */
 export function requestedRanges(
   r: HttpRequest,
@@ -79,6 +80,9 @@ export function requestedRanges(
   if (max === 0 || r.version < 10 || r.parent !== null) return 'off';
   const range = r.header(H.range);
   if (range === null || range.length < 7 || range.slice(0, 6).toLowerCase() !== 'bytes=') return 'none';
+  // A filter will make another body of it: what is at hand cannot be cut for the client. (Of what is fetched in slices
+  // the range alone was asked for.)
+  if (r.loc.rewritesBody !== null && r.slice === null && r.loc.rewritesBody(r)) return 'off';
   const condition = r.header(H['if-range']);
   if (condition !== null) {
     if (condition.length >= 2 && condition.endsWith('"')) {

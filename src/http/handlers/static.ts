@@ -153,7 +153,7 @@ class StaticHandler {
     r.contentType ??= this.#type(r.uri);
     r.contentLength = size;
     let segments: MultipartSegment[] = [{ start: 0, end: size }];
-    if (plain && r.loc.rewritesBody?.(r) !== true) {
+    if (plain) {
       const ranges = requestedRanges(r, size, this.#sent.etag(r, etag), this.#sent.lastModified(r, modified), false);
       if (ranges === 'unsatisfiable') {
         closeSync(fd);
