@@ -150,7 +150,7 @@ export class Generations {
       for (const [i, upstream] of upstreams.entries()) {
         const table = memory.tables[i];
         if (table === undefined || !used.includes(table)) continue;
-        const back = reloadTable(table, upstream);
+        const back = reloadTable(table, upstream, Date.now());
         // Only if it has grown meanwhile, which a smaller configuration does not make it do.
         if (back !== table) memory.tables[i] = back;
       }

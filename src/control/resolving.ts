@@ -91,6 +91,7 @@ export class Resolving {
       records.map(({ address, family, port, priority, weight, target }) => {
         return { host: address, family, port, priority, weight, target };
       }),
+      Date.now(),
     );
     if (exhausted > 0) this.#log.error(`cannot add new server to upstream "${upstream.name}", memory exhausted`);
   }

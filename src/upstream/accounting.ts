@@ -5,6 +5,7 @@ import type { Selection } from './selection.ts';
 import { PRIMARY, ZOMBIE, type Table } from './table/layout.ts';
 import { averaged, blocked } from './table/rules.ts';
 import { release } from './table/slots.ts';
+import { planSlowStart } from './table/slow-start.ts';
 
 /** The chosen peer becomes the attempt's. `row`: the worker's row in the per-worker planes. */
 export function takePeer(s: Selection, a: Attempt, slot: number, row: number, inflight: boolean): void {
@@ -76,6 +77,7 @@ function fail(s: Selection, slot: number): boolean {
   if (limit === 0) return false;
   t.effective[slot] = Math.max(0, t.effective[slot]! - Math.trunc(t.weight[slot]! / limit));
   if (t.fails[slot]! < limit) return false;
+  planSlowStart(t, slot, (s.now + t.failTimeout[slot]! + 1) * 1000);
   if (!wasBlocked) t.unavail[slot] = t.unavail[slot]! + 1;
   return true;
 }

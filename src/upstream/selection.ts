@@ -45,6 +45,7 @@ export class Selection {
   tellTime(): void {
     this.nowMs = this.clock.now();
     this.now = groupSeconds(this.t, this.nowMs);
+    this.index.nowMs = this.nowMs;
   }
 
   get version(): number {

@@ -12,6 +12,7 @@ import type { Selection } from '../selection.ts';
 import { estimate, timesOf } from '../table/estimate.ts';
 import { H } from '../table/layout.ts';
 import { averaged, blocked } from '../table/rules.ts';
+import { slowShare } from '../table/slow-start.ts';
 import { type Balancer, NONE } from './balancer.ts';
 
 const KINDS: Record<LeastTimeMode, IndexKind> = {
@@ -53,7 +54,7 @@ export class LeastTimeBalancer implements Balancer {
     let bestScore = 0;
     let many = false;
     // the one loop over all peers on the request path: no property is looked up twice
-    const { order, down, fails, maxConns, conns, inflightReqs, weight } = t;
+    const { order, down, fails, maxConns, conns, inflightReqs, weight, slowStartAt } = t;
     const { fresh } = a;
     const { now } = s;
     const from = list * t.capacity;
@@ -67,7 +68,8 @@ export class LeastTimeBalancer implements Balancer {
         const elapsed = Math.floor(t.inflightLast[slot]! / t.inflightReqs[slot]!) + s.nowMs - t.inflightChanged[slot]!;
         t.inflightTime[slot] = averaged(t.inflightTime[slot]!, elapsed);
       }
-      const score = estimate(t, slot, now, times);
+      const slow = slowStartAt[slot] === 0 ? 1 : slowShare(t, slot, s.nowMs);
+      const score = estimate(t, slot, now, times, conns[slot]! / slow);
       scores[i] = score;
       const less = best === NONE ? -1 : score * weight[best]! - bestScore * weight[slot]!;
       if (less < 0) {
@@ -100,8 +102,9 @@ function stepOver(
     const score = scores[i]!;
     if (score < 0 || score * headWeight !== headScore * t.weight[slot]!) continue;
     const effective = t.effective[slot]!;
-    t.current[slot] = t.current[slot]! + effective;
-    total += effective;
+    const gain = effective * slowShare(t, slot, s.nowMs);
+    t.current[slot] = t.current[slot]! + gain;
+    total += gain;
     if (effective < t.weight[slot]!) t.effective[slot] = effective + 1;
     if (t.current[slot]! > t.current[best]!) best = slot;
   }

@@ -8,16 +8,17 @@
  *
  * - Who is eligible is kept up by events: a peer at max_conns, down or blocked leaves with its current weight, and
  *   comes back to its place. The blocked come back by time (`wake.ts`).
- * - A peer whose effective weight is below its weight gains a different amount at every step: it stays apart (`LOOSE`)
- *   and is stepped one by one until it has recovered, which takes at most `weight` steps.
+ * - A peer whose effective weight is below its weight, or in slow start, gains a different amount at every step: it
+ *   stays apart (`LOOSE`) and is stepped one by one until it has recovered.
  * - Peers that a request has tried already are taken out for its step and put back.
  *
  * The index lies in shared memory beside the peers and is guarded by the group's lock. It is derived: `rebuild` makes
  * it from the plain values after a change of membership or of weights, or after a thread died while holding the lock.
  */
 import { estimate, estimateChanges } from '../table/estimate.ts';
-import { H, BACKUP, LIVE, PRIMARY, type Table } from '../table/layout.ts';
+import { BACKUP, F, H, LIVE, PRIMARY, type Table } from '../table/layout.ts';
 import { blocked, eligible } from '../table/rules.ts';
+import { slowShare } from '../table/slow-start.ts';
 import {
   bucketAt,
   bucketWeight,
@@ -43,6 +44,8 @@ export type IndexKind = 1 | 2 | 3 | 4 | 5;
 export class SelectionIndex {
   /** What the step in hand costs the chosen peer. */
   total = 0;
+  /** The group's milliseconds, for peers in slow start. */
+  nowMs = 0;
   private readonly t: Table;
   private best = NIL;
   private bestValue = 0;
@@ -137,7 +140,7 @@ export class SelectionIndex {
       return;
     }
     this.watch(slot, now);
-    if (t.effective[slot] !== t.weight[slot]) this.enterLoose(slot);
+    if (t.effective[slot] !== t.weight[slot] || slowShare(t, slot, this.nowMs) < 1) this.enterLoose(slot);
     else enterBucket(t, slot, bucketAt(t, t.classOf[slot]!, this.level(slot, now), NIL));
   }
 
@@ -186,7 +189,7 @@ export class SelectionIndex {
       tied += t.bucketCount[bucket]!;
     }
     for (let slot = loose; slot !== NIL; slot = t.next[slot]!) {
-      const c = this.level(slot, now);
+      const c = this.looseLevel(slot, now);
       const less = load < 0 ? -1 : c * weight - load * t.weight[slot]!;
       if (less > 0) continue;
       if (less < 0) {
@@ -205,7 +208,7 @@ export class SelectionIndex {
     }
     for (let slot = loose, after; slot !== NIL; slot = after) {
       after = t.next[slot]!;
-      if (this.level(slot, now) * weight === load * t.weight[slot]!) this.stepLoose(slot, now);
+      if (this.looseLevel(slot, now) * weight === load * t.weight[slot]!) this.stepLoose(slot, now);
     }
     return this.best;
   }
@@ -213,9 +216,15 @@ export class SelectionIndex {
   /** The chosen peer pays the total of the step. */
   charge(slot: number): void {
     const t = this.t;
-    if (this.total === 0) return;
-    if (t.where[slot]! >= 0) chargeInBucket(t, slot, this.total);
-    else t.current[slot] = t.current[slot]! - this.total;
+    let { total } = this;
+    if (total === 0) return;
+    const owed = F.owed + t.list[slot]!;
+    if (t.headF[owed] !== 0) {
+      total -= t.headF[owed]!;
+      t.headF[owed] = 0;
+    }
+    if (t.where[slot]! >= 0) chargeInBucket(t, slot, total);
+    else t.current[slot] = t.current[slot]! - total;
   }
 
   /** Which bucket of its class a peer belongs to. */
@@ -223,6 +232,16 @@ export class SelectionIndex {
     const kind = this.t.head[H.indexKind]!;
     if (kind === BY_NOTHING) return 0;
     return kind === BY_CONNS ? this.t.conns[slot]! : estimate(this.t, slot, now, this.times(kind));
+  }
+
+  /** The same for a peer that may be in slow start: its connections weigh more. */
+  private looseLevel(slot: number, now: number): number {
+    const { t } = this;
+    const share = slowShare(t, slot, this.nowMs);
+    const kind = t.head[H.indexKind]!;
+    if (share === 1 || kind === BY_NOTHING) return this.level(slot, now);
+    const conns = t.conns[slot]! / share;
+    return kind === BY_CONNS ? conns : estimate(t, slot, now, this.times(kind), conns);
   }
 
   private times(kind: number): Float64Array {
@@ -256,13 +275,17 @@ export class SelectionIndex {
 
   private stepLoose(slot: number, now: number): void {
     const t = this.t;
+    const share = slowShare(t, slot, this.nowMs);
     const effective = t.effective[slot]!;
-    const value = t.current[slot]! + effective;
+    const gain = effective * share;
+    const value = t.current[slot]! + gain;
     t.current[slot] = value;
-    this.total += effective;
+    this.total += gain;
     this.consider(slot, value);
-    t.effective[slot] = effective + 1;
-    if (effective + 1 < t.weight[slot]!) return;
+    const weight = t.weight[slot]!;
+    const recovered = Math.min(weight, effective + 1);
+    t.effective[slot] = recovered;
+    if (recovered < weight || share < 1) return;
     this.leaveLoose(slot);
     enterBucket(t, slot, bucketAt(t, t.classOf[slot]!, this.level(slot, now), NIL));
   }

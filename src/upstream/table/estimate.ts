@@ -26,12 +26,13 @@ function halved(time: number, times: number): number {
 /**
  * Estimated milliseconds until a peer has served its requests and one more.
  * @param now the group's whole seconds.
+ * @param conns requests that it serves; more than there are for a peer in slow start.
  */
-export function estimate(t: Table, slot: number, now: number, times: Float64Array): number {
+export function estimate(t: Table, slot: number, now: number, times: Float64Array, conns = t.conns[slot]!): number {
   const average = times[slot]!;
   let time = average === 0 ? 0 : halved(average, halvings(t, slot, now));
   if (t.inflightReqs[slot]! > 0) time = Math.max(time, t.inflightTime[slot]!);
-  const load = 1 + t.conns[slot]!;
+  const load = 1 + conns;
   if (time > SLOWEST) return SLOWEST * load;
   // as an integer: a remainder of doubles costs more than all the rest
   const ms = time | 0;

@@ -42,7 +42,13 @@ export const H = {
 } as const;
 
 /** Words of the floating-point header (`Table.headF`). */
-export const F = { totalWeight: 0, now: 2, words: 8 } as const;
+export const F = {
+  totalWeight: 0,
+  now: 2,
+  /** Current weight that peers left behind when their slow start began, per list: the next who is chosen settles it. */
+  owed: 3,
+  words: 8,
+} as const;
 
 export const PRIMARY = 0;
 export const BACKUP = 1;
@@ -129,8 +135,9 @@ export class Table {
   /** Whole seconds. */
   readonly failTimeout: Float64Array;
   readonly down: Int32Array;
-  /** Milliseconds; reserved until slow start is written. */
+  /** Milliseconds; 0: full weight at once. */
   readonly slowStart: Int32Array;
+  /** When its slow start began, epoch milliseconds; negative: when it shall begin; 0: there is none (`slow-start.ts`). */
   readonly slowStartAt: Float64Array;
 
   // state

@@ -4,6 +4,7 @@ import { listOf, originOf, spareFor, specOf, specsOf } from './create.ts';
 import { allocate, BACKUP, F, H, Table } from './layout.ts';
 import { edit } from './lists.ts';
 import { claim, inherit, type PeerSpec, retire, setParams } from './slots.ts';
+import { planSlowStart } from './slow-start.ts';
 import { type PeerInfo, readInfo } from './text.ts';
 
 interface Wanted {
@@ -16,10 +17,12 @@ interface Wanted {
  * order decides. They keep counters, averages, fails, connections and current weights, and take the new parameters.
  * Addresses of a resolved name stay, under the new port, until the next answer comes (spec 2.11).
  *
+ * @param nowMs epoch milliseconds: peers that were not there before start slowly from then on; 0: they do not
+ *
  * @returns the same buffer, changed in place, when it has room: threads need not be told more than the new
  *   configuration. Else a new one, with all state but the connections: requests in flight end in the old buffer.
  */
-export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig): SharedArrayBuffer {
+export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig, nowMs = 0): SharedArrayBuffer {
   const t = new Table(old);
   let grown: Table | null = null;
   edit(t, (lists) => {
@@ -31,7 +34,7 @@ export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig): Sha
     const idle = leaving.filter((slot) => t.conns[slot] === 0).length;
     const fresh = matches.filter((slot) => slot < 0).length;
     if (fresh > t.head[H.freeCount]! + idle) {
-      grown = grow(t, config, wanted, matches);
+      grown = grow(t, config, wanted, matches, nowMs);
       return;
     }
     leaving.forEach((slot) => retire(t, slot));
@@ -39,21 +42,30 @@ export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig): Sha
     lists.backup = [];
     wanted.forEach(({ spec, backup }, i) => {
       let slot = matches[i]!;
-      if (slot < 0) slot = claim(t, spec);
-      else setParams(t, slot, spec);
+      if (slot < 0) {
+        slot = claim(t, spec);
+        planSlowStart(t, slot, nowMs);
+      } else setParams(t, slot, spec);
       listOf(lists, backup).push(slot);
     });
   });
   return grown === null ? old : (grown as Table).buffer;
 }
 
-function grow(from: Table, config: UpstreamConfig, wanted: readonly Wanted[], matches: readonly number[]): Table {
+function grow(
+  from: Table,
+  config: UpstreamConfig,
+  wanted: readonly Wanted[],
+  matches: readonly number[],
+  nowMs: number,
+): Table {
   const t = allocate(wanted.length + spareFor(config), from.rows - 1);
   t.headF[F.now] = from.headF[F.now]!;
   edit(t, (lists) => {
     wanted.forEach(({ spec, backup }, i) => {
       const slot = claim(t, spec);
       if (matches[i]! >= 0) inherit(t, slot, from, matches[i]!);
+      else planSlowStart(t, slot, nowMs);
       listOf(lists, backup).push(slot);
     });
   });

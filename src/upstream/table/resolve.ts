@@ -5,6 +5,7 @@ import { BACKUP, PRIMARY, Table } from './layout.ts';
 import { edit, readList } from './lists.ts';
 import { addressAt } from './reload.ts';
 import { claim, type PeerSpec, retire } from './slots.ts';
+import { planSlowStart } from './slow-start.ts';
 import { readInfo } from './text.ts';
 
 /** One address of an answer. Port, priority, weight and target come from the SRV record, if it is one. */
@@ -40,12 +41,14 @@ interface Wanted {
  * removed (their requests end in peace); new ones come last, in the order of the answer. An empty answer removes all.
  * When the peers are already what the answer says, nothing changes, not even the version.
  * @param serverIndex index into `config.servers`, a line with `resolve`.
+ * @param nowMs epoch milliseconds: new peers start slowly from then on; 0: they do not
  */
 export function replaceResolved(
   buffer: SharedArrayBuffer,
   config: UpstreamConfig,
   serverIndex: number,
   records: readonly ResolvedRecord[],
+  nowMs = 0,
 ): ResolveResult {
   const server = config.servers[serverIndex];
   if (server === undefined || !server.resolve) throw new RangeError(`server ${serverIndex} is not a resolved one`);
@@ -62,8 +65,8 @@ export function replaceResolved(
   };
   if (plans.every((plan) => plan.leaving.length === 0 && plan.fresh.length === 0)) return result;
   edit(t, (lists) => {
-    lists.primary = carryOut(t, plans[0]!, result);
-    lists.backup = carryOut(t, plans[1]!, result);
+    lists.primary = carryOut(t, plans[0]!, result, nowMs);
+    lists.backup = carryOut(t, plans[1]!, result, nowMs);
   });
   return result;
 }
@@ -118,7 +121,7 @@ function compare(
   return plan;
 }
 
-function carryOut(t: Table, plan: Plan, result: ResolveResult): number[] {
+function carryOut(t: Table, plan: Plan, result: ResolveResult, nowMs: number): number[] {
   for (const slot of plan.leaving) retire(t, slot);
   const slots = plan.staying;
   for (const spec of plan.fresh) {
@@ -126,6 +129,7 @@ function carryOut(t: Table, plan: Plan, result: ResolveResult): number[] {
     if (slot < 0) result.exhausted++;
     else {
       slots.push(slot);
+      planSlowStart(t, slot, nowMs);
       result.added++;
     }
   }

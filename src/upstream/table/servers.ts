@@ -2,6 +2,7 @@
 import { CHECKING, DOWN, DRAINING, LIVE, Table, UNHEALTHY } from './layout.ts';
 import { edit } from './lists.ts';
 import { claim, type PeerSpec, retire, setDown, setWeight } from './slots.ts';
+import { planSlowStart } from './slow-start.ts';
 
 /** What `addServer` needs; the rest has the defaults of a `server` line. */
 export interface NewServer extends Partial<Omit<PeerSpec, 'server' | 'address'>> {
@@ -25,9 +26,10 @@ export interface ServerPatch {
 
 /**
  * Adds a peer at the end of its list.
+ * @param nowMs epoch milliseconds: when its slow start begins; 0: it has its full weight at once
  * @returns its slot; -1 when the table is full (take a larger one by `reloadTable`).
  */
-export function addServer(buffer: SharedArrayBuffer, server: NewServer): number {
+export function addServer(buffer: SharedArrayBuffer, server: NewServer, nowMs = 0): number {
   const t = new Table(buffer);
   const { backup = false, ...given } = server;
   const spec: PeerSpec = {
@@ -47,7 +49,9 @@ export function addServer(buffer: SharedArrayBuffer, server: NewServer): number 
   };
   return edit(t, (lists) => {
     const slot = claim(t, spec);
-    if (slot >= 0) (backup ? lists.backup : lists.primary).push(slot);
+    if (slot < 0) return slot;
+    (backup ? lists.backup : lists.primary).push(slot);
+    planSlowStart(t, slot, nowMs);
     return slot;
   });
 }
@@ -68,10 +72,17 @@ export function removeServer(buffer: SharedArrayBuffer, slot: number, generation
 }
 
 /**
- * Changes parameters of a peer.
+ * Changes parameters of a peer. One that may be chosen again starts slowly.
+ * @param nowMs epoch milliseconds; 0: without slow start
  * @returns false when the slot holds no live peer of this generation any more.
  */
-export function updateServer(buffer: SharedArrayBuffer, slot: number, generation: number, patch: ServerPatch): boolean {
+export function updateServer(
+  buffer: SharedArrayBuffer,
+  slot: number,
+  generation: number,
+  patch: ServerPatch,
+  nowMs = 0,
+): boolean {
   const t = new Table(buffer);
   return edit(t, () => {
     if (!holds(t, slot, generation)) return false;
@@ -84,6 +95,7 @@ export function updateServer(buffer: SharedArrayBuffer, slot: number, generation
     setDown(t, slot, patch.down ?? (bits & DOWN) !== 0, patch.drain ?? (bits & DRAINING) !== 0);
     mark(t, slot, UNHEALTHY, patch.unhealthy);
     mark(t, slot, CHECKING, patch.checking);
+    if (bits !== 0 && t.down[slot] === 0) planSlowStart(t, slot, nowMs);
     return true;
   });
 }
