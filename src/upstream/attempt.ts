@@ -25,6 +25,10 @@ export class Attempt {
   version = 0;
   /** When the present peer was selected, milliseconds of the group's clock. */
   selectedMs = 0;
+  /** Place in the group's queue; -1: it does not wait. */
+  place = -1;
+  /** Called, some time after `pick` answered WAITING, when it is its turn: pick again. Set by who may wait. */
+  onTurn: (() => void) | null = null;
   /** Counted in the peer's in-flight requests (least_time ... inflight). */
   inflight = false;
 

@@ -16,7 +16,7 @@
  * const group = new Group(config, table, { workerId, clock, random: Math.random });
  * group.begin(attempt, { hashKey, clientAddress, stickySid }, nextUpstreamTries);
  * for (;;) {
- *   const slot = group.pick(attempt);            // taken: its connections are one more. BUSY: 502
+ *   const slot = group.pick(attempt);            // taken: its connections are one more. BUSY: 502. WAITING: `queue`
  *   if (slot === BUSY) break;
  *   const peer = group.peer(slot);               // address, host, port, sid
  *   // ... connect, send, read; group.headerReceived(attempt, headerMs) when the header is there
@@ -32,6 +32,7 @@
  * | `balancers/` | one file an algorithm, and a table of them |
  * | `accounting.ts` | what taking and giving back do to a peer |
  * | `sticky/` | cookie text, learned sessions |
+ * | `queue.ts` | who waits when nobody can be chosen |
  * | `pool.ts` | idle connections |
  *
  * Facts: nginx, as described in spec/nginx.md, sections 2.1 to 2.14.
@@ -42,9 +43,10 @@ import type { Attempt } from './attempt.ts';
 import { type AttemptKeys, type Outcome } from './attempt.ts';
 import { type Balancer } from './balancers/balancer.ts';
 import { makeBalancer } from './balancers/table.ts';
+import { grantTurns, hasTurn, joinQueue, leaveQueue, passTurn, queueEvent } from './queue.ts';
 import { choose } from './select/choose.ts';
 import { type GroupEnv, Selection } from './selection.ts';
-import { type PeerSnapshot, takeSnapshot } from './snapshot.ts';
+import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from './snapshot.ts';
 import { BACKUP, H, PRIMARY, Table } from './table/layout.ts';
 import { SharedLock, rowOf } from '../shared/lock.ts';
 import type { PeerInfo } from './table/text.ts';
@@ -52,7 +54,7 @@ import type { PeerInfo } from './table/text.ts';
 export { Attempt, type AttemptKeys, type Outcome } from './attempt.ts';
 export type { Clock } from './clock.ts';
 export type { GroupEnv } from './selection.ts';
-export type { PeerSnapshot, PeerState } from './snapshot.ts';
+export type { PeerSnapshot, PeerState, QueueSnapshot } from './snapshot.ts';
 export { createTable, type TableOptions } from './table/create.ts';
 export { reclaimWorker } from './table/reclaim.ts';
 export { reloadTable } from './table/reload.ts';
@@ -62,6 +64,11 @@ export type { PeerInfo } from './table/text.ts';
 
 /** No live upstreams: nobody can be chosen. The request ends with 502, and is not tried again. */
 export const BUSY = -1;
+/**
+ * Nobody can be chosen now, and the request has joined the group's queue: `Attempt.onTurn` is called when it is its turn
+ * (then pick again), or it leaves by `stopWaiting`.
+ */
+export const WAITING = -2;
 
 const NO_ADDRESS = new Uint8Array(0);
 
@@ -76,6 +83,12 @@ export class Group {
   private readonly balancer: Balancer;
   private readonly row: number;
 
+  // queue
+  private readonly ring: ((workerId: number) => void) | null;
+  /** Requests of this thread that wait, in their order. */
+  private readonly waiting = new Set<Attempt>();
+  private readonly rung: Uint8Array;
+
   constructor(config: UpstreamConfig, table: SharedArrayBuffer, env: GroupEnv) {
     this.name = config.name;
     this.config = config;
@@ -84,6 +97,8 @@ export class Group {
     this.lock = new SharedLock(this.table, this.row);
     this.selection = new Selection(config, this.table, env);
     this.balancer = makeBalancer(config.balancer);
+    this.ring = this.table.head[H.queueSize] === 0 ? null : (env.ring ?? null);
+    this.rung = new Uint8Array(this.ring === null ? 0 : this.table.rows);
     Atomics.store(this.table.alive, this.row, 1);
   }
 
@@ -107,8 +122,9 @@ export class Group {
     a.version = head[H.version]!;
   }
 
-  /** Chooses a peer and takes it. @returns its slot, or BUSY. */
+  /** Chooses a peer and takes it. @returns its slot, BUSY, or with `queue` WAITING. */
   pick(a: Attempt): number {
+    if (this.ring !== null) return this.pickInTurn(a);
     this.balancer.prepare?.(this.selection, this.lock);
     this.lock.enter();
     try {
@@ -121,6 +137,100 @@ export class Group {
       return slot;
     } finally {
       this.lock.leave();
+    }
+  }
+
+  /** With a queue: only who has its turn may choose while others wait. */
+  private pickInTurn(a: Attempt): number {
+    this.balancer.prepare?.(this.selection, this.lock);
+    this.lock.enter();
+    try {
+      const s = this.selection;
+      const t = this.table;
+      s.tellTime();
+      if (a.version !== s.version) this.follow(a);
+      if (a.place >= 0 && !hasTurn(t, a.place)) return WAITING;
+      const slot = a.place < 0 && t.head[H.queued] !== 0 ? BUSY : choose(s, this.balancer, a);
+      if (slot >= 0) {
+        if (a.place >= 0) this.leave(a);
+        takePeer(s, a, slot, this.row, this.balancer.inflight);
+        return slot;
+      }
+      if (a.place >= 0) passTurn(t, a.place);
+      else {
+        a.place = joinQueue(t, this.row);
+        if (a.place < 0) return BUSY;
+        this.waiting.add(a);
+      }
+      return WAITING;
+    } finally {
+      this.grant();
+      this.lock.leave();
+      this.ringAll();
+    }
+  }
+
+  private leave(a: Attempt): void {
+    leaveQueue(this.table, a.place);
+    a.place = -1;
+    this.waiting.delete(a);
+  }
+
+  private grant(): void {
+    if (this.table.head[H.queued] !== 0) grantTurns(this.selection, this.rung);
+  }
+
+  /** Rings who was granted a turn; without the lock. */
+  private ringAll(): void {
+    const { rung } = this;
+    for (let row = rung.indexOf(1); row >= 0; row = rung.indexOf(1, row + 1)) {
+      rung[row] = 0;
+      this.ring!(row - 1);
+    }
+  }
+
+  /** A request does not wait any longer: its client has left, or it has waited long enough. */
+  stopWaiting(a: Attempt): void {
+    if (a.place < 0) return;
+    this.lock.enter();
+    try {
+      this.selection.tellTime();
+      this.leave(a);
+      this.grant();
+    } finally {
+      this.lock.leave();
+      this.ringAll();
+    }
+  }
+
+  /** Requests of this thread that wait. */
+  get waiters(): number {
+    return this.waiting.size;
+  }
+
+  /** This worker was rung: those of its requests that have their turn choose. */
+  wake(): void {
+    if (this.waiting.size === 0) return;
+    const turns: Attempt[] = [];
+    for (const a of this.waiting) if (hasTurn(this.table, a.place)) turns.push(a);
+    // each may end others by what it does
+    for (const a of turns) if (a.place >= 0) a.onTurn!();
+  }
+
+  /**
+   * Looks whether somebody may be chosen by now: peers come back by time alone, and the main thread changes groups. Call it
+   * now and then while there are `waiters`, and when the main thread says so.
+   */
+  poll(): void {
+    if (this.waiting.size === 0) return;
+    this.lock.enter();
+    try {
+      this.selection.tellTime();
+      queueEvent(this.table);
+      this.grant();
+    } finally {
+      this.lock.leave();
+      this.ringAll();
     }
   }
 
@@ -177,14 +287,25 @@ export class Group {
       this.selection.tellTime();
       return releasePeer(this.selection, a, this.row, outcome, this.config.balancer);
     } finally {
+      const someoneWaits = this.ring !== null && this.table.head[H.queued] !== 0;
+      if (someoneWaits) {
+        queueEvent(this.table);
+        this.grant();
+      }
       this.lock.leave();
       a.slot = -1;
+      if (someoneWaits) this.ringAll();
     }
   }
 
   /** Who a slot is. The caller holds it by an attempt, or has just learned of it. */
   peer(slot: number): PeerInfo {
     return this.selection.info(slot);
+  }
+
+  /** The queue's state; null without the directive. */
+  queueSnapshot(): QueueSnapshot | null {
+    return takeQueueSnapshot(this.table);
   }
 
   /** State of all peers, primaries first. */

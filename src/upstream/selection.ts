@@ -17,6 +17,11 @@ export interface GroupEnv {
   clock: Clock;
   /** A number in [0, 1), as Math.random. */
   random: () => number;
+  /**
+   * Tells a worker that requests of it have their turn in a queue: some time later, never during the call, `Group.wake`
+   * is called there. Missing: nobody can wait, `queue` has no effect.
+   */
+  ring?: (workerId: number) => void;
 }
 
 export class Selection {

@@ -1,7 +1,7 @@
 /** The state of a group for APIs and metrics. */
 import type { Selection } from './selection.ts';
 import { currentOf } from './select/index.ts';
-import { BACKUP, CHECKING, DOWN, DRAINING, PRIMARY, UNHEALTHY } from './table/layout.ts';
+import { BACKUP, CHECKING, DOWN, DRAINING, F, H, PRIMARY, type Table, UNHEALTHY } from './table/layout.ts';
 import { blocked } from './table/rules.ts';
 import type { PeerInfo } from './table/text.ts';
 
@@ -37,6 +37,21 @@ export interface PeerSnapshot extends PeerInfo {
   connectMs: number;
   headerMs: number;
   responseMs: number;
+}
+
+export interface QueueSnapshot {
+  /** Requests that wait. */
+  size: number;
+  maxSize: number;
+  /** Requests that found it full. */
+  overflows: number;
+}
+
+/** State of the queue; null without the directive. */
+export function takeQueueSnapshot(t: Table): QueueSnapshot | null {
+  const maxSize = t.head[H.queueSize]!;
+  if (maxSize === 0) return null;
+  return { size: t.head[H.queued]!, maxSize, overflows: t.headF[F.queueOverflows]! };
 }
 
 /** Copies the state of all live peers, primaries first. Call with the lock held. */

@@ -21,7 +21,8 @@ const MOST_FROM_ZONE = 4096;
 /** Makes the shared memory of a group. */
 export function createTable(config: UpstreamConfig, options: TableOptions = {}): SharedArrayBuffer {
   const specs = specsOf(config);
-  const t = allocate(specs.length + (options.spareSlots ?? spareFor(config)), options.maxWorkers ?? MAX_WORKERS);
+  const slots = specs.length + (options.spareSlots ?? spareFor(config));
+  const t = allocate(slots, options.maxWorkers ?? MAX_WORKERS, config.queue?.size ?? 0);
   edit(t, (lists) => {
     for (const spec of specs) listOf(lists, config.servers[spec.serverIndex]!.backup).push(claim(t, spec));
   });

@@ -38,6 +38,14 @@ export const H = {
   loose: 19,
   /** Generation last given to a slot. */
   generation: 21,
+  /** The queue (`queue.ts`): its size, ends, free places, who waits, who was granted a turn, and what has happened. */
+  queueSize: 22,
+  queueFirst: 23,
+  queueLast: 24,
+  queueFree: 25,
+  queued: 26,
+  queueGranted: 27,
+  queueEvents: 28,
   words: 32,
 } as const;
 
@@ -47,6 +55,9 @@ export const F = {
   now: 2,
   /** Current weight that peers left behind when their slow start began, per list: the next who is chosen settles it. */
   owed: 3,
+  /** Tickets drawn in the queue, and requests that found it full. */
+  queueTickets: 5,
+  queueOverflows: 6,
   words: 8,
 } as const;
 
@@ -199,14 +210,25 @@ export class Table {
   readonly connsBy: Int32Array;
   readonly inflightBy: Int32Array;
 
+  // queue: by place; no places without the directive
+  readonly queueNext: Int32Array;
+  readonly queuePrev: Int32Array;
+  /** Row of the worker whose request waits there. */
+  readonly queueRow: Int32Array;
+  readonly queueState: Int32Array;
+  /** `queueEvents` when it had its turn and could use none of the peers. */
+  readonly queueSeen: Int32Array;
+  readonly queueTicket: Float64Array;
+
   readonly text: Buffer;
 
-  constructor(buffer: SharedArrayBuffer, capacity?: number, rows?: number) {
+  constructor(buffer: SharedArrayBuffer, capacity?: number, rows?: number, queueSize = 0) {
     if (capacity === undefined || rows === undefined) {
       const words = new Int32Array(buffer);
       if (words[H.magic] !== MAGIC) throw new TypeError('not a peer table');
       capacity = words[H.capacity]!;
       rows = words[H.rows]!;
+      queueSize = words[H.queueSize]!;
     }
     this.buffer = buffer;
     this.capacity = capacity;
@@ -275,6 +297,12 @@ export class Table {
     this.alive = c.int32(rows);
     this.connsBy = c.int32(rows * n);
     this.inflightBy = c.int32(rows * n);
+    this.queueNext = c.int32(queueSize);
+    this.queuePrev = c.int32(queueSize);
+    this.queueRow = c.int32(queueSize);
+    this.queueState = c.int32(queueSize);
+    this.queueSeen = c.int32(queueSize);
+    this.queueTicket = c.float64(queueSize);
     this.text = c.bytes(n * TEXT_STRIDE);
     this.size = c.size;
   }
@@ -284,14 +312,17 @@ export class Table {
  * Makes an empty table.
  * @param capacity most peers it will ever hold, zombies included.
  * @param workers most worker threads that will use it.
+ * @param queueSize most requests that may wait in it.
  */
-export function allocate(capacity: number, workers: number): Table {
+export function allocate(capacity: number, workers: number, queueSize = 0): Table {
   const rows = workers + 1;
-  const size = new Table(MEASURE, capacity, rows).size;
-  const t = new Table(new SharedArrayBuffer(size), capacity, rows);
+  const size = new Table(MEASURE, capacity, rows, queueSize).size;
+  const t = new Table(new SharedArrayBuffer(size), capacity, rows, queueSize);
   t.head[H.magic] = MAGIC;
   t.head[H.capacity] = capacity;
   t.head[H.rows] = rows;
+  t.head[H.queueSize] = queueSize;
+  clearQueue(t);
   t.head[H.version] = 1;
   t.head[H.indexStale] = 1;
   t.head[H.freeCount] = capacity;
@@ -299,4 +330,14 @@ export function allocate(capacity: number, workers: number): Table {
   t.where.fill(-1);
   t.wakeAt.fill(-1);
   return t;
+}
+
+/** All places of the queue are free. */
+export function clearQueue(t: Table): void {
+  const size = t.head[H.queueSize]!;
+  for (let at = 0; at < size; at++) t.queueNext[at] = at + 1 < size ? at + 1 : -1;
+  t.queueState.fill(0);
+  t.head[H.queueFree] = size === 0 ? -1 : 0;
+  t.head[H.queueFirst] = t.head[H.queueLast] = -1;
+  t.head[H.queued] = t.head[H.queueGranted] = 0;
 }

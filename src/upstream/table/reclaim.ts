@@ -1,4 +1,5 @@
 /** After a worker's death. Main thread only. */
+import { reclaimQueue } from '../queue.ts';
 import { H, Table, ZOMBIE } from './layout.ts';
 import { locked } from './lists.ts';
 import { rowOf } from '../../shared/lock.ts';
@@ -17,6 +18,7 @@ export function reclaimWorker(buffer: SharedArrayBuffer, workerId: number): void
     t.head[H.indexStale] = 1;
     Atomics.store(t.head, H.waiters, 0);
     for (let slot = 0; slot < t.capacity; slot++) reclaimSlot(t, slot, row);
+    if (t.head[H.queueSize] !== 0) reclaimQueue(t, row);
   });
 }
 

@@ -33,7 +33,7 @@ export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig, nowM
     const leaving = known.rest();
     const idle = leaving.filter((slot) => t.conns[slot] === 0).length;
     const fresh = matches.filter((slot) => slot < 0).length;
-    if (fresh > t.head[H.freeCount]! + idle) {
+    if (fresh > t.head[H.freeCount]! + idle || t.head[H.queueSize] !== (config.queue?.size ?? 0)) {
       grown = grow(t, config, wanted, matches, nowMs);
       return;
     }
@@ -59,7 +59,7 @@ function grow(
   matches: readonly number[],
   nowMs: number,
 ): Table {
-  const t = allocate(wanted.length + spareFor(config), from.rows - 1);
+  const t = allocate(wanted.length + spareFor(config), from.rows - 1, config.queue?.size ?? 0);
   t.headF[F.now] = from.headF[F.now]!;
   edit(t, (lists) => {
     wanted.forEach(({ spec, backup }, i) => {
