@@ -106,6 +106,8 @@ export interface HttpConfig {
   limitZones: LimitZoneConfig[];
   /** `proxy_cache_path` and its like. */
   caches: CacheZoneConfig[];
+  /** `match` blocks; absent: none. */
+  matches?: MatchConfig[];
   logFormats: LogFormatConfig[];
 }
 
@@ -281,6 +283,8 @@ export interface LocationConfig {
   /** Nested locations, in order of configuration. */
   locations: LocationConfig[];
   limitExcept: LocationConfig | null;
+  /** `health_check` of the group that the location passes requests to; absent: none. */
+  healthChecks?: HealthCheckConfig[];
 }
 
 export type HandlerConfig = { kind: 'static' } | { kind: PassKind; pass: UpstreamPassConfig } | { kind: 'stub_status' };
@@ -431,6 +435,50 @@ export interface MapConfig {
   wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
   regexes: { regex: RegexText; value: ValueText }[];
 }
+
+// ---------------------------------------------------------------------------------------------- health checks
+
+export interface HealthCheckConfig {
+  place: Place;
+  intervalMs: number;
+  /** Each probe is sent up to so much later. */
+  jitterMs: number;
+  /** Probes in a row that must fail (pass) before the server is unhealthy (healthy again). */
+  fails: number;
+  passes: number;
+  uri: string;
+  /** Null: the server's own. */
+  port: number | null;
+  /** Name of a `match`; null: 2xx and 3xx pass. */
+  match: string | null;
+  /** New servers get no requests before they have passed. */
+  mandatory: boolean;
+  /** Written; states outlive a reload in any case. */
+  persistent: boolean;
+  /** How long a connection is used for probes; 0: each has its own. */
+  keepaliveTimeMs: number;
+  type: 'http' | 'grpc';
+  grpcService: string;
+  /** Status that counts as healthy; null: `SERVING`. */
+  grpcStatus: number | null;
+}
+
+/** A `match` block; all conditions must hold. */
+export interface MatchConfig {
+  name: string;
+  place: Place;
+  /** Ranges include their ends. */
+  status: { negate: boolean; ranges: [from: number, to: number][] } | null;
+  headers: MatchHeader[];
+  body: { negate: boolean; regex: RegexText } | null;
+  /** Variables, without `$`, that must be neither empty nor `0`. */
+  require: string[];
+}
+
+export type MatchHeader =
+  | { name: string; test: 'present'; negate: boolean }
+  | { name: string; test: 'equal'; negate: boolean; value: string }
+  | { name: string; test: 'regex'; negate: boolean; regex: RegexText };
 
 // ---------------------------------------------------------------------------------------------- upstream
 

@@ -11,6 +11,7 @@ import { reclaimWorker } from '../upstream/table/reclaim.ts';
 import { reloadTable } from '../upstream/table/reload.ts';
 import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
 import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
+import { checkedLocations } from '../config/health-checks.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
 import type { GenerationData, GroupMemory } from '../worker/protocol.ts';
@@ -33,9 +34,11 @@ interface Draining {
 }
 
 /** What makes a group the same one over a reload. */
-function identity({ implicit, name, port }: UpstreamConfig): string {
+export function identity({ implicit, name, port }: UpstreamConfig): string {
   return implicit ? `implicit ${name} ${port}` : name;
 }
+
+const NOBODY: ReadonlySet<number> = new Set();
 
 /** The groups of http and those of stream, each with their memory. */
 export function groupsOf({
@@ -59,11 +62,13 @@ export function needsResolving(generation: Generation): boolean {
  * Memory for groups. What `before` has of the same groups goes on.
  *
  * @param before null: everything is made anew
+ * @param mandatory groups, by index, whose new servers wait for their first check
  */
 function makeMemory(
   upstreams: readonly UpstreamConfig[],
   before: { upstreams: readonly UpstreamConfig[]; memory: GroupMemory } | null,
   maxWorkers: number,
+  mandatory: ReadonlySet<number>,
 ): GroupMemory {
   const old = new Map<string, { config: UpstreamConfig; table: SharedArrayBuffer }>();
   for (const [i, upstream] of (before?.upstreams ?? []).entries()) {
@@ -71,7 +76,7 @@ function makeMemory(
     if (table !== undefined) old.set(identity(upstream), { config: upstream, table });
   }
   const learnZones: Record<string, SharedArrayBuffer> = {};
-  const tables = upstreams.map((upstream) => {
+  const tables = upstreams.map((upstream, i) => {
     const known = old.get(identity(upstream));
     if (upstream.sticky?.mode === 'learn') {
       const { name } = upstream.sticky.zone;
@@ -79,7 +84,9 @@ function makeMemory(
       const learned = reloadLearnTable(zone, known?.config ?? null, upstream, maxWorkers);
       if (learned !== null) learnZones[name] = learned;
     }
-    return known === undefined ? createTable(upstream, { maxWorkers }) : reloadTable(known.table, upstream);
+    return known === undefined
+      ? createTable(upstream, { maxWorkers, mandatory: mandatory.has(i) })
+      : reloadTable(known.table, upstream, Date.now(), mandatory.has(i));
   });
   return { tables, learnZones };
 }
@@ -91,6 +98,21 @@ function zonesOf({ http, stream }: Config): LimitZoneConfig[] {
 
 function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZones>[1] {
   return { zones: zonesOf(config), memory: data.limitZones };
+}
+
+/** Does any of its locations have health checks? */
+export function hasHealthChecks({ config }: Generation): boolean {
+  return config.http !== null && checkedLocations(config.http).length > 0;
+}
+
+/** Groups with a mandatory health check, by index. */
+function mandatoryGroups({ http }: Config): Set<number> {
+  const found = http === null ? [] : checkedLocations(http);
+  return new Set(
+    found
+      .filter(({ location }) => location.healthChecks!.some(({ mandatory }) => mandatory))
+      .map(({ upstream }) => upstream),
+  );
 }
 
 export class Generations {
@@ -131,8 +153,8 @@ export class Generations {
       id: ++this.#lastId,
       // Workers have no use for the texts of the files, nor for the Admin API's settings and secrets.
       config: { ...config, sources: [], admin: null },
-      ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers),
-      stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers),
+      ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers, mandatoryGroups(config)),
+      stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, NOBODY),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
       cacheZones,
       traffic: this.#traffic,
@@ -145,12 +167,14 @@ export class Generations {
   rollBack(refused: Generation): void {
     const current = this.#current;
     if (current === null) return;
+    const mandatory = mandatoryGroups(current.config);
     const used = groupsOf(refused).flatMap(({ memory }) => memory.tables);
     for (const { upstreams, memory } of groupsOf(current)) {
       for (const [i, upstream] of upstreams.entries()) {
         const table = memory.tables[i];
         if (table === undefined || !used.includes(table)) continue;
-        const back = reloadTable(table, upstream, Date.now());
+        const waits = memory === current.data && mandatory.has(i);
+        const back = reloadTable(table, upstream, Date.now(), waits);
         // Only if it has grown meanwhile, which a smaller configuration does not make it do.
         if (back !== table) memory.tables[i] = back;
       }

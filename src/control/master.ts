@@ -8,17 +8,19 @@ import type { ErrorLog } from '../observe/error-log.ts';
 import { totalsOf } from '../observe/traffic.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
 import { claimAddresses, listensOf, newAddresses, removeSockets } from './addresses.ts';
+import { MainBell } from '../worker/bells.ts';
 import { saveCompileCache } from '../worker/compile-cache.ts';
 import type { Caching } from './caching.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Generation, Generations, needsResolving } from './generations.ts';
+import { type Generation, Generations, hasHealthChecks, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
 import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
 import { PidFile } from './pid-file.ts';
 import { Privileges } from './privileges.ts';
+import type { HealthChecks } from './health.ts';
 import type { Resolving } from './resolving.ts';
 import { type Command, onSignals } from './signals.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -54,6 +56,8 @@ export class Master {
   readonly #privileges = new Privileges();
   #resolving: Resolving | null = null;
   #caching: Caching | null = null;
+  #health: HealthChecks | null = null;
+  readonly #bell = new MainBell();
 
   #started = false;
   #ending: 'no' | 'quit' | 'stop' = 'no';
@@ -151,6 +155,7 @@ export class Master {
     this.#privileges.become(config.main.user);
     await this.#resolve(generation);
     await this.#cache(generation);
+    await this.#check(generation);
     await this.#companion?.commit();
   }
 
@@ -159,6 +164,13 @@ export class Master {
     const { Caching } = await import('./caching.ts');
     this.#caching ??= new Caching(this.#log);
     this.#caching.follow(generation);
+  }
+
+  async #check(generation: Generation): Promise<void> {
+    if (this.#health === null && !hasHealthChecks(generation)) return;
+    const { HealthChecks } = await import('./health.ts');
+    this.#health ??= new HealthChecks(this.#log, () => this.#bell.announce());
+    this.#health.follow(generation);
   }
 
   async #resolve(generation: Generation): Promise<void> {
@@ -256,6 +268,8 @@ export class Master {
   #exit(): never {
     this.#log.notice('exiting');
     this.#resolving?.close();
+    this.#health?.close();
+    this.#bell.close();
     this.#privileges.enter();
     const { current } = this.#generations;
     if (current !== null) removeSockets(listensOf(current.config));

@@ -90,6 +90,11 @@ export interface TlsExtras {
   alpn?: string[];
 }
 
+/** An address is not sent as a name (RFC 6066 section 3). */
+export function isLiteral(name: string): boolean {
+  return /^[\d.]+$|:/.test(name);
+}
+
 /** Starts a handshake; the caller listens for `secureConnect`, `error` and `close`. */
 export function startTls(
   tls: ClientTls,
@@ -99,7 +104,6 @@ export function startTls(
   address: ConnectOptions,
   { over, alpn = [] }: TlsExtras = {},
 ): TLSSocket {
-  const literal = /^[\d.]+$|:/.test(name);
   const session = tls.session(sessionKey);
   const options: ConnectionOptions = {
     secureContext: context,
@@ -114,7 +118,7 @@ export function startTls(
   }
   if (address.localAddress !== null)
     Object.assign(options, { localAddress: address.localAddress, localPort: address.localPort });
-  if (tls.config.serverName && !literal) options.servername = name;
+  if (tls.config.serverName && !isLiteral(name)) options.servername = name;
   if (session !== undefined) options.session = session;
   if (alpn.length > 0) options.ALPNProtocols = alpn;
   const socket = tlsConnect(options);

@@ -6,6 +6,7 @@
  * does not wake a Node worker that sits in its event loop.)
  */
 import { BroadcastChannel } from 'node:worker_threads';
+import { clock } from '../net/clock.ts';
 
 const CHANNEL = 'headrace bells';
 /** For all workers: look for yourselves. */
@@ -42,11 +43,10 @@ export class Bells {
   #open(): void {
     if (this.#channel !== null) return;
     this.#channel = new BroadcastChannel(CHANNEL);
-    this.#channel.onmessage = (event) => {
-      const { data } = event as unknown as { data: unknown };
+    this.#channel.addEventListener('message', ({ data }) => {
       if (data === this.#workerId) this.#wake();
       else if (data === ALL) this.#poll();
-    };
+    });
     this.#channel.unref();
     setInterval(() => this.#poll(), POLL_MS).unref();
   }
@@ -67,10 +67,12 @@ export class Bells {
   };
 
   #wake(): void {
+    clock.update();
     for (const group of this.#groups) group.wake();
   }
 
   #poll(): void {
+    clock.update();
     for (const group of this.#groups) if (group.waiters > 0) group.poll();
   }
 }

@@ -23,6 +23,7 @@ import { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
 import { compileStream } from '../stream/compile.ts';
 import { acceptPlain, acceptSecure } from './connections.ts';
+import { Bells } from './bells.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
@@ -98,7 +99,13 @@ class HttpWorker {
     onOpenFailure: (message) => this.#log.write('crit', message),
   });
   readonly #logs = new ErrorLogPool();
-  readonly #env = { workerId: init.workerId, clock: { now: () => clock.wall }, random: Math.random };
+  readonly #bells = new Bells(init.workerId);
+  readonly #env = {
+    workerId: init.workerId,
+    clock: { now: () => clock.wall },
+    random: Math.random,
+    ring: this.#bells.ring,
+  };
   readonly #resolvers = new ResolverPool({
     clock: { ms: () => clock.update() },
     log: (level, message) => this.#log.write(level, message),
@@ -146,6 +153,8 @@ class HttpWorker {
       resolver: (resolver) => resources.resolver(resolver),
     });
     resources.add(() => runtime.close());
+    const waiting = runtime.groups.filter(({ config: { queue } }) => queue !== null).map(({ peers }) => peers);
+    resources.add(this.#bells.watch(waiting));
     return runtime;
   }
 

@@ -55,7 +55,7 @@ export const Args = {
 
 /** @param count number of arguments after the directive's name */
 export function argsFit(mask: number, count: number): boolean {
-  if ((mask & Args.oneOrMore) !== 0) return count >= 1;
+  if ((mask & Args.oneOrMore) !== 0) return count >= 1 || (mask & Args.none) !== 0;
   if ((mask & Args.twoOrMore) !== 0) return count >= 2;
   return count < 8 && (mask & (1 << count)) !== 0;
 }

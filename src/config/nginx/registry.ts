@@ -10,6 +10,7 @@ import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { gzipModule } from './modules/gzip.ts';
 import { headersModule } from './modules/headers.ts';
+import { healthCheckModule } from './modules/health-check.ts';
 import { http2Module } from './modules/http2.ts';
 import { httpCore } from './modules/http-core.ts';
 import { limitConnModule } from './modules/limit-conn.ts';
@@ -57,6 +58,7 @@ export const MODULES: readonly ModuleDef[] = [
   uwsgiModule,
   memcachedModule,
   headersModule,
+  healthCheckModule,
   realipModule,
   accessModule,
   authBasicModule,

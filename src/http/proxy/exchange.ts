@@ -6,8 +6,7 @@
  * The upstream side is always given up (peer, channel) before the answer's last bytes are handed to the client: after
  * that call the request may be over and another one under way.
  */
-import { Attempt } from '../../upstream/group.ts';
-import { BUSY } from '../../upstream/group.ts';
+import { Attempt, BUSY } from '../../upstream/group.ts';
 import type { AttemptKeys, PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
@@ -23,6 +22,7 @@ import { reportAttempt } from './attempt-report.ts';
 import { endDetached, leaveClient } from './detachment.ts';
 import { allowed, CONNECTING, ERROR, INVALID, READING, REASONS, SENDING, TIMEOUT, timedOutText } from './failures.ts';
 import { gateFor, type RateGate } from './rate-gate.ts';
+import { QueueWait } from './queue-wait.ts';
 import { RequestSender } from './request-sender.ts';
 import { resolveTarget } from './target.ts';
 import type { Target } from './target.ts';
@@ -56,6 +56,8 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   /** Connecting; there is no channel yet. */
   #dialing: { cancel(): void } | null = null;
   #firstAt = 0;
+  /** Its place in the group's queue; null: it never had to wait. */
+  #waiting: QueueWait | null = null;
   #reused = false;
   /** Lets the answer through at a rate; null: as it comes. */
   #gate: RateGate | null = null;
@@ -118,15 +120,22 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   // ------------------------------------------------------------------------------------ an attempt
 
   #select(): void {
+    this.record.begin();
+    this.sender.rewind();
+    this.#choose();
+  }
+
+  /** Chooses a server, at once or when it is this request's turn in the group's queue. */
+  #choose(): void {
     const { r, plan, target, record } = this;
     const group = target.group!;
-    record.begin();
-    this.sender.rewind();
     const slot = group.peers.pick(this.attempt);
-    if (slot === BUSY) {
-      this.#nobody();
+    if (slot < 0) {
+      if (slot === BUSY) this.#nobody();
+      else (this.#waiting ??= new QueueWait(this, this.#turn, () => this.#nobody())).begin(group);
       return;
     }
+    if (this.#waiting !== null) this.#waiting.end();
     const peer = (this.peer = group.peers.peer(slot));
     record.address = peer.address;
     this.lastServerName = peer.server;
@@ -141,6 +150,8 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.#arm(CONNECTING, plan.config.connectTimeoutMs);
     this.#dialing = plan.open(r, target, peer, this.#opened, this.#openFailed);
   }
+
+  readonly #turn = (): void => this.#choose();
 
   /** No server can be chosen. */
   #nobody(): void {
@@ -357,6 +368,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   giveUp(failed: boolean): void {
     const { record } = this;
     this.active = false;
+    if (this.#waiting !== null) this.#waiting.end();
     this.#timer.cancel();
     this.relay.buffering.close();
     this.#dialing?.cancel();
@@ -431,6 +443,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.record.release();
     this.sender.release();
     this.relay.release();
+    this.queueMs = -1;
     this.peer = null;
     if (spare.length < MAX_SPARE) spare.push(this);
   }

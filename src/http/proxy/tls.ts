@@ -1,6 +1,8 @@
 /** TLS towards servers: names and certificates that may be made of variables. */
+import { checkServerIdentity } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import type { ProxySslConfig } from '../../config/model.ts';
-import { ClientTls, digest } from '../../net/tls-client.ts';
+import { ClientTls, digest, isLiteral } from '../../net/tls-client.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
@@ -44,5 +46,18 @@ export class UpstreamTls extends ClientTls {
     if (this.#certificate === null) return '';
     const certificate = this.#certificate.get(r);
     return certificate === '' ? '' : `${certificate}\n${this.#certificateKey?.get(r) ?? ''}`;
+  }
+
+  /** What a client of Node's own that speaks TLS (HTTP/2) needs to connect as requests do; throws when it cannot. */
+  connectOptions(r: HttpRequest, proxyHost: string): ConnectionOptions {
+    const name = this.nameOf(r, proxyHost);
+    const context = this.contextOf(this.credentialsOf(r));
+    if (typeof context === 'string') throw new Error(context);
+    return {
+      secureContext: context,
+      rejectUnauthorized: this.config.verify,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+      ...(this.config.serverName && !isLiteral(name) ? { servername: name } : { servername: '' }),
+    };
   }
 }

@@ -1,7 +1,7 @@
 /** Making a group's table from its configuration. Main thread only. */
 import type { PeerAddress, UpstreamConfig, UpstreamServerConfig } from '../../config/model.ts';
 import { crc32 } from '../crc32.ts';
-import { allocate } from './layout.ts';
+import { allocate, H } from './layout.ts';
 import { edit, type Lists } from './lists.ts';
 import { claim, type PeerSpec } from './slots.ts';
 
@@ -10,6 +10,8 @@ export interface TableOptions {
   spareSlots?: number;
   /** Most worker threads that will use the table. Default 32. */
   maxWorkers?: number;
+  /** Peers get no requests before a health check has let them in; so do those that come later. */
+  mandatory?: boolean;
 }
 
 const MAX_WORKERS = 32;
@@ -23,6 +25,7 @@ export function createTable(config: UpstreamConfig, options: TableOptions = {}):
   const specs = specsOf(config);
   const slots = specs.length + (options.spareSlots ?? spareFor(config));
   const t = allocate(slots, options.maxWorkers ?? MAX_WORKERS, config.queue?.size ?? 0);
+  if (options.mandatory === true) t.head[H.mandatory] = 1;
   edit(t, (lists) => {
     for (const spec of specs) listOf(lists, config.servers[spec.serverIndex]!.backup).push(claim(t, spec));
   });

@@ -46,6 +46,8 @@ export const H = {
   queued: 26,
   queueGranted: 27,
   queueEvents: 28,
+  /** New peers are born "checking": a health check is mandatory. */
+  mandatory: 29,
   words: 32,
 } as const;
 

@@ -18,12 +18,19 @@ interface Wanted {
  * Addresses of a resolved name stay, under the new port, until the next answer comes (spec 2.11).
  *
  * @param nowMs epoch milliseconds: peers that were not there before start slowly from then on; 0: they do not
+ * @param mandatory new peers get no requests before a health check has let them in
  *
  * @returns the same buffer, changed in place, when it has room: threads need not be told more than the new
  *   configuration. Else a new one, with all state but the connections: requests in flight end in the old buffer.
  */
-export function reloadTable(old: SharedArrayBuffer, config: UpstreamConfig, nowMs = 0): SharedArrayBuffer {
+export function reloadTable(
+  old: SharedArrayBuffer,
+  config: UpstreamConfig,
+  nowMs = 0,
+  mandatory = false,
+): SharedArrayBuffer {
   const t = new Table(old);
+  t.head[H.mandatory] = mandatory ? 1 : 0;
   let grown: Table | null = null;
   edit(t, (lists) => {
     const slots = [...lists.primary, ...lists.backup];
@@ -61,6 +68,7 @@ function grow(
 ): Table {
   const t = allocate(wanted.length + spareFor(config), from.rows - 1, config.queue?.size ?? 0);
   t.headF[F.now] = from.headF[F.now]!;
+  t.head[H.mandatory] = from.head[H.mandatory]!;
   edit(t, (lists) => {
     wanted.forEach(({ spec, backup }, i) => {
       const slot = claim(t, spec);

@@ -88,7 +88,7 @@ export function claim(t: Table, spec: PeerSpec): number {
   t.generation[slot] = ++t.head[H.generation]!;
   t.born[slot] = t.head[H.version]! + 1;
   t.state[slot] = LIVE;
-  t.down[slot] = 0;
+  t.down[slot] = t.head[H.mandatory] === 1 ? CHECKING : 0;
   t.effective[slot] = spec.weight;
   t.weight[slot] = spec.weight;
   setParams(t, slot, spec);
@@ -106,7 +106,8 @@ export function inherit(to: Table, slot: number, from: Table, old: number): void
   to.weight[slot] = from.weight[old]!;
   to.effective[slot] = from.effective[old]!;
   setWeight(to, slot, weight);
-  to.down[slot] = to.down[slot]! | (from.down[old]! & (UNHEALTHY | CHECKING));
+  const checked = UNHEALTHY | CHECKING;
+  to.down[slot] = (to.down[slot]! & ~checked) | (from.down[old]! & checked);
 }
 
 /** Gives a peer new parameters; its state stays. A weight that was nominal stays so. */

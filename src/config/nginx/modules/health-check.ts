@@ -1,0 +1,229 @@
+/** `health_check` of a location and the `match` blocks that it names (spec 1.6). */
+import { ConfigError, at } from '../../errors.ts';
+import type { HealthCheckConfig, MatchConfig, Place } from '../../model.ts';
+import { parseNumber, parseTime } from '../../units.ts';
+import { Args, Context } from '../context.ts';
+import { directive } from '../directive.ts';
+import type { Build, ModuleDef } from '../module.ts';
+import { locationPart } from '../module.ts';
+import { effectiveHandler } from '../nodes.ts';
+import type { LocationNode } from '../nodes.ts';
+import type { Conf } from '../parser.ts';
+import { slot } from '../scope.ts';
+import { checkRegex, useVariable } from '../variables.ts';
+import type { RawUpstream } from '../upstreams.ts';
+
+const MAX_PORT = 65535;
+
+const matchesSlot = slot<{ list: MatchConfig[] }>('matches', () => ({ list: [] }));
+const checksSlot = slot<{ list?: HealthCheckConfig[] }>('health_check', () => ({}));
+
+// ---------------------------------------------------------------------------------------------- match
+
+function match(cf: Conf): string | void {
+  const name = cf.args[1] as string;
+  const { list } = cf.scope.main.get(matchesSlot);
+  if (list.some((known) => known.name === name)) return `"${name}" is duplicate`;
+  const config: MatchConfig = { name, place: cf.blockPlace, status: null, headers: [], body: null, require: [] };
+  list.push(config);
+  cf.lines((line) => condition(line, config));
+}
+
+function condition(cf: Conf, config: MatchConfig): void {
+  const [kind = '', ...rest] = cf.args;
+  switch (kind) {
+    case 'status':
+      if (config.status !== null) throw cf.error('duplicate "status" condition');
+      config.status = status(cf, rest);
+      return;
+    case 'header':
+      config.headers.push(header(cf, rest));
+      return;
+    case 'body':
+      if (config.body !== null) throw cf.error('duplicate "body" condition');
+      config.body = body(cf, rest);
+      return;
+    case 'require':
+      if (rest.length === 0) throw cf.error('no variables in the "require" condition');
+      for (const arg of rest) {
+        if (!arg.startsWith('$') || arg.length === 1) throw cf.error(`invalid variable name "${arg}"`);
+        config.require.push(useVariable(cf, arg.slice(1)));
+      }
+      return;
+    default:
+      throw cf.error(`unknown match condition "${kind}", it must be "status", "header", "body" or "require"`);
+  }
+}
+
+function status(cf: Conf, args: string[]): MatchConfig['status'] {
+  const negate = args[0] === '!';
+  const codes = negate ? args.slice(1) : args;
+  if (codes.length === 0) throw cf.error('no codes in the "status" condition');
+  const ranges = codes.map((text): [number, number] => {
+    const found = /^(\d{3})(?:-(\d{3}))?$/.exec(text);
+    const from = Number(found?.[1]);
+    const to = Number(found?.[2] ?? found?.[1]);
+    if (found === null || from > to) throw cf.error(`invalid status "${text}", it must be like 200 or 200-399`);
+    return [from, to];
+  });
+  return { negate, ranges };
+}
+
+function header(cf: Conf, args: string[]): MatchConfig['headers'][number] {
+  if (args.length === 1 && args[0] !== '!') return { name: args[0] as string, test: 'present', negate: false };
+  if (args.length === 2 && args[0] === '!') return { name: args[1] as string, test: 'present', negate: true };
+  const [name = '', operator = '', value = ''] = args;
+  if (args.length !== 3) throw cf.error('invalid number of arguments in the "header" condition');
+  switch (operator) {
+    case '=':
+    case '!=':
+      return { name, test: 'equal', negate: operator === '!=', value };
+    case '~':
+    case '!~':
+      return { name, test: 'regex', negate: operator === '!~', regex: checkRegex(cf, value, false) };
+    default:
+      throw cf.error(`invalid operator "${operator}" in the "header" condition, it must be "=", "!=", "~" or "!~"`);
+  }
+}
+
+function body(cf: Conf, [operator = '', pattern]: string[]): MatchConfig['body'] {
+  if (operator !== '~' && operator !== '!~') {
+    throw cf.error(`invalid operator "${operator}" in the "body" condition, it must be "~" or "!~"`);
+  }
+  if (pattern === undefined || cf.args.length !== 3) {
+    throw cf.error('invalid number of arguments in the "body" condition');
+  }
+  return { negate: operator === '!~', regex: checkRegex(cf, pattern, false) };
+}
+
+// ---------------------------------------------------------------------------------------------- health_check
+
+function healthCheck(cf: Conf): void {
+  const raw = cf.scope.loc.get(checksSlot);
+  const check: HealthCheckConfig = {
+    place: cf.blockPlace,
+    intervalMs: 5000,
+    jitterMs: 0,
+    fails: 1,
+    passes: 1,
+    uri: '/',
+    port: null,
+    match: null,
+    mandatory: false,
+    persistent: false,
+    keepaliveTimeMs: 0,
+    type: 'http',
+    grpcService: '',
+    grpcStatus: null,
+  };
+  const seen = new Set<string>();
+  for (const arg of cf.args.slice(1)) readOption(cf, check, seen, arg);
+  if (check.type === 'grpc' && (seen.has('uri') || seen.has('match'))) {
+    throw cf.error('"type=grpc" cannot be used together with "uri" or "match"');
+  }
+  raw.list = [...(raw.list ?? []), check];
+}
+
+function readOption(cf: Conf, check: HealthCheckConfig, seen: Set<string>, arg: string): void {
+  const invalid = (): ConfigError => cf.error(`invalid parameter "${arg}"`);
+  const [key = '', value] = arg.split(/=(.*)/s);
+  if (seen.has(key)) throw cf.error(`duplicate parameter "${arg}"`);
+  seen.add(key);
+  const time = (least: number): number => {
+    const ms = parseTime(value as string, 'ms');
+    if (ms === null || ms < least) throw invalid();
+    return ms;
+  };
+  const number = (least: number, most: number): number => {
+    const n = parseNumber(value as string);
+    if (n === null || n < least || n > most) throw invalid();
+    return n;
+  };
+  switch (value === undefined ? key : `${key}=`) {
+    case 'interval=':
+      check.intervalMs = time(1);
+      return;
+    case 'jitter=':
+      check.jitterMs = time(0);
+      return;
+    case 'keepalive_time=':
+      check.keepaliveTimeMs = time(0);
+      return;
+    case 'fails=':
+      check.fails = number(1, 1e9);
+      return;
+    case 'passes=':
+      check.passes = number(1, 1e9);
+      return;
+    case 'port=':
+      check.port = number(1, MAX_PORT);
+      return;
+    case 'uri=':
+      // it stands in the request line as it is
+      if (!/^\/[\x21-\x7e\x80-\xff]*$/.test(value as string)) throw invalid();
+      check.uri = value as string;
+      return;
+    case 'match=':
+      if (value === '') throw invalid();
+      check.match = value as string;
+      return;
+    case 'mandatory':
+      check.mandatory = true;
+      return;
+    case 'persistent':
+      if (!check.mandatory) throw cf.error('"persistent" requires "mandatory"');
+      check.persistent = true;
+      return;
+    case 'type=':
+      if (value !== 'grpc') throw cf.error(`invalid parameter "${arg}", the type must be "grpc"`);
+      check.type = 'grpc';
+      return;
+    case 'grpc_service=':
+    case 'grpc_status=':
+      if (check.type !== 'grpc') throw cf.error(`"${key}" requires "type=grpc" before it`);
+      if (key === 'grpc_service') check.grpcService = value as string;
+      else check.grpcStatus = number(0, 16);
+      return;
+    default:
+      throw invalid();
+  }
+}
+
+const fault = (text: string, place: Place): ConfigError => new ConfigError(text, place, at(place));
+
+/** What can only be seen when all is read: what the location does, the group's zone, the match block. */
+function finish(check: HealthCheckConfig, node: LocationNode, build: Build): HealthCheckConfig {
+  const { place } = check;
+  const handler = effectiveHandler(node);
+  const group: RawUpstream | null = handler !== null && 'pass' in handler ? handler.pass.upstream : null;
+  if (group === null) {
+    throw fault('"health_check" needs a location that passes requests to a group: "proxy_pass http://name"', place);
+  }
+  if (!group.explicit || group.zone === null) {
+    throw fault(
+      `health checks require upstream "${group.name}"${at(group.place)} to be in shared memory: "zone"`,
+      place,
+    );
+  }
+  if (check.match !== null) {
+    const known = build.http.main.get(matchesSlot).list;
+    if (!known.some(({ name }) => name === check.match)) throw fault(`unknown match "${check.match}"`, place);
+  }
+  return check;
+}
+
+export const healthCheckModule: ModuleDef = {
+  name: 'health_check',
+  directives: [
+    directive('match', Context.http, Args.one, match, true),
+    directive('health_check', Context.location, Args.none | Args.oneOrMore, healthCheck),
+  ],
+  location: locationPart<{ list?: HealthCheckConfig[] }>({
+    slot: checksSlot,
+    // a nested location has its own checks or none
+    merge: (_parent, child) => child,
+    result: (raw, node, build) =>
+      raw.list === undefined ? {} : { healthChecks: raw.list.map((check) => finish(check, node, build)) },
+  }),
+  http: (build) => ({ matches: build.http.main.get(matchesSlot).list }),
+};

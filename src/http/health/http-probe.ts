@@ -1,0 +1,263 @@
+/** Asks a server over HTTP/1, as the location's requests would go: same fields, same TLS. */
+import type { PeerInfo } from '../../upstream/group.ts';
+import { BODY_LIMIT, type Answer, type Matcher } from '../../health/match.ts';
+import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/probe.ts';
+import { clock } from '../../net/clock.ts';
+import { Timer } from '../../net/timers.ts';
+import { type HttpRequest, SENT } from '../request.ts';
+import { type Failure, NO_BODY, type UpstreamChannel, type UpstreamEvents } from '../proxy/upstream-channel.ts';
+import type { UpstreamPlan } from '../proxy/upstream-plan.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
+
+/** What a location's settings make of its checks; see `prepare.ts`. */
+export interface HttpProbeSettings {
+  /** Composes the request, whatever protocol it is, and opens connections. */
+  plan: UpstreamPlan;
+  /** Stands for the client's. */
+  request: HttpRequest;
+  matcher: Matcher;
+  /** Value of a variable when this answer has come. */
+  variable(name: string, answer: HttpAnswer): string;
+  connectTimeoutMs: number;
+  sendTimeoutMs: number;
+  readTimeoutMs: number;
+  headLimit: number;
+  /** 0: a connection is used once. */
+  keepaliveTimeMs: number;
+}
+
+export class HttpProbeKind implements ProbeKind {
+  readonly #settings: HttpProbeSettings;
+
+  constructor(settings: HttpProbeSettings) {
+    this.#settings = settings;
+  }
+
+  open(target: ProbeTarget): Probe {
+    return new HttpProbe(this.#settings, target);
+  }
+}
+
+/** An answer, while its probe is under way. */
+export class HttpAnswer implements Answer {
+  readonly head: ResponseHead;
+  readonly address: string;
+  readonly connectMs: number;
+  readonly headerMs: number;
+  responseMs = 0;
+  length = 0;
+  readonly #settings: HttpProbeSettings;
+  #pieces: string[] = [];
+  #kept = 0;
+
+  constructor(settings: HttpProbeSettings, head: ResponseHead, address: string, connectMs: number, headerMs: number) {
+    this.#settings = settings;
+    this.head = head;
+    this.address = address;
+    this.connectMs = connectMs;
+    this.headerMs = headerMs;
+  }
+
+  get status(): number {
+    return this.head.status;
+  }
+
+  header(name: string): string | null {
+    const lower = name.toLowerCase();
+    const values: string[] = [];
+    for (let i = 0; i < this.head.count; i++) {
+      if (this.head.name(i).toLowerCase() === lower) values.push(this.head.value(i));
+    }
+    return values.length === 0 ? null : values.join(', ');
+  }
+
+  /** @returns whether more of the body is wanted */
+  take(buf: Buffer, start: number, end: number): boolean {
+    this.length += end - start;
+    const until = Math.min(end, start + BODY_LIMIT - this.#kept);
+    if (until > start) {
+      this.#pieces.push(buf.latin1Slice(start, until));
+      this.#kept += until - start;
+    }
+    return this.#kept < BODY_LIMIT;
+  }
+
+  body(): string {
+    return this.#pieces.join('');
+  }
+
+  variable(name: string): string {
+    return this.#settings.variable(name, this);
+  }
+}
+
+class HttpProbe implements Probe, UpstreamEvents {
+  readonly #settings: HttpProbeSettings;
+  readonly #peer: PeerInfo;
+  readonly #timer = new Timer(() => this.#late());
+  #conn: UpstreamChannel | null = null;
+  #createdAt = 0;
+  #dialing: { cancel(): void } | null = null;
+  #report: ((outcome: ProbeOutcome) => void) | null = null;
+  #answer: HttpAnswer | null = null;
+  #stage = '';
+  #beganAt = 0;
+  #connectMs = 0;
+  #reused = false;
+  #heard = false;
+
+  constructor(settings: HttpProbeSettings, target: ProbeTarget) {
+    this.#settings = settings;
+    this.#peer = { ...target, slot: -1, generation: 0, sid: '' };
+  }
+
+  run(report: (outcome: ProbeOutcome) => void): void {
+    this.#report = report;
+    this.#answer = null;
+    this.#heard = false;
+    this.#beganAt = clock.update();
+    const kept = this.#conn;
+    if (kept !== null && !kept.closed && clock.now - this.#createdAt < this.#settings.keepaliveTimeMs) {
+      this.#reused = true;
+      this.#send(kept);
+      return;
+    }
+    kept?.destroy();
+    this.#conn = null;
+    this.#reused = false;
+    this.#dial();
+  }
+
+  #dial(): void {
+    this.#stage = 'connecting to upstream';
+    this.#timer.arm(this.#settings.connectTimeoutMs);
+    const { request, plan } = this.#settings;
+    this.#dialing = plan.open(request, plan, this.#peer, this.#opened, this.#refused);
+  }
+
+  readonly #opened = (conn: UpstreamChannel): void => {
+    this.#dialing = null;
+    if (this.#report === null) {
+      conn.destroy();
+      return;
+    }
+    this.#conn = conn;
+    this.#createdAt = clock.now;
+    this.#send(conn);
+  };
+
+  readonly #refused = (message: string): void => {
+    this.#dialing = null;
+    if (message.includes('SSL')) this.#stage = 'SSL handshaking to upstream';
+    this.#fail(message);
+  };
+
+  #send(conn: UpstreamChannel): void {
+    this.#connectMs = clock.now - this.#beganAt;
+    conn.onIdleClose = null;
+    conn.begin(this, false, this.#settings.headLimit);
+    this.#stage = 'sending request to upstream';
+    this.#timer.arm(this.#settings.sendTimeoutMs);
+    const { request, plan } = this.#settings;
+    const outgoing = { r: request, plan, uri: null, bodyLength: NO_BODY, first: null, firstLength: 0 };
+    if (conn.sendRequest(outgoing) === SENT) this.onUpstreamDrain();
+  }
+
+  onUpstreamDrain(): void {
+    if (this.#report === null || this.#heard) return;
+    this.#stage = 'reading response header from upstream';
+    this.#timer.arm(this.#settings.readTimeoutMs);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#heard = true;
+    const settings = this.#settings;
+    this.#answer = new HttpAnswer(settings, head, this.#peer.address, this.#connectMs, clock.now - this.#beganAt);
+    this.#stage = 'reading response from upstream';
+    this.#timer.arm(settings.readTimeoutMs);
+    // an answer that cannot pass need not be read
+    const verdict = settings.matcher.head(this.#answer);
+    if (verdict !== null) this.#end({ passed: false, stage: verdict, error: null }, false);
+    else if (head.status === 101) this.#judge(false);
+  }
+
+  onBody(buf: Buffer, start: number, end: number, last: boolean): void {
+    const answer = this.#answer;
+    if (answer === null) return;
+    const more = answer.take(buf, start, end);
+    if (last) this.#judge(true);
+    else if (!more || (!this.#settings.matcher.needsBody && this.#settings.keepaliveTimeMs === 0)) this.#judge(false);
+    else this.#timer.arm(this.#settings.readTimeoutMs);
+  }
+
+  #judge(reusable: boolean): void {
+    const answer = this.#answer!;
+    answer.responseMs = clock.now - this.#beganAt;
+    const verdict = this.#settings.matcher.all(answer);
+    // what was looked at last is what the log names
+    const checked = this.#settings.matcher.needsBody ? 'checking body' : 'checking status code';
+    this.#end({ passed: verdict === null, stage: verdict ?? checked, error: null }, reusable);
+  }
+
+  onFailure({ message }: Failure): void {
+    if (this.#report === null) return;
+    const idle = this.#reused && !this.#heard;
+    this.#conn?.destroy();
+    this.#conn = null;
+    if (!idle) {
+      this.#fail(message);
+      return;
+    }
+    // the server has closed a connection that was kept: that says nothing about it
+    this.#reused = false;
+    this.#dial();
+  }
+
+  onMessage(): void {}
+  onTunnelData(): void {}
+  onTunnelEnd(): void {}
+
+  #late(): void {
+    if (this.#report === null) return;
+    this.#fail(`upstream timed out (110: Connection timed out) while ${this.#stage}`);
+  }
+
+  #fail(error: string): void {
+    this.#end({ passed: false, stage: this.#stage, error }, false);
+  }
+
+  #end(outcome: ProbeOutcome, reusable: boolean): void {
+    const report = this.#report;
+    if (report === null) return;
+    this.#report = null;
+    this.#answer = null;
+    this.#timer.cancel();
+    this.#dialing?.cancel();
+    this.#dialing = null;
+    const conn = this.#conn;
+    if (conn !== null) {
+      const { keepaliveTimeMs: timeMs } = this.#settings;
+      if (!reusable || timeMs === 0) {
+        this.#conn = null;
+        conn.destroy();
+      } else {
+        conn.onIdleClose = this.#dropped;
+        if (!conn.finish(true, { requests: Infinity, timeMs })) this.#conn = null;
+      }
+    }
+    report(outcome);
+  }
+
+  readonly #dropped = (conn: UpstreamChannel): void => {
+    if (this.#conn === conn) this.#conn = null;
+  };
+
+  close(): void {
+    this.#report = null;
+    this.#timer.drop();
+    this.#dialing?.cancel();
+    this.#dialing = null;
+    this.#conn?.destroy();
+    this.#conn = null;
+  }
+}
