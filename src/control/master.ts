@@ -20,6 +20,7 @@ import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
 import { PidFile } from './pid-file.ts';
 import { Privileges } from './privileges.ts';
+import { Groups } from './groups.ts';
 import type { HealthChecks } from './health.ts';
 import type { Resolving } from './resolving.ts';
 import { type Command, onSignals } from './signals.ts';
@@ -58,6 +59,12 @@ export class Master {
   #caching: Caching | null = null;
   #health: HealthChecks | null = null;
   readonly #bell = new MainBell();
+  /** The groups that run: what changes them goes through here. */
+  readonly groups = new Groups({
+    now: Date.now,
+    changed: () => this.#bell.announce(),
+    health: (name) => this.#health?.counters(name) ?? null,
+  });
 
   #started = false;
   #ending: 'no' | 'quit' | 'stop' = 'no';
@@ -153,6 +160,7 @@ export class Master {
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
+    this.groups.follow(generation);
     await this.#resolve(generation);
     await this.#cache(generation);
     await this.#check(generation);

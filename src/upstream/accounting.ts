@@ -3,7 +3,7 @@ import type { Attempt, Outcome } from './attempt.ts';
 import type { BalancerConfig, LeastTimeMode } from '../config/model.ts';
 import type { Selection } from './selection.ts';
 import { PRIMARY, ZOMBIE, type Table } from './table/layout.ts';
-import { averaged, blocked } from './table/rules.ts';
+import { averaged, blocked, noteDowntime } from './table/rules.ts';
 import { release } from './table/slots.ts';
 import { planSlowStart } from './table/slow-start.ts';
 
@@ -44,7 +44,10 @@ export function releasePeer(
     a.triesLeft = 0;
   } else {
     if (outcome.failed) disabled = fail(s, slot);
-    else if (t.accessed[slot]! < t.checked[slot]!) t.fails[slot] = 0;
+    else if (t.accessed[slot]! < t.checked[slot]!) {
+      t.fails[slot] = 0;
+      if (t.downStart[slot] !== 0) noteDowntime(t, slot, s.nowMs);
+    }
     if (a.triesLeft > 0) a.triesLeft--;
   }
   t.conns[slot] = t.conns[slot]! - 1;
@@ -78,6 +81,7 @@ function fail(s: Selection, slot: number): boolean {
   t.effective[slot] = Math.max(0, t.effective[slot]! - Math.trunc(t.weight[slot]! / limit));
   if (t.fails[slot]! < limit) return false;
   planSlowStart(t, slot, (s.now + t.failTimeout[slot]! + 1) * 1000);
+  noteDowntime(t, slot, s.nowMs);
   if (!wasBlocked) t.unavail[slot] = t.unavail[slot]! + 1;
   return true;
 }

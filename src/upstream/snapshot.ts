@@ -34,6 +34,10 @@ export interface PeerSnapshot extends PeerInfo {
   sent: number;
   received: number;
   selectedMs: number;
+  /** Since when it is unavailable, unhealthy or checking; 0: it is not. */
+  downStartMs: number;
+  /** How long it was so in sum, the present time included. */
+  downtimeMs: number;
   connectMs: number;
   headerMs: number;
   responseMs: number;
@@ -97,6 +101,8 @@ function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
     sent: t.sent[slot]!,
     received: t.received[slot]!,
     selectedMs: t.selected[slot]!,
+    downStartMs: t.downStart[slot]!,
+    downtimeMs: t.downtime[slot]! + (t.downStart[slot] === 0 ? 0 : Math.max(0, s.nowMs - t.downStart[slot]!)),
     connectMs: t.connectTime[slot]!,
     headerMs: t.headerTime[slot]!,
     responseMs: t.responseTime[slot]!,

@@ -108,6 +108,20 @@ export class Conf {
     this.nested(this.context, this.scope, handler);
   }
 
+  /** Parses a file whose lines are not directives, in the scope of a block. One that does not exist has no lines. */
+  linesOfFile(file: string, scope: Scope, handler: LineHandler): void {
+    try {
+      this.cycle.readFile(file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    }
+    const saved = { scope: this.scope, handler: this.handler, args: this.args };
+    this.scope = scope;
+    this.handler = handler;
+    this.parseFile(file);
+    Object.assign(this, saved);
+  }
+
   /** `include`, also inside of blocks with a line handler. */
   include(): void {
     const pattern = this.cycle.fullName(this.args[1] as string, 'conf');

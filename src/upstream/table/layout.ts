@@ -179,6 +179,9 @@ export class Table {
   readonly sent: Float64Array;
   readonly received: Float64Array;
   readonly selected: Float64Array;
+  /** Since when it is unavailable, unhealthy or checked, epoch milliseconds, 0: it is not; and how long it was before. */
+  readonly downStart: Float64Array;
+  readonly downtime: Float64Array;
   /** Answers by class, five to a slot: 1xx to 5xx. */
   readonly responses: Float64Array;
 
@@ -276,6 +279,8 @@ export class Table {
     this.sent = c.float64(n);
     this.received = c.float64(n);
     this.selected = c.float64(n);
+    this.downStart = c.float64(n);
+    this.downtime = c.float64(n);
     this.responses = c.float64(n * 5);
     this.order = c.int32(n * 2);
     this.free = c.int32(n);

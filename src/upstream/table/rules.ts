@@ -1,5 +1,5 @@
 /** Who may be chosen (spec 2, "skip set"), and how the averages move. */
-import { H, F, type Table } from './layout.ts';
+import { CHECKING, F, H, UNHEALTHY, type Table } from './layout.ts';
 
 const CLOCK_SET_BACK_SEC = 60;
 
@@ -18,6 +18,21 @@ export function full(t: Table, slot: number): boolean {
 /** May be chosen by any request that has not tried it. */
 export function eligible(t: Table, slot: number, now: number): boolean {
   return t.down[slot] === 0 && !blocked(t, slot, now) && !full(t, slot);
+}
+
+/**
+ * Counts the time in which a peer cannot be chosen though nobody has switched it off: by its failures (until a request
+ * succeeds), unhealthy, or waiting to be let in. Call it when one of these has changed. `nowMs` 0: time is not known.
+ */
+export function noteDowntime(t: Table, slot: number, nowMs: number): void {
+  const failing = t.maxFails[slot]! > 0 && t.fails[slot]! >= t.maxFails[slot]!;
+  const began = t.downStart[slot]!;
+  if (failing || (t.down[slot]! & (UNHEALTHY | CHECKING)) !== 0) {
+    if (began === 0) t.downStart[slot] = nowMs;
+  } else if (began !== 0) {
+    t.downtime[slot] = t.downtime[slot]! + Math.max(0, nowMs - began);
+    t.downStart[slot] = 0;
+  }
 }
 
 /**

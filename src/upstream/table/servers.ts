@@ -2,6 +2,7 @@
 import { CHECKING, DOWN, DRAINING, LIVE, Table, UNHEALTHY } from './layout.ts';
 import { edit } from './lists.ts';
 import { claim, type PeerSpec, retire, setDown, setWeight } from './slots.ts';
+import { noteDowntime } from './rules.ts';
 import { planSlowStart } from './slow-start.ts';
 
 /** What `addServer` needs; the rest has the defaults of a `server` line. */
@@ -52,6 +53,7 @@ export function addServer(buffer: SharedArrayBuffer, server: NewServer, nowMs = 
     if (slot < 0) return slot;
     (backup ? lists.backup : lists.primary).push(slot);
     planSlowStart(t, slot, nowMs);
+    noteDowntime(t, slot, nowMs);
     return slot;
   });
 }
@@ -96,6 +98,7 @@ export function updateServer(
     mark(t, slot, UNHEALTHY, patch.unhealthy);
     mark(t, slot, CHECKING, patch.checking);
     if (bits !== 0 && t.down[slot] === 0) planSlowStart(t, slot, nowMs);
+    noteDowntime(t, slot, nowMs);
     return true;
   });
 }

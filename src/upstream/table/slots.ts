@@ -51,6 +51,8 @@ function gathered(t: Table): (Int32Array | Float64Array)[] {
     t.sent,
     t.received,
     t.selected,
+    t.downStart,
+    t.downtime,
     t.slowStartAt,
   ];
 }

@@ -1,6 +1,6 @@
 /** `upstream` blocks: servers, zone, keepalive, resolver, and what NGINX Plus adds. Methods: `upstream-methods.ts`. */
 import { parseUrl, peerAddress } from '../../address.ts';
-import { decodeText } from '../../bytes.ts';
+import { decodeText, encodeText } from '../../bytes.ts';
 import { parseNumber, parseSize, parseTime } from '../../units.ts';
 import { Args, Context, UPSTREAM_BLOCK, isStream } from '../context.ts';
 import { directive, table } from '../directive.ts';
@@ -20,11 +20,20 @@ const { http: HTTP, upstream: UPSTREAM } = Context;
 function upstream(cf: Conf): void {
   const group = createUpstream(cf, cf.args[1] as string);
   const srv = new Slots([[groupSlot, { group }]]);
-  cf.block(isStream(cf.context) ? Context.streamUpstream : UPSTREAM, { main: cf.scope.main, srv, loc: new Slots() });
+  const scope = { main: cf.scope.main, srv, loc: new Slots() };
+  cf.block(isStream(cf.context) ? Context.streamUpstream : UPSTREAM, scope);
   if (group.servers.length === 0 && group.stateFile === null) throw cf.error('no servers are inside upstream');
   if (group.servers.length > 0 && group.stateFile !== null) {
     throw cf.error('"state" directive cannot be used together with "server" directives');
   }
+  if (group.stateFile !== null) cf.linesOfFile(encodeText(group.stateFile), scope, stateLine);
+}
+
+/** The file of `state` holds servers and nothing else. */
+function stateLine(cf: Conf): void {
+  if (cf.args[0] !== 'server') throw cf.error(`unknown "${cf.args[0]}" in a state file, it must be "server"`);
+  if (cf.args.length < 2) throw cf.error('invalid number of arguments in "server" directive');
+  server(cf);
 }
 
 type ServerOptions = Pick<
