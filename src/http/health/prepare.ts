@@ -13,9 +13,9 @@ import { GrpcProbeKind } from '../../health/grpc-probe.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { ProxyPlan } from '../proxy/plan.ts';
-import { TargetBook } from '../proxy/target.ts';
 import { UpstreamTls } from '../proxy/tls.ts';
-import type { PlanParts } from '../proxy/upstream-plan.ts';
+import type { CommonParts } from '../proxy/upstream-plan.ts';
+import { TargetBook } from '../../upstream/target-book.ts';
 import type { Output } from '../../net/output.ts';
 import { type ClientChannel, HttpRequest, type UpstreamTrace } from '../request.ts';
 import { Location, Server, HttpGeneration } from '../runtime.ts';
@@ -46,7 +46,7 @@ const UNSAFE = /[\r\n\0]|[^\x00-\xff]/g;
 class ProbePlan extends ProxyPlan {
   readonly #text: () => string;
 
-  constructor(location: LocationConfig, parts: Omit<PlanParts, 'settings' | 'protocol'>, text: () => string) {
+  constructor(location: LocationConfig, parts: CommonParts, text: () => string) {
     super(location, location.match, parts);
     this.#text = text;
   }
@@ -60,7 +60,7 @@ class CheckMaker {
   readonly #location: LocationConfig;
   readonly #variables: VariableTable;
   readonly #plan: ProxyPlan;
-  readonly #parts: Omit<PlanParts, 'settings' | 'protocol'>;
+  readonly #parts: CommonParts;
   readonly #request: HttpRequest;
   readonly #fields: { name: string; value: (r: HttpRequest) => string }[];
 
@@ -79,8 +79,9 @@ class CheckMaker {
     const { proxy } = location;
     const tls = pass.scheme === 'https' ? new UpstreamTls(proxy.ssl, variables, dirname(config.file)) : null;
     // its name and its settings are needed, not its peers
-    const env = { workerId: -1, clock: { now: () => 0 }, random: () => 0 };
-    const book = new TargetBook(env, variables);
+    const book = new TargetBook<UpstreamGroup>(() => {
+      throw new TypeError('probes go to servers of a group, not to targets that variables name');
+    });
     const named = { config: http.upstreams[upstream]! } as UpstreamGroup;
     this.#parts = { pass, group: named, tls, variables, book, serial: 0 };
     this.#plan = new ProxyPlan(location, location.match, this.#parts);

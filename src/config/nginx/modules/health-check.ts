@@ -206,7 +206,7 @@ function finish(check: HealthCheckConfig, node: LocationNode, build: Build): Hea
     );
   }
   if (check.match !== null) {
-    const known = build.http.main.get(matchesSlot).list;
+    const known = build.block.main.get(matchesSlot).list;
     if (!known.some(({ name }) => name === check.match)) throw fault(`unknown match "${check.match}"`, place);
   }
   return check;
@@ -225,5 +225,5 @@ export const healthCheckModule: ModuleDef = {
     result: (raw, node, build) =>
       raw.list === undefined ? {} : { healthChecks: raw.list.map((check) => finish(check, node, build)) },
   }),
-  http: (build) => ({ matches: build.http.main.get(matchesSlot).list }),
+  http: (build) => ({ matches: build.block.main.get(matchesSlot).list }),
 };
