@@ -159,7 +159,8 @@ class HttpProbe implements Probe, UpstreamEvents {
     this.#stage = 'sending request to upstream';
     this.#timer.arm(this.#settings.sendTimeoutMs);
     const { request, plan } = this.#settings;
-    const outgoing = { r: request, plan, uri: null, bodyLength: NO_BODY, first: null, firstLength: 0 };
+    const body = { bodyLength: NO_BODY, first: null, firstLength: 0 };
+    const outgoing = { r: request, plan, uri: null, ...body, cached: false, convertsHead: false };
     if (conn.sendRequest(outgoing) === SENT) this.onUpstreamDrain();
   }
 

@@ -152,6 +152,7 @@ class CheckMaker {
       trailers: null,
       queueMs: -1,
       lastServerName: '',
+      leavesWithClient: false,
       release() {},
     };
     r.upstream = trace;

@@ -7,7 +7,7 @@
  * that call the request may be over and another one under way.
  */
 import { Attempt, BUSY } from '../../upstream/group.ts';
-import type { AttemptKeys, PeerInfo } from '../../upstream/group.ts';
+import type { PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
 import type { BodyProducer, HttpRequest, UpstreamAttempt, UpstreamTrace } from '../request.ts';
@@ -28,8 +28,6 @@ import { resolveTarget } from './target.ts';
 import type { Target } from './target.ts';
 import type { Failure, UpstreamChannel } from './upstream-channel.ts';
 import type { UpstreamPlan } from './upstream-plan.ts';
-
-const keys: AttemptKeys = {};
 
 export class Exchange implements BodyProducer, UpstreamTrace {
   r!: HttpRequest;
@@ -104,15 +102,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
       return;
     }
     const group = this.target.group!;
-    keys.hashKey = '';
-    keys.clientAddress = undefined;
-    keys.stickySid = '';
-    if (!group.keyless) {
-      if (group.hashKey !== null) keys.hashKey = group.hashKey.get(r);
-      if (group.byAddress) keys.clientAddress = r.client.bytes;
-      if (group.sticky !== null) keys.stickySid = group.sticky.hint(r);
-    }
-    group.peers.begin(this.attempt, keys, this.plan.config.nextUpstreamTries);
+    group.begin(this.attempt, r, this.plan.config.nextUpstreamTries);
     this.#firstAt = clock.now;
     this.#select();
   }
@@ -160,12 +150,8 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.peer = null;
     record.address = name;
     record.status = 502;
-    logRequest(
-      r,
-      'error',
-      'no live upstreams while connecting to upstream',
-      `${plan.scheme}://${name}${this.sender.uri ?? r.head.target()}`,
-    );
+    const url = `${plan.scheme}://${name}${this.sender.uri ?? r.head.target()}`;
+    logRequest(r, 'error', 'no live upstreams while connecting to upstream', url);
     this.#answerFailure(ERROR, 502);
   }
 

@@ -1,10 +1,11 @@
 /** A group as a worker's http side sees it: the peers, its idle connections, what binds a request to a peer. */
 import type { UpstreamConfig } from '../../config/model.ts';
 import { Group } from '../../upstream/group.ts';
-import type { GroupEnv } from '../../upstream/group.ts';
+import type { Attempt, AttemptKeys, GroupEnv } from '../../upstream/group.ts';
 import { IdlePool } from '../../upstream/pool.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
+import type { HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { Sticky } from './sticky.ts';
@@ -16,6 +17,8 @@ const TRIM_MS = 40;
 
 /** Smaller limits than this are there to be kept exactly, not to catch bursts. */
 const EXACT_BELOW = 8;
+
+const keys: AttemptKeys = {};
 
 export class UpstreamGroup {
   readonly config: UpstreamConfig;
@@ -53,6 +56,19 @@ export class UpstreamGroup {
     this.byAddress = config.balancer.kind === 'ip_hash';
     this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
     this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null;
+  }
+
+  /** Begins a request's journey, with what the method and stickiness look at. @param tries 0: as many as there are */
+  begin(attempt: Attempt, r: HttpRequest, tries: number): void {
+    keys.hashKey = '';
+    keys.clientAddress = undefined;
+    keys.stickySid = '';
+    if (!this.keyless) {
+      if (this.hashKey !== null) keys.hashKey = this.hashKey.get(r);
+      if (this.byAddress) keys.clientAddress = r.client.bytes;
+      if (this.sticky !== null) keys.stickySid = this.sticky.hint(r);
+    }
+    this.peers.begin(attempt, keys, tries);
   }
 
   /** Puts an idle channel into the pool; it is watched there and closed after keepalive_timeout. */
