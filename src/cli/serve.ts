@@ -1,6 +1,7 @@
 /**
  * The plain start: load, go into the background if the configuration says so, run.
  */
+import type { AdminService, AdminView } from '../control/admin-desk.ts';
 import type { ConfigSource } from '../control/load-config.ts';
 import { startEarly } from '../control/early-workers.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
@@ -19,5 +20,9 @@ export async function serve(source: ConfigSource, log: ErrorLog): Promise<number
   // Only now: the workers load their code while this thread loads its own.
   const { Master } = await import('../control/master.ts');
   const companion = (node: NodeView): Companion => adminCompanion(log, node, null);
-  return new Master({ source, log, workerEntry: entry, early, companion }).start();
+  const admin = async (view: AdminView): Promise<AdminService> => {
+    const { Service } = await import('../admin/service.ts');
+    return new Service(view);
+  };
+  return new Master({ source, log, workerEntry: entry, early, companion, admin }).start();
 }

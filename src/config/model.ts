@@ -177,6 +177,8 @@ export interface ServerConfig {
   rewrite: RewriteOp[];
   /** The server's own settings as the location that is used when none matches; its `locations` are the tree. */
   root: LocationConfig;
+  /** `status_zone`; absent: none. */
+  statusZone?: string;
 }
 
 export interface SslServerConfig {
@@ -285,9 +287,16 @@ export interface LocationConfig {
   limitExcept: LocationConfig | null;
   /** `health_check` of the group that the location passes requests to; absent: none. */
   healthChecks?: HealthCheckConfig[];
+  /** `status_zone`; absent: its requests are not counted apart. */
+  statusZone?: string;
 }
 
-export type HandlerConfig = { kind: 'static' } | { kind: PassKind; pass: UpstreamPassConfig } | { kind: 'stub_status' };
+export type HandlerConfig =
+  | { kind: 'static' }
+  | { kind: PassKind; pass: UpstreamPassConfig }
+  | { kind: 'stub_status' }
+  /** The main thread answers. `writable`: `api write=on`. */
+  | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus'; writable: boolean };
 
 /** Protocols that are spoken to upstreams. */
 export type PassKind = 'proxy' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached';

@@ -4,7 +4,7 @@
  */
 import type { LimitZoneConfig } from '../config/model-access.ts';
 import { reclaimKeysZone, reloadKeysZone } from '../cache/keys-zone.ts';
-import type { Config, UpstreamConfig } from '../config/model.ts';
+import type { Config, HttpConfig, LocationConfig, UpstreamConfig } from '../config/model.ts';
 // Not from group.ts: the main thread has no use for balancers, and starts faster without them.
 import { createTable } from '../upstream/table/create.ts';
 import { reclaimWorker } from '../upstream/table/reclaim.ts';
@@ -14,7 +14,8 @@ import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
 import { checkedLocations } from '../config/health-checks.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
-import type { GenerationData, GroupMemory } from '../worker/protocol.ts';
+import { createZone } from '../observe/zones.ts';
+import type { GenerationData, GroupMemory, StatusZones } from '../worker/protocol.ts';
 
 /** Tables have room for this many worker threads, so that a reload may raise their number and keep all state. */
 const MIN_WORKERS = 32;
@@ -115,6 +116,24 @@ function mandatoryGroups({ http }: Config): Set<number> {
   );
 }
 
+/** Memory for the names of `status_zone`; names that stay keep theirs. */
+function makeStatusZones(http: HttpConfig | null, before: StatusZones | null): StatusZones {
+  const made: StatusZones = { server: {}, location: {} };
+  const add = (kind: keyof StatusZones, name: string | undefined): void => {
+    if (name !== undefined) made[kind][name] ??= before?.[kind][name] ?? createZone();
+  };
+  const visit = (location: LocationConfig): void => {
+    add('location', location.statusZone);
+    for (const inner of location.locations) visit(inner);
+    if (location.limitExcept !== null) visit(location.limitExcept);
+  };
+  for (const server of http?.servers ?? []) {
+    add('server', server.statusZone);
+    for (const location of server.root.locations) visit(location);
+  }
+  return made;
+}
+
 export class Generations {
   #lastId = 0;
   readonly #traffic = createTraffic();
@@ -157,6 +176,7 @@ export class Generations {
       stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, NOBODY),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
       cacheZones,
+      statusZones: makeStatusZones(config.http, previous?.data.statusZones ?? null),
       traffic: this.#traffic,
       tickets: this.#tickets,
     };

@@ -20,7 +20,7 @@ import type { UpstreamConfig } from '../config/model.ts';
 import type { HealthCounters } from '../health/monitor.ts';
 import { Selection } from '../upstream/selection.ts';
 import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from '../upstream/snapshot.ts';
-import { DOWN, DRAINING, H, Table, ZOMBIE } from '../upstream/table/layout.ts';
+import { DOWN, DRAINING, F, H, Table, ZOMBIE } from '../upstream/table/layout.ts';
 import { locked } from '../upstream/table/lists.ts';
 import { addServer, removeServer, updateServer } from '../upstream/table/servers.ts';
 import { sidOf } from '../upstream/table/text.ts';
@@ -68,6 +68,8 @@ export interface ServerAddition extends ServerChange {
 
 export interface PeerView extends PeerSnapshot {
   id: number;
+  /** `route=`; null: stickiness knows it by its address. */
+  route: string | null;
   /** Null: the group is not checked, or this server has not been looked at yet. */
   health: HealthCounters | null;
 }
@@ -150,7 +152,8 @@ export class ManagedGroup {
     return locked(this.#table, () => {
       this.#selection.tellTime();
       const peers = takeSnapshot(this.#selection).map((peer) => {
-        return { ...peer, id: peer.slot, health: health?.get(`${peer.slot}:${peer.generation}`) ?? null };
+        const route = peer.sid === sidOf(null, peer.address) ? null : peer.sid;
+        return { ...peer, id: peer.slot, route, health: health?.get(`${peer.slot}:${peer.generation}`) ?? null };
       });
       return {
         name: config.name,
@@ -208,6 +211,16 @@ export class ManagedGroup {
     await this.#done();
   }
 
+  /** Sets the counters of all servers and of the queue to 0 (the API's DELETE). */
+  resetCounters(): void {
+    const t = this.#table;
+    locked(t, () => {
+      for (const counter of [t.requests, t.failsTotal, t.unavail, t.sent, t.received, t.responses, t.hist, t.histSum])
+        counter.fill(0);
+      t.headF[F.queueOverflows] = 0;
+    });
+  }
+
   #addressOf(server: string): ReturnType<typeof peerAddress> {
     const parsed = parseUrl(server, { defaultPort: 80 });
     if (!parsed.ok) throw new GroupError('UpstreamBadAddress', `${parsed.error} in "${server}"`);
@@ -247,7 +260,6 @@ export class ManagedGroup {
         const bits = t.down[peer.slot]!;
         return {
           ...peer,
-          route: peer.sid === sidOf(null, peer.address) ? null : peer.sid,
           down: (bits & DOWN) !== 0,
           drain: (bits & DRAINING) !== 0,
           resolve: false,

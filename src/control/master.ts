@@ -7,6 +7,7 @@ import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { totalsOf } from '../observe/traffic.ts';
 import { NGINX_VERSION, VERSION } from '../version.ts';
+import { AdminDesk, type AdminFactory, type AdminView } from './admin-desk.ts';
 import { claimAddresses, listensOf, newAddresses, removeSockets } from './addresses.ts';
 import { MainBell } from '../worker/bells.ts';
 import { saveCompileCache } from '../worker/compile-cache.ts';
@@ -31,6 +32,7 @@ const FAST_MS = 1;
 /** The caches of compiled code are written this long after start, when nobody waits for it. */
 const CACHE_DELAY_MS = 2000;
 
+const NOT_BUILT = { status: 501, fields: [], body: '', more: false };
 const NO_WORKERS: EarlyWorkers = { count: 0, threads: [] };
 
 export interface MasterOptions {
@@ -44,6 +46,8 @@ export interface MasterOptions {
   load?: LoadConfig;
   /** Made at once, with what it may see of the node. */
   companion?: (node: NodeView) => Companion;
+  /** Answers `api` and the like; without it they are answered with 501. */
+  admin?: AdminFactory;
 }
 
 export class Master {
@@ -58,6 +62,8 @@ export class Master {
   #resolving: Resolving | null = null;
   #caching: Caching | null = null;
   #health: HealthChecks | null = null;
+  readonly #admin: AdminDesk | null;
+  #loadedAt = 0;
   readonly #bell = new MainBell();
   /** The groups that run: what changes them goes through here. */
   readonly groups = new Groups({
@@ -77,20 +83,40 @@ export class Master {
   #reloading = false;
   #reopenWanted = false;
 
-  constructor({ source, log, workerEntry, early = NO_WORKERS, load = loadConfig, companion }: MasterOptions) {
+  constructor({ source, log, workerEntry, early = NO_WORKERS, load = loadConfig, companion, admin }: MasterOptions) {
     this.#source = source;
     this.#log = log;
     this.#load = load;
     this.#companion = companion?.({ traffic: () => totalsOf(this.#generations.traffic) }) ?? null;
+    this.#admin = admin === undefined ? null : new AdminDesk(this.#view(), admin);
     this.#pool = new WorkerPool({
       entry: workerEntry,
       log,
       early,
       errorLogPath: source.errorLogPath,
       onDrained: (workerId, id) => this.#generations.drained(workerId, id),
+      onAdmin: (thread, message) => {
+        if (this.#admin !== null) this.#admin.take(thread, message);
+        else if (message.type === 'admin') thread.adminReply(message.id, NOT_BUILT);
+      },
+      onEnded: (thread) => this.#admin?.gone(thread),
       onLost: (workerId) => this.#generations.reclaim(workerId),
       privileged: (work) => this.#privileges.during(work),
     });
+  }
+
+  /** What administrative requests may see and do. */
+  #view(): AdminView {
+    const startedAt = Date.now();
+    return {
+      log: this.#log,
+      startedAt,
+      loadedAt: () => this.#loadedAt,
+      generation: () => this.#generations.current!,
+      workers: () => this.#pool.workers(),
+      respawned: () => this.#pool.respawned,
+      groups: this.groups,
+    };
   }
 
   /** @returns the exit code when it did not start (or went into the background); null: it runs */
@@ -157,6 +183,7 @@ export class Master {
     const before = current === null ? [] : listensOf(current.config);
     this.#log.setTargets(config.main.errorLog);
     this.#generations.commit(generation);
+    this.#loadedAt = Date.now();
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
@@ -277,6 +304,7 @@ export class Master {
     this.#log.notice('exiting');
     this.#resolving?.close();
     this.#health?.close();
+    this.#admin?.close();
     this.#bell.close();
     this.#privileges.enter();
     const { current } = this.#generations;

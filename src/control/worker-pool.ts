@@ -5,7 +5,7 @@ import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GenerationData } from '../worker/protocol.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Answer, WorkerThread } from './worker-thread.ts';
+import { type Answer, type ThreadEvents, WorkerThread } from './worker-thread.ts';
 
 /** A worker that dies is replaced at once; one that dies young waits twice as long each time. */
 const FIRST_DELAY_MS = 100;
@@ -22,6 +22,10 @@ export interface PoolOptions {
   errorLogPath: string;
   /** The last request of a worker under this generation has ended. */
   onDrained: (workerId: number, generation: number) => void;
+  /** A worker asks for an administrative answer. */
+  onAdmin: ThreadEvents['admin'];
+  /** A worker thread has ended, whatever made it. */
+  onEnded: (thread: WorkerThread) => void;
   /** A worker died: what it held in shared memory has to be given back. */
   onLost: (workerId: number) => void;
   /** Threads that run already. */
@@ -73,6 +77,13 @@ export class WorkerPool {
     return this.#slots.filter((slot) => slot.live).length;
   }
 
+  /** Those that carry traffic. */
+  workers(): { id: number; number: number }[] {
+    return this.#slots.flatMap(({ id, live, thread }) =>
+      live && thread !== null ? [{ id, number: thread.number }] : [],
+    );
+  }
+
   /**
    * First phase: all workers compile the configuration and bind its addresses; those that are missing are started.
    *
@@ -122,7 +133,7 @@ export class WorkerPool {
   }
 
   #spawn(slot: Slot, count: number): WorkerThread {
-    const { entry, errorLogPath, log, onDrained } = this.#options;
+    const { entry, errorLogPath, log, onAdmin, onDrained, onEnded } = this.#options;
     const init = { workerId: slot.id, workerCount: count, errorLogPath };
     const thread = this.#takeEarly(slot.id, count) ?? new WorkerThread(entry, init);
     thread.events = {
@@ -130,7 +141,11 @@ export class WorkerPool {
         log.notice(`worker process ${thread.number} exited with code 0 (generation ${generation} drained)`);
         onDrained(slot.id, generation);
       },
-      exited: (_, error) => this.#exited(slot, thread, error),
+      admin: onAdmin,
+      exited: (_, error) => {
+        onEnded(thread);
+        this.#exited(slot, thread, error);
+      },
     };
     slot.thread = thread;
     return thread;
@@ -176,6 +191,9 @@ export class WorkerPool {
     }, delayMs);
   }
 
+  /** Threads that were started in place of one that died. */
+  respawned = 0;
+
   /** Starts a thread with the generation that runs; whoever takes the slot over meanwhile wins. */
   async #replace(slot: Slot): Promise<void> {
     const thread = this.#spawn(slot, this.#count);
@@ -190,6 +208,7 @@ export class WorkerPool {
       answer = await thread.commit(generation.id);
       if (answer.outcome !== 'ok' || slot.thread !== thread || generation !== this.#current) continue;
       this.#runs(slot, thread);
+      this.respawned++;
       return;
     }
     if (slot.thread !== thread || answer.outcome === 'ok') return;

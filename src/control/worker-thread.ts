@@ -3,6 +3,7 @@
  * ends, at the latest when the thread does.
  */
 import { Worker } from 'node:worker_threads';
+import type { AdminReply } from '../http/handlers/admin.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from '../worker/protocol.ts';
 
 /** How long a worker may take to start, to compile a configuration or to swap. */
@@ -15,6 +16,8 @@ export type Answer = { outcome: 'ok' } | { outcome: 'refused'; message: string }
 
 export interface ThreadEvents {
   drained(thread: WorkerThread, generation: number): void;
+  /** The worker has an administrative request, or whoever made one is gone. */
+  admin(thread: WorkerThread, message: FromWorker & { type: 'admin' | 'adminGone' }): void;
   /** The thread has ended. `error`: why, when it did not end by itself or by our will. */
   exited(thread: WorkerThread, error: unknown): void;
 }
@@ -85,6 +88,10 @@ export class WorkerThread {
     this.#send({ type: 'reopen' });
   }
 
+  adminReply(id: number, reply: AdminReply): void {
+    this.#send({ type: 'adminReply', id, reply });
+  }
+
   /**
    * Stops gracefully, then ends the thread.
    *
@@ -131,6 +138,7 @@ export class WorkerThread {
 
   #take(message: FromWorker): void {
     if (message.type === 'drained') return this.events?.drained(this, message.id);
+    if (message.type === 'admin' || message.type === 'adminGone') return this.events?.admin(this, message);
     if (message.type === 'online') this.#isOnline = true;
     for (const waiter of this.#waiters) {
       const refused = message.type === 'refused' && waiter.type === 'prepared';

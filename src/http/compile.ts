@@ -23,6 +23,7 @@ import { compileAccess } from './access/phase.ts';
 import { RefererMatcher } from './access/referer.ts';
 import { compileRules } from './access/rules.ts';
 import { AccessLogCompiler } from './log/access-log.ts';
+import type { ZoneCounter } from '../observe/zones.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
 import { sliceHook } from './filters/slice.ts';
@@ -34,6 +35,8 @@ import { compileAddition } from './filters/addition.ts';
 import { compileSubFilter } from './filters/sub-filter.ts';
 import { compileSsi } from './filters/ssi/filter.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
+import { adminHandler } from './handlers/admin.ts';
+import type { AdminGate } from './handlers/admin.ts';
 import { compileMirror } from './handlers/mirror.ts';
 import { compilePostAction } from './handlers/post-action.ts';
 import { staticHandler } from './handlers/static.ts';
@@ -65,6 +68,10 @@ export interface CompileEnv {
   errorLog(targets: ErrorLogTarget[]): ErrorLog;
   accessLogs: AccessLogs;
   resolver(config: NonNullable<LocationConfig['core']['resolver']>): Resolver;
+  /** The way to the main thread, which answers `api` and the like. */
+  admin: AdminGate;
+  /** Counters of `status_zone`, by name; null where there is none of that name. */
+  zone(kind: 'server' | 'location', name: string): ZoneCounter | null;
 }
 
 export interface HttpRuntime {
@@ -148,6 +155,7 @@ class Compiler {
   #server(config: ServerConfig): Server {
     const root = this.#location(config.root, config);
     const server = new Server(config, root);
+    if (config.statusZone !== undefined) server.zone = this.#env.zone('server', config.statusZone);
     server.rewrite = compileRewrite(config.rewrite, {
       table: this.#variables,
       log: config.root.rewriteLog,
@@ -186,6 +194,7 @@ class Compiler {
     );
     loc.keepaliveDisabled = compileKeepaliveDisable(config.core);
     loc.postAction = compilePostAction(config.core.postAction);
+    if (config.statusZone !== undefined) loc.zone = this.#env.zone('location', config.statusZone);
     loc.accessLog = this.#accessLogs.compile(config);
     const realip = (loc.realip = compileRealip(config.realip));
     // Before the location is known the server's settings hold; here those of the location, if nothing was taken yet.
@@ -241,6 +250,8 @@ class Compiler {
     switch (handler.kind) {
       case 'stub_status':
         return stubStatus;
+      case 'admin':
+        return adminHandler(handler.what, handler.writable, named.name, this.#env.admin);
       default:
         return staticHandler(loc, this.#variables);
     }

@@ -12,6 +12,10 @@ import { logRequest } from './request-log.ts';
 /** Begins the phases of a request whose head was parsed and whose server is known. */
 export function start(r: HttpRequest): void {
   const server = r.server;
+  if (server.zone !== null) {
+    r.inZone = true;
+    server.zone.begin();
+  }
   if (r.loc.realip !== null) r.loc.realip(r);
   if (server.rewrite !== null && server.rewrite.run(r) === TAKEN) return;
   findLocation(r);
@@ -201,8 +205,25 @@ export function namedLocation(r: HttpRequest, name: string): void {
   enter(r, loc);
 }
 
+/** Counts an ended request where `status_zone` asks for it. */
+function countInZones(r: HttpRequest): void {
+  const status = r.headSent ? r.status : 0;
+  const { zone } = r.server;
+  if (zone !== null) {
+    // A request that was refused for its head never began.
+    if (!r.inZone) zone.begin();
+    r.inZone = false;
+    zone.end(status, r.bytesReceived, r.bytesSent, r.elapsedMs());
+  }
+  const own = r.loc.zone;
+  if (own === null) return;
+  own.begin();
+  own.end(status, r.bytesReceived, r.bytesSent, r.elapsedMs());
+}
+
 /** The answer is out or the client is gone: what is left to do is to log it. */
 export function finished(r: HttpRequest): void {
+  if ((r.server.zone !== null || r.loc.zone !== null) && r.parent === null) countInZones(r);
   if (r.family !== null) r.family.endOf(r);
   if (r.loc.postAction !== null) r.loc.postAction(r);
   if (r.loc.accessLog !== null && (r.parent === null || r.loc.core.logSubrequest)) r.loc.accessLog.write(r);

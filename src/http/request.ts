@@ -180,6 +180,8 @@ export class HttpRequest {
   headSent = false;
   /** The answer's last byte was handed over. */
   ended = false;
+  /** Its server counts it among those under way (status_zone). */
+  inZone = false;
   keepAlive = true;
   /** Body bytes and all bytes sent (`$body_bytes_sent`, `$bytes_sent`). */
   bodyBytesSent = 0;

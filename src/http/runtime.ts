@@ -11,6 +11,7 @@ import type { AccessLog } from './log/access-log.ts';
 import type { LocationTree } from './server/location-tree.ts';
 import type { RefererMatcher } from './access/referer.ts';
 import type { Resolver } from '../discovery/resolver.ts';
+import type { ZoneCounter } from '../observe/zones.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
 /** A phase of a location, before its content. */
@@ -56,6 +57,8 @@ export class Server {
   rewrite: RewriteProgram | null = null;
   locations!: LocationTree;
   readonly named: Map<string, Location> = new Map();
+  /** Counts its requests (status_zone); null: nobody asked. */
+  zone: ZoneCounter | null = null;
 
   constructor(config: ServerConfig, root: Location) {
     this.config = config;
@@ -81,6 +84,8 @@ export class Location {
   keepaliveDisabled: ((r: HttpRequest) => boolean) | null = null;
   /** Runs when a request has been answered; null: no post_action. */
   postAction: ((r: HttpRequest) => void) | null = null;
+  /** Counts its requests (status_zone); null: nobody asked. */
+  zone: ZoneCounter | null = null;
   errorPages: CompiledErrorPage[] | null = null;
   /** Takes the client's address from a field, behind trusted proxies (set_real_ip_from); null: not configured. */
   realip: ((r: HttpRequest) => void) | null = null;

@@ -52,6 +52,23 @@ export function totalsOf(memory: SharedArrayBuffer): TrafficTotals {
   return sum(new Float64Array(memory));
 }
 
+/** What one worker has counted. */
+export interface TrafficRow {
+  accepted: number;
+  closed: number;
+  begun: number;
+  ended: number;
+}
+
+/** The rows of all workers, by number; main thread. */
+export function trafficRows(memory: SharedArrayBuffer): TrafficRow[] {
+  const all = new Float64Array(memory);
+  return Array.from({ length: ROWS }, (_, worker) => {
+    const row = all.subarray(worker * STRIDE, (worker + 1) * STRIDE);
+    return { accepted: row[ACCEPTED]!, closed: row[CLOSED]!, begun: row[BEGUN]!, ended: row[ENDED]! };
+  });
+}
+
 class Traffic {
   /** This thread's numbers. */
   row: Float64Array = new Float64Array(STRIDE);

@@ -7,6 +7,7 @@ import { ResolverPool } from '../discovery/resolver-pool.ts';
 import type { PeerAddress } from '../config/model.ts';
 import { compileHttp } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
+import type { AdminReply } from '../http/handlers/admin.ts';
 import { handshakeRequest } from '../http/server/handshake-request.ts';
 import { ConnectionList } from '../http/server/connection-list.ts';
 import { HttpListen } from '../http/server/listen.ts';
@@ -21,7 +22,9 @@ import { reopenFiles } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 import { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
+import { ZoneCounter } from '../observe/zones.ts';
 import { compileStream } from '../stream/compile.ts';
+import { MainThreadGate } from './admin-gate.ts';
 import { acceptPlain, acceptSecure } from './connections.ts';
 import { Bells } from './bells.ts';
 import { saveCompileCache } from './compile-cache.ts';
@@ -99,6 +102,7 @@ class HttpWorker {
     onOpenFailure: (message) => this.#log.write('crit', message),
   });
   readonly #logs = new ErrorLogPool();
+  readonly #gate = new MainThreadGate(say);
   readonly #bells = new Bells(init.workerId);
   readonly #env = {
     workerId: init.workerId,
@@ -151,6 +155,11 @@ class HttpWorker {
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
       resolver: (resolver) => resources.resolver(resolver),
+      admin: this.#gate,
+      zone: (kind, name) => {
+        const memory = data.statusZones[kind][name];
+        return memory === undefined ? null : new ZoneCounter(memory, init.workerId);
+      },
     });
     resources.add(() => runtime.close());
     const waiting = runtime.groups.filter(({ config: { queue } }) => queue !== null).map(({ peers }) => peers);
@@ -311,6 +320,12 @@ class HttpWorker {
     for (const failure of reopenFiles()) this.#log.emerg(failure);
   }
 
+  /** The main thread's answer to an administrative request. */
+  adminReply(id: number, reply: AdminReply): void {
+    clock.update();
+    this.#gate.answered(id, reply);
+  }
+
   /** A second call may shorten the time. */
   quit(timeoutMs: number): void {
     for (const bound of this.#bound.values()) bound.listener.close();
@@ -357,6 +372,9 @@ parentPort!.on('message', (message: ToWorker) => {
       break;
     case 'reopen':
       worker.reopen();
+      break;
+    case 'adminReply':
+      worker.adminReply(message.id, message.reply);
       break;
     case 'quit':
       worker.quit(message.timeoutMs);

@@ -7,6 +7,7 @@
  * request ends: `drained`.
  */
 import type { Config } from '../config/model.ts';
+import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 
 /** Memory of the groups of http, or of stream. */
@@ -30,8 +31,15 @@ export interface GenerationData extends GroupMemory {
   cacheZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */
   traffic: SharedArrayBuffer;
+  /** Counters of `status_zone`, by name (`observe/zones.ts`). */
+  statusZones: StatusZones;
   /** What keys of TLS session tickets are made of; the same in all generations. */
   tickets: TicketSecret;
+}
+
+export interface StatusZones {
+  server: Record<string, SharedArrayBuffer>;
+  location: Record<string, SharedArrayBuffer>;
 }
 
 /** `workerData` of a worker thread. */
@@ -48,6 +56,8 @@ export type ToWorker =
   | { type: 'abandon'; id: number }
   /** Reopen log files (USR1). */
   | { type: 'reopen' }
+  /** An answer to `admin`, or the next piece of it. */
+  | { type: 'adminReply'; id: number; reply: AdminReply }
   /** Stop accepting, finish what is under way, then say `finished`. `timeoutMs` 0: no limit (worker_shutdown_timeout). */
   | { type: 'quit'; timeoutMs: number };
 
@@ -60,5 +70,9 @@ export type FromWorker =
   | { type: 'committed'; id: number }
   /** Generation `id` was replaced and its last request has ended. */
   | { type: 'drained'; id: number }
+  /** A request that the main thread answers (`api` and the like); `id` counts up in each worker. */
+  | { type: 'admin'; id: number; request: AdminRequest }
+  /** Whoever asked is gone. */
+  | { type: 'adminGone'; id: number }
   /** All connections are closed after `quit`. */
   | { type: 'finished' };

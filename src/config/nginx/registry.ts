@@ -6,6 +6,7 @@ import { accessModule } from './modules/access.ts';
 import { authBasicModule } from './modules/auth-basic.ts';
 import { adminModule } from './modules/admin.ts';
 import { fastcgiModule, scgiModule, uwsgiModule } from './modules/cgi.ts';
+import { apiModule } from './modules/api.ts';
 import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { gzipModule } from './modules/gzip.ts';
@@ -72,6 +73,7 @@ export const MODULES: readonly ModuleDef[] = [
   streamHandlers,
   streamProxyModule,
   adminModule,
+  apiModule,
   accepted,
 ];
 

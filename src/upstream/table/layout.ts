@@ -63,6 +63,10 @@ export const F = {
   words: 8,
 } as const;
 
+/** Upper ends of the buckets of response times, milliseconds; the last bucket has none. */
+export const HIST_BOUNDS: readonly number[] = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
+export const HIST_BUCKETS = 15;
+
 export const PRIMARY = 0;
 export const BACKUP = 1;
 
@@ -184,6 +188,9 @@ export class Table {
   readonly downtime: Float64Array;
   /** Answers by class, five to a slot: 1xx to 5xx. */
   readonly responses: Float64Array;
+  /** Response times: `HIST_BUCKETS` counts to a slot, each of its own bucket; and their sum. */
+  readonly hist: Float64Array;
+  readonly histSum: Float64Array;
 
   // lists
   /** Slots in order: primaries from 0, backups from `capacity`. */
@@ -282,6 +289,8 @@ export class Table {
     this.downStart = c.float64(n);
     this.downtime = c.float64(n);
     this.responses = c.float64(n * 5);
+    this.hist = c.float64(n * HIST_BUCKETS);
+    this.histSum = c.float64(n);
     this.order = c.int32(n * 2);
     this.free = c.int32(n);
     this.where = c.int32(n);

@@ -1,0 +1,174 @@
+/**
+ * `prometheus`: metrics in Prometheus's text format 0.0.4. Names follow its conventions: base units (seconds, bytes),
+ * `_total` for counters, labels for what is counted apart.
+ */
+import type { AdminView } from '../control/admin-desk.ts';
+import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import { ZONE_BOUNDS } from '../observe/zones.ts';
+import { HIST_BOUNDS } from '../upstream/table/layout.ts';
+import { VERSION } from '../version.ts';
+import type { Counters } from './plus/counters.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+const STATES = ['up', 'draining', 'down', 'unavail', 'checking', 'unhealthy'] as const;
+
+/** Collects samples by metric, so that each metric's lines stand together, as the format wants it. */
+class Page {
+  readonly #metrics = new Map<string, string[]>();
+
+  /** @param type `counter`, `gauge` or `histogram` @param help what is counted */
+  define(name: string, type: string, help: string): void {
+    this.#metrics.set(name, [`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`]);
+  }
+
+  add(metric: string, labels: Labels, value: number, suffix = ''): void {
+    const list = Object.entries(labels).map(([name, text]) => `${name}="${escape(text)}"`);
+    const braces = list.length === 0 ? '' : `{${list.join(',')}}`;
+    this.#metrics.get(metric)!.push(`${metric}${suffix}${braces} ${value}\n`);
+  }
+
+  /** @param counts each in its own bucket; the last one has no bound */
+  histogram(metric: string, labels: Labels, bounds: readonly number[], counts: readonly number[], sumMs: number): void {
+    let total = 0;
+    for (const [i, count] of counts.entries()) {
+      total += count;
+      const le = i < bounds.length ? String(bounds[i]! / 1000) : '+Inf';
+      this.add(metric, { ...labels, le }, total, '_bucket');
+    }
+    this.add(metric, labels, sumMs / 1000, '_sum');
+    this.add(metric, labels, total, '_count');
+  }
+
+  toString(): string {
+    return [...this.#metrics.values()]
+      .filter((lines) => lines.length > 1)
+      .flat()
+      .join('');
+  }
+}
+
+function escape(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+export class Prometheus {
+  readonly #view: AdminView;
+  readonly #counters: Counters;
+
+  constructor(view: AdminView, counters: Counters) {
+    this.#view = view;
+    this.#counters = counters;
+  }
+
+  answer({ method }: AdminRequest): AdminReply {
+    if (method !== 'GET' && method !== 'HEAD') {
+      return { status: 405, fields: [['Allow', 'GET, HEAD']], body: '', more: false };
+    }
+    const page = new Page();
+    this.#process(page);
+    this.#zones(page);
+    this.#groups(page);
+    const type: [string, string] = ['Content-Type', 'text/plain; version=0.0.4; charset=utf-8'];
+    return { status: 200, fields: [type], body: String(page), more: false };
+  }
+
+  #process(page: Page): void {
+    const view = this.#view;
+    const counters = this.#counters;
+    page.define('headrace_build_info', 'gauge', 'Version of Headrace.');
+    page.add('headrace_build_info', { version: VERSION }, 1);
+    page.define('headrace_config_generation', 'gauge', 'Configurations loaded so far.');
+    page.add('headrace_config_generation', {}, view.generation().data.id);
+    page.define('headrace_config_loaded_timestamp_seconds', 'gauge', 'When the running configuration was loaded.');
+    page.add('headrace_config_loaded_timestamp_seconds', {}, view.loadedAt() / 1000);
+    page.define('headrace_workers_respawned_total', 'counter', 'Workers that took the place of one that died.');
+    page.add('headrace_workers_respawned_total', {}, counters.respawned());
+    const { accepted, active, idle } = counters.connections();
+    page.define('headrace_connections_accepted_total', 'counter', 'Connections of clients.');
+    page.add('headrace_connections_accepted_total', {}, accepted!);
+    page.define('headrace_connections', 'gauge', 'Open connections of clients.');
+    page.add('headrace_connections', { state: 'active' }, active!);
+    page.add('headrace_connections', { state: 'idle' }, idle!);
+    const { total, current } = counters.requests();
+    page.define('headrace_http_requests_total', 'counter', 'Requests of clients.');
+    page.add('headrace_http_requests_total', {}, total!);
+    page.define('headrace_http_requests_current', 'gauge', 'Requests under way.');
+    page.add('headrace_http_requests_current', {}, current!);
+  }
+
+  #zones(page: Page): void {
+    for (const kind of ['server', 'location'] as const) {
+      const name = `headrace_${kind}_zone`;
+      page.define(`${name}_responses_total`, 'counter', `Answers of a status_zone of a ${kind}, by status.`);
+      page.define(`${name}_discarded_total`, 'counter', 'Requests that ended without an answer.');
+      page.define(`${name}_received_bytes_total`, 'counter', 'Bytes of requests.');
+      page.define(`${name}_sent_bytes_total`, 'counter', 'Bytes of answers.');
+      page.define(`${name}_processing`, 'gauge', 'Requests under way.');
+      page.define(
+        `${name}_response_seconds`,
+        'histogram',
+        'From the first byte of a request to the last of its answer.',
+      );
+      for (const [zone, totals] of this.#counters.zoneTotals(kind)) {
+        const labels = { zone };
+        for (const [code, count] of totals.codes)
+          page.add(`${name}_responses_total`, { zone, code: String(code) }, count);
+        page.add(`${name}_discarded_total`, labels, totals.discarded);
+        page.add(`${name}_received_bytes_total`, labels, totals.received);
+        page.add(`${name}_sent_bytes_total`, labels, totals.sent);
+        if (kind === 'server') page.add(`${name}_processing`, labels, totals.processing);
+        page.histogram(`${name}_response_seconds`, labels, ZONE_BOUNDS, totals.hist, totals.timeMs);
+      }
+    }
+  }
+
+  #groups(page: Page): void {
+    const name = 'headrace_upstream_peer';
+    page.define(`${name}_state`, 'gauge', '1 for the state that a server is in.');
+    page.define(`${name}_active`, 'gauge', 'Requests under way.');
+    page.define(`${name}_weight`, 'gauge', 'Configured weight.');
+    page.define(`${name}_requests_total`, 'counter', 'Requests that were sent to a server.');
+    page.define(`${name}_responses_total`, 'counter', 'Answers of a server, by class.');
+    page.define(`${name}_sent_bytes_total`, 'counter', 'Bytes sent to a server.');
+    page.define(`${name}_received_bytes_total`, 'counter', 'Bytes received of a server.');
+    page.define(`${name}_fails_total`, 'counter', 'Attempts that failed.');
+    page.define(`${name}_unavailable_total`, 'counter', 'Times that a server became unavailable by max_fails.');
+    page.define(
+      `${name}_downtime_seconds_total`,
+      'counter',
+      'How long it was unavailable, unhealthy or being checked.',
+    );
+    page.define(`${name}_health_checks_total`, 'counter', 'Active checks, by outcome.');
+    page.define(`${name}_response_seconds`, 'histogram', 'From the choice of a server to the last byte of its answer.');
+    page.define('headrace_upstream_queue_size', 'gauge', 'Requests that wait for a server.');
+    page.define('headrace_upstream_queue_overflows_total', 'counter', 'Requests that found the queue full.');
+    const { groups } = this.#view;
+    for (const upstream of groups.names()) {
+      const { peers, queue } = groups.get(upstream)!.snapshot();
+      for (const peer of peers) {
+        const labels = { upstream, server: peer.address };
+        for (const state of STATES) page.add(`${name}_state`, { ...labels, state }, peer.state === state ? 1 : 0);
+        page.add(`${name}_active`, labels, peer.conns);
+        page.add(`${name}_weight`, labels, peer.weight);
+        page.add(`${name}_requests_total`, labels, peer.requests);
+        for (const [i, count] of peer.responses.entries())
+          page.add(`${name}_responses_total`, { ...labels, code: `${i + 1}xx` }, count);
+        page.add(`${name}_sent_bytes_total`, labels, peer.sent);
+        page.add(`${name}_received_bytes_total`, labels, peer.received);
+        page.add(`${name}_fails_total`, labels, peer.failsTotal);
+        page.add(`${name}_unavailable_total`, labels, peer.unavail);
+        page.add(`${name}_downtime_seconds_total`, labels, peer.downtimeMs / 1000);
+        if (peer.health !== null) {
+          const { checks, fails } = peer.health;
+          page.add(`${name}_health_checks_total`, { ...labels, outcome: 'passed' }, checks - fails);
+          page.add(`${name}_health_checks_total`, { ...labels, outcome: 'failed' }, fails);
+        }
+        page.histogram(`${name}_response_seconds`, labels, HIST_BOUNDS, peer.hist, peer.histSumMs);
+      }
+      if (queue === null) continue;
+      page.add('headrace_upstream_queue_size', { upstream }, queue.size);
+      page.add('headrace_upstream_queue_overflows_total', { upstream }, queue.overflows);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/** `upstream_conf`: the interface of NGINX Plus before the API (until 1.13.10), as a query on a location. */
+import { GroupError } from '../control/groups.ts';
+import type { Groups, ManagedGroup, PeerView } from '../control/groups.ts';
+import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import { ApiError, statusOf } from './errors.ts';
+import { readArguments } from './plus/servers.ts';
+
+/** What is about which server, not about its parameters. */
+const ADDRESSING: ReadonlySet<string> = new Set(['upstream', 'stream', 'id', 'add', 'remove']);
+
+export class UpstreamConf {
+  readonly #groups: Groups;
+
+  constructor(groups: Groups) {
+    this.#groups = groups;
+  }
+
+  async answer(request: AdminRequest): Promise<AdminReply> {
+    try {
+      return text(200, await this.#do(new Map(new URLSearchParams(request.args))));
+    } catch (error) {
+      if (error instanceof ApiError) return text(error.status, error.message);
+      if (error instanceof GroupError) return text(statusOf(error.code), error.message);
+      throw error;
+    }
+  }
+
+  async #do(args: Map<string, string>): Promise<string> {
+    const name = args.get('upstream');
+    if (name === undefined) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "upstream" argument');
+    const group = this.#groups.get(name);
+    if (group === null) throw new ApiError(404, 'UpstreamNotFound', `upstream "${name}" not found`);
+    if (group.config.zone === null) throw new ApiError(400, 'UpstreamStatic', `upstream "${name}" has no memory zone`);
+    const change = readArguments(new Map([...args].filter(([key]) => !ADDRESSING.has(key))));
+    if (args.has('add')) {
+      const { server } = change;
+      if (server === undefined) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "server" argument');
+      return line(await group.add({ ...change, server }));
+    }
+    if (!args.has('id')) {
+      if (args.has('remove')) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "id" argument');
+      return lines(group, change.backup ?? null);
+    }
+    const id = Number(args.get('id'));
+    if (!Number.isInteger(id)) throw new ApiError(400, 'UpstreamBadServerId', 'invalid server id');
+    if (args.has('remove')) {
+      await group.remove(id);
+      return lines(group, null);
+    }
+    return line(Object.keys(change).length === 0 ? group.peer(id) : await group.update(id, change));
+  }
+}
+
+/** @param backup null: all servers; else those that are, or are not, backups */
+function lines(group: ManagedGroup, backup: boolean | null): string {
+  const { peers } = group.snapshot();
+  return peers
+    .filter((peer) => backup === null || peer.backup === backup)
+    .map(line)
+    .join('');
+}
+
+function line(peer: PeerView): string {
+  const parts = [
+    `server ${peer.address}`,
+    ...(peer.weight === 1 ? [] : [`weight=${peer.weight}`]),
+    ...(peer.maxConns === 0 ? [] : [`max_conns=${peer.maxConns}`]),
+    ...(peer.maxFails === 1 ? [] : [`max_fails=${peer.maxFails}`]),
+    ...(peer.failTimeoutSec === 10 ? [] : [`fail_timeout=${peer.failTimeoutSec}s`]),
+    ...(peer.slowStartMs === 0 ? [] : [`slow_start=${peer.slowStartMs / 1000}s`]),
+    ...(peer.route === null ? [] : [`route=${peer.route}`]),
+    ...(peer.backup ? ['backup'] : []),
+    ...(peer.state === 'down' ? ['down'] : []),
+    ...(peer.state === 'draining' ? ['drain'] : []),
+  ];
+  return `${parts.join(' ')}; # id=${peer.id}\n`;
+}
+
+function text(status: number, body: string): AdminReply {
+  return { status, fields: [['Content-Type', 'text/plain']], body, more: false };
+}

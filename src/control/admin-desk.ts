@@ -1,0 +1,97 @@
+/**
+ * The main thread's desk for administrative requests: workers hand them over, a service of `admin/` answers. The service's
+ * code is loaded with the first request.
+ */
+import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import { describeError } from '../observe/errno.ts';
+import type { ErrorLog } from '../observe/error-log.ts';
+import type { FromWorker } from '../worker/protocol.ts';
+import type { Generation } from './generations.ts';
+import type { Groups } from './groups.ts';
+
+/** What a service sees of the process, and may do to it. */
+export interface AdminView {
+  readonly log: ErrorLog;
+  /** Epoch milliseconds: when the process started. */
+  readonly startedAt: number;
+  /** Epoch milliseconds: when the running configuration was loaded. */
+  loadedAt(): number;
+  /** The running one. */
+  generation(): Generation;
+  /** Worker threads that carry traffic: their numbers in the configuration's order, and those that logs show. */
+  workers(): { id: number; number: number }[];
+  /** Workers that took the place of one that died. */
+  respawned(): number;
+  readonly groups: Groups;
+}
+
+export interface AdminService {
+  /**
+   * Answers a request, at once or later, in one piece or in many.
+   * @returns called when whoever asked is gone before the last piece
+   */
+  handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
+  close(): void;
+}
+
+export type AdminFactory = (view: AdminView) => Promise<AdminService>;
+
+/** A worker thread, as far as answers go. */
+export interface Asker {
+  adminReply(id: number, reply: AdminReply): void;
+}
+
+const nothing = (): void => {};
+
+export class AdminDesk {
+  readonly #view: AdminView;
+  readonly #factory: AdminFactory;
+  #service: Promise<AdminService> | null = null;
+  /** How to end what is under way, by worker and number of the request. */
+  readonly #open = new Map<Asker, Map<number, () => void>>();
+
+  constructor(view: AdminView, factory: AdminFactory) {
+    this.#view = view;
+    this.#factory = factory;
+  }
+
+  take(asker: Asker, message: FromWorker & { type: 'admin' | 'adminGone' }): void {
+    if (message.type === 'adminGone') {
+      const open = this.#open.get(asker);
+      const leave = open?.get(message.id);
+      open?.delete(message.id);
+      leave?.();
+    } else void this.#answer(asker, message.id, message.request);
+  }
+
+  async #answer(asker: Asker, id: number, request: AdminRequest): Promise<void> {
+    let open = this.#open.get(asker);
+    if (open === undefined) this.#open.set(asker, (open = new Map()));
+    open.set(id, nothing);
+    const reply = (piece: AdminReply): void => {
+      if (!open.has(id)) return;
+      if (!piece.more) open.delete(id);
+      asker.adminReply(id, piece);
+    };
+    try {
+      const service = await (this.#service ??= this.#factory(this.#view));
+      if (!open.has(id)) return;
+      const leave = service.handle(request, reply);
+      if (open.has(id)) open.set(id, leave);
+    } catch (error) {
+      this.#view.log.alert(`administrative request "${request.method} ${request.path}": ${describeError(error)}`);
+      reply({ status: 500, fields: [], body: '', more: false });
+    }
+  }
+
+  /** A worker thread has ended: nobody waits there any more. */
+  gone(asker: Asker): void {
+    const open = this.#open.get(asker);
+    this.#open.delete(asker);
+    for (const leave of open?.values() ?? []) leave();
+  }
+
+  close(): void {
+    void this.#service?.then((service) => service.close());
+  }
+}

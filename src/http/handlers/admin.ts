@@ -1,0 +1,152 @@
+/**
+ * Locations whose answers the main thread makes: `api`, `upstream_conf`, `prometheus`, `dashboard`. The worker reads the
+ * request, hands it over, and passes on what comes back: an answer at once, or one that goes on for as long as the client
+ * stays (server-sent events).
+ */
+import { Buffer } from 'node:buffer';
+import { finalize } from '../engine.ts';
+import type { BodyProducer, HttpRequest } from '../request.ts';
+import { HELD } from '../request.ts';
+import type { Handler } from '../runtime.ts';
+
+/** What an answer of the main thread is about. */
+export type AdminKind = 'api' | 'upstream_conf' | 'prometheus';
+
+/** A request for the main thread, as plain data. */
+export interface AdminRequest {
+  kind: AdminKind;
+  method: string;
+  /** What follows the location's own path; `/` in front is the location's business. */
+  path: string;
+  /** Query without `?`. */
+  args: string;
+  body: string;
+  /** Changes are allowed (`write=on`). */
+  writable: boolean;
+  /** The address and port that the client connected to, and the server's name: for links and the API's `nginx` object. */
+  address: string;
+}
+
+export interface AdminReply {
+  status: number;
+  fields: readonly (readonly [name: string, value: string])[];
+  body: string | Uint8Array;
+  /** More pieces follow. */
+  more: boolean;
+}
+
+/** The way to the main thread. */
+export interface AdminGate {
+  /**
+   * Sends a request. `reply` is called with the head and each piece of the body; status and fields of the first one count.
+   * @returns to be called when the client is gone
+   */
+  ask(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
+}
+
+/** More than that waits for no client: one that does not read its events is cut. */
+const MAX_WAITING = 1 << 20;
+
+class AdminExchange implements BodyProducer {
+  readonly #r: HttpRequest;
+  #leave: (() => void) | null = null;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #held = false;
+  #over = false;
+  #last = false;
+
+  constructor(r: HttpRequest) {
+    this.#r = r;
+  }
+
+  begin(gate: AdminGate, request: AdminRequest): void {
+    this.#r.producer = this;
+    const leave = gate.ask(request, (reply) => this.#take(reply));
+    if (!this.#over) this.#leave = leave;
+  }
+
+  #take({ status, fields, body, more }: AdminReply): void {
+    if (this.#over) return;
+    const r = this.#r;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.length);
+    if (r.headSent) {
+      this.#last = !more;
+      this.#send(bytes);
+      return;
+    }
+    if (!more) this.#end();
+    r.status = status;
+    for (const [name, value] of fields) {
+      if (name.toLowerCase() === 'content-type') r.contentType = value;
+      else r.fields.add(name, value);
+    }
+    r.contentLength = more ? -1 : bytes.length;
+    this.#held = r.sendHead(bytes, 0, bytes.length, !more) === HELD;
+  }
+
+  #send(bytes: Buffer): void {
+    if (this.#held) {
+      this.#waiting.push(bytes);
+      this.#waitingBytes += bytes.length;
+      if (this.#waitingBytes > MAX_WAITING) {
+        this.#end();
+        this.#r.channel.abort(this.#r);
+      }
+      return;
+    }
+    const last = this.#last && this.#waiting.length === 0;
+    if (last) this.#end();
+    this.#held = this.#r.sendBody(bytes, 0, bytes.length, last) === HELD;
+  }
+
+  onDrain(): void {
+    this.#held = false;
+    while (!this.#held && !this.#over) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#waitingBytes -= next.length;
+      this.#send(next);
+    }
+  }
+
+  onAbort(): void {
+    this.#end();
+  }
+
+  #end(): void {
+    this.#over = true;
+    const leave = this.#leave;
+    this.#leave = null;
+    leave?.();
+  }
+}
+
+/** @param prefix of the location: what `path` does not repeat */
+export function adminHandler(kind: AdminKind, writable: boolean, prefix: string, gate: AdminGate): Handler {
+  const ready = (r: HttpRequest): void => {
+    const { body } = r;
+    const bytes = Buffer.allocUnsafe(body.length);
+    if (body.length > 0) body.read(0, bytes);
+    new AdminExchange(r).begin(gate, {
+      kind,
+      method: r.methodName,
+      path: r.uri.slice(prefix.length),
+      args: r.args,
+      body: bytes.toString(),
+      writable,
+      address: `${r.channel.localAddress()}:${r.channel.localPort()}`,
+    });
+  };
+  return (r) => {
+    // As documented for `api`: what does not fit client_body_buffer_size is refused.
+    if (r.bodyLength > r.loc.core.clientBodyBufferSize) {
+      finalize(r, 413);
+      return;
+    }
+    r.body.buffer((request) => {
+      if (request.body.length > request.loc.core.clientBodyBufferSize) finalize(request, 413);
+      else ready(request);
+    });
+  };
+}

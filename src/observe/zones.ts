@@ -1,0 +1,95 @@
+/**
+ * Counters of `status_zone`: of servers and locations, over all worker threads. Each worker has a row of its own in shared
+ * memory that only it writes, so counting is an add.
+ */
+
+/** Rows: workers beyond share theirs with others, and then counts may be lost; more than that do not run anywhere. */
+const ROWS = 64;
+
+const BEGUN = 0;
+const ENDED = 1;
+const RECEIVED = 2;
+const SENT = 3;
+/** Requests that ended without an answer. */
+const DISCARDED = 4;
+const TIME_MS = 5;
+const HIST = 6;
+/** Upper ends of the buckets of response times, milliseconds; the last bucket has none. */
+export const ZONE_BOUNDS: readonly number[] = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
+/** Answers by status, 100 to 599. */
+const CODES = HIST + ZONE_BOUNDS.length + 1;
+const FIELDS = CODES + 500;
+
+export interface ZoneTotals {
+  processing: number;
+  requests: number;
+  /** By status: those that occurred. */
+  codes: Map<number, number>;
+  discarded: number;
+  received: number;
+  sent: number;
+  /** Each in the bucket it falls into (`ZONE_BOUNDS`). */
+  hist: number[];
+  timeMs: number;
+}
+
+/** Main thread: memory for one zone. */
+export function createZone(): SharedArrayBuffer {
+  return new SharedArrayBuffer(ROWS * FIELDS * 8);
+}
+
+/** A worker's view of a zone. */
+export class ZoneCounter {
+  readonly #row: Float64Array;
+
+  constructor(memory: SharedArrayBuffer, workerId: number) {
+    this.#row = new Float64Array(memory, (workerId % ROWS) * FIELDS * 8, FIELDS);
+  }
+
+  /** A request has begun. */
+  begin(): void {
+    this.#row[BEGUN]!++;
+  }
+
+  /** It has ended. @param status 0: without an answer */
+  end(status: number, received: number, sent: number, ms: number): void {
+    const row = this.#row;
+    row[ENDED]!++;
+    row[RECEIVED]! += received;
+    row[SENT]! += sent;
+    if (status < 100 || status > 599) {
+      row[DISCARDED]!++;
+      return;
+    }
+    row[CODES + status - 100]!++;
+    row[TIME_MS]! += ms;
+    let bucket = 0;
+    while (bucket < ZONE_BOUNDS.length && ms > ZONE_BOUNDS[bucket]!) bucket++;
+    row[HIST + bucket]!++;
+  }
+}
+
+/** Sums of all rows, less what a reset has noted. */
+export function zoneSums(memory: SharedArrayBuffer): Float64Array {
+  const all = new Float64Array(memory);
+  const sums = new Float64Array(FIELDS);
+  for (let i = 0; i < all.length; i++) sums[i % FIELDS]! += all[i]!;
+  return sums;
+}
+
+/** @param before sums at the last reset; null: there was none */
+export function zoneTotals(sums: Float64Array, before: Float64Array | null): ZoneTotals {
+  const of = (field: number): number => sums[field]! - (before?.[field] ?? 0);
+  const codes = new Map<number, number>();
+  for (let i = 0; i < 500; i++) if (of(CODES + i) > 0) codes.set(100 + i, of(CODES + i));
+  return {
+    processing: Math.max(0, sums[BEGUN]! - sums[ENDED]!),
+    requests: of(BEGUN),
+    codes,
+    discarded: of(DISCARDED),
+    received: of(RECEIVED),
+    sent: of(SENT),
+    hist: Array.from({ length: ZONE_BOUNDS.length + 1 }, (_, i) => of(HIST + i)),
+    timeMs: of(TIME_MS),
+  };
+}
