@@ -1,13 +1,11 @@
 /** The Admin API beside the workers. Its code is loaded when a configuration asks for it. */
 import type { Config } from '../config/model.ts';
-import type { KongDataPlane } from '../config/kong/model.ts';
 import type { KongAdmin } from '../admin/kong/service.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
-/** @param dataPlane who balances by what the API is told; null: nobody */
-export function adminCompanion(log: ErrorLog, node: NodeView, dataPlane: KongDataPlane | null): Companion {
+export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
   let admin: KongAdmin | null = null;
   return {
     async prepare(config: Config): Promise<string | null> {
@@ -15,11 +13,10 @@ export function adminCompanion(log: ErrorLog, node: NodeView, dataPlane: KongDat
       if (settings === null && admin === null) return null;
       try {
         const { KongAdmin } = await import('../admin/kong/service.ts');
-        admin ??= new KongAdmin({ log, dataPlane, status: () => statusOf(node) });
+        admin ??= new KongAdmin({ log, dataPlane: await node.kong(), status: () => statusOf(node) });
         await admin.prepare(settings);
-        if (dataPlane === null && settings !== null) {
-          const places = settings.proxyListens.map(({ text }) => text).join(', ');
-          log.warn(`the Admin API keeps entities; what proxies by them is not built yet: nothing listens on ${places}`);
+        for (const { text } of settings?.proxyListens.filter(({ ssl }) => ssl && settings.tls === null) ?? []) {
+          log.warn(`proxy_listen ${text} ssl: not listened on, as there is no certificate`);
         }
         return null;
       } catch (error) {

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config/model.ts';
+import { withKongProxy } from '../config/kong/proxy-config.ts';
 import { isLoopback } from '../config/kong/settings.ts';
 import { earlyLog } from '../control/early-log.ts';
 import { ConfigRefused } from '../control/load-config.ts';
@@ -84,7 +85,7 @@ async function serveKong(first: KongOptions, again: () => KongOptions): Promise<
   let options: KongOptions | null = first;
   const load = async (): Promise<Config> => {
     try {
-      return configOf((options ??= again()));
+      return await withKongProxy(configOf((options ??= again())));
     } catch (error) {
       if (error instanceof UsageError) throw new ConfigRefused([error.message]);
       throw error;
@@ -92,7 +93,7 @@ async function serveKong(first: KongOptions, again: () => KongOptions): Promise<
       options = null;
     }
   };
-  const companion = (node: Parameters<typeof adminCompanion>[1]) => adminCompanion(log, node, null);
+  const companion = (node: Parameters<typeof adminCompanion>[1]) => adminCompanion(log, node);
   return new Master({ source, log, workerEntry: workerEntry(), load, companion }).start();
 }
 

@@ -19,7 +19,7 @@ export async function serve(source: ConfigSource, log: ErrorLog): Promise<number
   const early = startEarly(entry, source);
   // Only now: the workers load their code while this thread loads its own.
   const { Master } = await import('../control/master.ts');
-  const companion = (node: NodeView): Companion => adminCompanion(log, node, null);
+  const companion = (node: NodeView): Companion => adminCompanion(log, node);
   const admin = async (view: AdminView): Promise<AdminService> => {
     const { Service } = await import('../admin/service.ts');
     return new Service(view);

@@ -295,6 +295,8 @@ export type HandlerConfig =
   | { kind: 'static' }
   | { kind: PassKind; pass: UpstreamPassConfig }
   | { kind: 'stub_status' }
+  /** Routes by Kong's entities, of which the workers are told apart from the configuration. */
+  | { kind: 'kong' }
   /** The main thread answers. `writable`: `api write=on`. */
   | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus'; writable: boolean };
 
@@ -496,6 +498,10 @@ export type BalancerConfig =
   | { kind: 'hash'; key: ValueText; consistent: boolean }
   | { kind: 'ip_hash' }
   | { kind: 'least_conn' }
+  /** Kong's consistent hashing. */
+  | { kind: 'target_ring' }
+  /** Kong's `latency`. */
+  | { kind: 'peak_ewma' }
   | { kind: 'least_time'; mode: LeastTimeMode; inflight: boolean }
   /** `two`: null draws one; else the method that chooses between two draws. */
   | { kind: 'random'; two: null | { kind: 'least_conn' } | { kind: 'least_time'; mode: LeastTimeMode } };

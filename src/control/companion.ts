@@ -2,12 +2,15 @@
  * What lives in the main thread beside the workers and comes and goes with the configuration: the Admin API. It is given to
  * the main thread by the command line, as it stands on a floor above.
  */
+import type { KongDataPlane } from '../config/kong/model.ts';
 import type { Config } from '../config/model.ts';
 import type { TrafficTotals } from '../observe/traffic.ts';
 
 /** What of the node it may look at. */
 export interface NodeView {
   traffic(): TrafficTotals;
+  /** Who balances by Kong's entities: made when it is first asked for. */
+  kong(): Promise<KongDataPlane>;
 }
 
 export interface Companion {

@@ -178,6 +178,7 @@ export class Generations {
       cacheZones,
       statusZones: makeStatusZones(config.http, previous?.data.statusZones ?? null),
       traffic: this.#traffic,
+      kong: null,
       tickets: this.#tickets,
     };
     return { data, config, maxWorkers };

@@ -1,6 +1,7 @@
 /**
  * The main thread's life: load, bind, run, reload, end. It never touches a request.
  */
+import { availableParallelism } from 'node:os';
 import type { Config } from '../config/model.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
@@ -14,6 +15,7 @@ import { saveCompileCache } from '../worker/compile-cache.ts';
 import type { Caching } from './caching.ts';
 import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
+import type { KongPlane } from './kong/plane.ts';
 import type { EarlyWorkers } from './early-workers.ts';
 import { type Generation, Generations, hasHealthChecks, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
@@ -33,6 +35,9 @@ const FAST_MS = 1;
 const CACHE_DELAY_MS = 2000;
 
 const NOT_BUILT = { status: 501, fields: [], body: '', more: false };
+/** Tables of Kong's upstreams have room for this many workers, so that a reload may raise their number. */
+const KONG_WORKERS = 32;
+
 const NO_WORKERS: EarlyWorkers = { count: 0, threads: [] };
 
 export interface MasterOptions {
@@ -71,6 +76,7 @@ export class Master {
     changed: () => this.#bell.announce(),
     health: (name) => this.#health?.counters(name) ?? null,
   });
+  #kong: KongPlane | null = null;
 
   #started = false;
   #ending: 'no' | 'quit' | 'stop' = 'no';
@@ -87,7 +93,11 @@ export class Master {
     this.#source = source;
     this.#log = log;
     this.#load = load;
-    this.#companion = companion?.({ traffic: () => totalsOf(this.#generations.traffic) }) ?? null;
+    this.#companion =
+      companion?.({
+        traffic: () => totalsOf(this.#generations.traffic),
+        kong: () => this.#kongPlane(),
+      }) ?? null;
     this.#admin = admin === undefined ? null : new AdminDesk(this.#view(), admin);
     this.#pool = new WorkerPool({
       entry: workerEntry,
@@ -100,7 +110,10 @@ export class Master {
         else if (message.type === 'admin') thread.adminReply(message.id, NOT_BUILT);
       },
       onEnded: (thread) => this.#admin?.gone(thread),
-      onLost: (workerId) => this.#generations.reclaim(workerId),
+      onLost: (workerId) => {
+        this.#generations.reclaim(workerId);
+        this.#kong?.reclaim(workerId);
+      },
       privileged: (work) => this.#privileges.during(work),
     });
   }
@@ -167,6 +180,7 @@ export class Master {
     if (!(await claimAddresses(listens, this.#log, this.#abort.signal))) throw new ConfigRefused([]);
 
     const generation = this.#generations.make(config);
+    generation.data.kong = this.#kong?.state ?? null;
     const refusal = await this.#pool.prepare(generation.data, workersOf(config));
     const failure = refusal ?? (await this.#companion?.prepare(config)) ?? this.#pidFile.write(config.main.pidFile);
     if (failure === null) return generation;
@@ -184,6 +198,8 @@ export class Master {
     this.#log.setTargets(config.main.errorLog);
     this.#generations.commit(generation);
     this.#loadedAt = Date.now();
+    // Workers that are replaced later begin with what is known then.
+    generation.data.kong = this.#kong?.state ?? null;
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
@@ -206,6 +222,16 @@ export class Master {
     const { HealthChecks } = await import('./health.ts');
     this.#health ??= new HealthChecks(this.#log, () => this.#bell.announce());
     this.#health.follow(generation);
+  }
+
+  async #kongPlane(): Promise<KongPlane> {
+    const { KongPlane } = await import('./kong/plane.ts');
+    this.#kong ??= new KongPlane({
+      log: this.#log,
+      maxWorkers: Math.max(KONG_WORKERS, availableParallelism()),
+      send: (change) => this.#pool.tellKong(change),
+    });
+    return this.#kong;
   }
 
   async #resolve(generation: Generation): Promise<void> {
@@ -306,6 +332,7 @@ export class Master {
     this.#health?.close();
     this.#admin?.close();
     this.#bell.close();
+    this.#kong?.close();
     this.#privileges.enter();
     const { current } = this.#generations;
     if (current !== null) removeSockets(listensOf(current.config));

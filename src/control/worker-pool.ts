@@ -1,6 +1,7 @@
 /**
  * The worker threads: started, taken from one generation to the next in two phases, replaced when they die, stopped.
  */
+import type { KongChange } from '../config/kong/groups.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GenerationData } from '../worker/protocol.ts';
@@ -275,6 +276,11 @@ export class WorkerPool {
       await this.#clear(slot);
       this.#replaceLater(slot);
     }
+  }
+
+  /** Kong's entities have changed: every thread that runs is told, those too that are about to. */
+  tellKong(change: KongChange): void {
+    for (const { thread } of this.#slots) thread?.tellKong(change);
   }
 
   reopen(): void {

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { AdminReply } from '../http/handlers/admin.ts';
+import type { KongChange } from '../config/kong/groups.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from '../worker/protocol.ts';
 
 /** How long a worker may take to start, to compile a configuration or to swap. */
@@ -82,6 +83,10 @@ export class WorkerThread {
 
   abandon(id: number): void {
     this.#send({ type: 'abandon', id });
+  }
+
+  tellKong(change: KongChange): void {
+    this.#send({ type: 'kong', change });
   }
 
   reopen(): void {

@@ -43,6 +43,8 @@ import { staticHandler } from './handlers/static.ts';
 import { stubStatus } from './handlers/stub-status.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
+import { errorBody } from './kong/answers.ts';
+import { type KongFeed, KongRuntime } from './kong/runtime.ts';
 import { LimitBook } from './limit/zones.ts';
 import { compileLimitConn } from './limit/connections.ts';
 import { compileLimitReq } from './limit/requests.ts';
@@ -59,6 +61,7 @@ import { VariableTable } from './variables/table.ts';
 /** What a generation is compiled with. */
 export interface CompileEnv {
   group: GroupEnv;
+  kong: KongFeed;
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
   limitZones: Record<string, SharedArrayBuffer>;
@@ -98,6 +101,8 @@ class Compiler {
   readonly #accessLogs: AccessLogCompiler;
   readonly #limits: LimitBook;
   readonly #caches: Map<string, CacheZone>;
+  /** What is let go when the last request is over. */
+  readonly #closes: (() => void)[] = [];
   #serial = 0;
 
   constructor(id: number, config: Config, http: HttpConfig, env: CompileEnv) {
@@ -129,6 +134,7 @@ class Compiler {
   }
 
   #close(): void {
+    for (const close of this.#closes) close();
     this.#accessLogs.close();
     for (const cache of this.#caches.values()) cache.close();
   }
@@ -235,6 +241,21 @@ class Compiler {
     );
   }
 
+  #kong(loc: Location): Location['handler'] {
+    const { kong, group } = this.#env;
+    const runtime = new KongRuntime(
+      { location: loc.config, group, variables: this.#variables, book: this.#book },
+      kong,
+    );
+    const stop = kong.follow((change) => runtime.take(change));
+    this.#closes.push(() => {
+      stop();
+      runtime.close();
+    });
+    loc.errorBody = errorBody;
+    return (r) => runtime.handle(r);
+  }
+
   #handler(loc: Location, named: LocationConfig): Location['handler'] {
     const { handler } = loc.config;
     if ('pass' in handler) {
@@ -252,6 +273,8 @@ class Compiler {
         return stubStatus;
       case 'admin':
         return adminHandler(handler.what, handler.writable, named.name, this.#env.admin);
+      case 'kong':
+        return this.#kong(loc);
       default:
         return staticHandler(loc, this.#variables);
     }

@@ -152,7 +152,7 @@ function followErrorPage(r: HttpRequest, page: CompiledErrorPage): void {
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 function answerBuiltin(r: HttpRequest, status: number): void {
-  const page = builtinPage(r, status);
+  const page = r.loc.errorBody === null ? builtinPage(r, status) : r.loc.errorBody(r, status);
   clearForError(r);
   r.errorStatus = 0;
   r.status = page.status;

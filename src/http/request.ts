@@ -17,6 +17,7 @@ import type { RequestLimits } from './limit/zones.ts';
 import type { HttpGeneration, Location, Server } from './runtime.ts';
 import type { RequestBody } from './server/body.ts';
 import type { SliceState } from './filters/slice.ts';
+import type { KongCase } from './kong/case.ts';
 import type { Family } from './subrequest.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
@@ -145,6 +146,8 @@ export class HttpRequest {
   phase = 0;
   /** A checker of the access phase has not answered yet; null: none. */
   access: PendingAccess | null = null;
+  /** What the Kong door knows of it; null: it came by another one. */
+  kong: KongCase | null = null;
   /** What limit_req and limit_conn said and hold; null: nothing yet. */
   limits: RequestLimits | null = null;
   /** Values of `set` and captured variables, by index in the generation's table; allocated when first written. */
@@ -218,6 +221,7 @@ export class HttpRequest {
     this.uriChanged = false;
     this.phase = 0;
     this.access = null;
+    this.kong = null;
     this.limits = null;
     this.vars = null;
     this.captures = null;

@@ -9,6 +9,7 @@ import type { VariableTable } from './variables/table.ts';
 import type { RewriteProgram } from './rewrite/program.ts';
 import type { AccessLog } from './log/access-log.ts';
 import type { LocationTree } from './server/location-tree.ts';
+import type { BuiltinPage } from './server/error-pages.ts';
 import type { RefererMatcher } from './access/referer.ts';
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ZoneCounter } from '../observe/zones.ts';
@@ -87,6 +88,8 @@ export class Location {
   /** Counts its requests (status_zone); null: nobody asked. */
   zone: ZoneCounter | null = null;
   errorPages: CompiledErrorPage[] | null = null;
+  /** Makes the body of errors; null: nginx's pages. */
+  errorBody: ((r: HttpRequest, status: number) => BuiltinPage) | null = null;
   /** Takes the client's address from a field, behind trusted proxies (set_real_ip_from); null: not configured. */
   realip: ((r: HttpRequest) => void) | null = null;
   /** Pages that may lead here (valid_referers); null: not configured. */

@@ -2,6 +2,7 @@
 import type { Attempt, Outcome } from './attempt.ts';
 import type { BalancerConfig, LeastTimeMode } from '../config/model.ts';
 import type { Selection } from './selection.ts';
+import { noteLatency } from './balancers/peak_ewma.ts';
 import { HIST_BOUNDS, HIST_BUCKETS, PRIMARY, ZOMBIE, type Table } from './table/layout.ts';
 import { averaged, blocked, noteDowntime } from './table/rules.ts';
 import { release } from './table/slots.ts';
@@ -37,7 +38,10 @@ export function releasePeer(
   const { slot } = a;
   if (a.inflight) leaveFlight(s, a, row, outcome.responseMs);
   count(t, slot, outcome);
-  if (!outcome.failed && !outcome.next) sample(t, slot, outcome, balancer);
+  if (!outcome.failed && !outcome.next) {
+    sample(t, slot, outcome, balancer);
+    if (balancer.kind === 'peak_ewma' && outcome.hadHeader) noteLatency(t, slot, outcome.responseMs, s.nowMs);
+  }
   let disabled = false;
   if (a.list === PRIMARY && s.single) {
     t.fails[slot] = 0;

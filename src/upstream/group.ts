@@ -47,7 +47,8 @@ import { grantTurns, hasTurn, joinQueue, leaveQueue, passTurn, queueEvent } from
 import { choose } from './select/choose.ts';
 import { type GroupEnv, Selection } from './selection.ts';
 import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from './snapshot.ts';
-import { BACKUP, H, PRIMARY, Table } from './table/layout.ts';
+import { BACKUP, H, LIVE, PRIMARY, Table, UNHEALTHY } from './table/layout.ts';
+import { edit } from './table/lists.ts';
 import { SharedLock, rowOf } from '../shared/lock.ts';
 import type { PeerInfo } from './table/text.ts';
 
@@ -306,6 +307,16 @@ export class Group {
   /** The queue's state; null without the directive. */
   queueSnapshot(): QueueSnapshot | null {
     return takeQueueSnapshot(this.table);
+  }
+
+  /** Health checks of requests have found a peer unhealthy, or well again. Nothing happens when the slot has another one. */
+  setUnhealthy(slot: number, generation: number, unhealthy: boolean): void {
+    const t = this.table;
+    const change = (): void => {
+      if (t.state[slot] !== LIVE || t.generation[slot] !== generation) return;
+      t.down[slot] = unhealthy ? t.down[slot]! | UNHEALTHY : t.down[slot]! & ~UNHEALTHY;
+    };
+    edit(t, change, this.lock);
   }
 
   /** State of all peers, primaries first. */

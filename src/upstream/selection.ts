@@ -6,7 +6,7 @@ import type { UpstreamConfig } from '../config/model.ts';
 import type { Attempt } from './attempt.ts';
 import type { Clock } from './clock.ts';
 import { SelectionIndex } from './select/index.ts';
-import { BACKUP, F, H, PRIMARY, type Table } from './table/layout.ts';
+import { BACKUP, DRAINING, F, H, PRIMARY, type Table } from './table/layout.ts';
 import { eligible, groupSeconds } from './table/rules.ts';
 import { readInfo, type PeerInfo } from './table/text.ts';
 
@@ -79,6 +79,11 @@ export class Selection {
   /** May this request choose this peer now? */
   usable(a: Attempt, slot: number): boolean {
     return !a.hasTried(slot) && eligible(this.t, slot, this.now);
+  }
+
+  /** Does it get nothing but what is bound to it? */
+  draining(slot: number): boolean {
+    return (this.t.down[slot]! & DRAINING) !== 0;
   }
 
   /** Strings of a peer, decoded once. The caller holds the lock or the peer. */

@@ -29,6 +29,7 @@ import { acceptPlain, acceptSecure } from './connections.ts';
 import { Bells } from './bells.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
+import { KongInbox } from './kong.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
 import { StreamSide, listensFor } from './stream.ts';
 import type { PreparedStream } from './stream.ts';
@@ -97,6 +98,7 @@ class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
   readonly #stream = new StreamSide(init.workerId);
+  readonly kong = new KongInbox();
   readonly #accessLogs = new AccessLogs({
     onFailure: (message) => this.#log.alert(message),
     onOpenFailure: (message) => this.#log.write('crit', message),
@@ -123,6 +125,7 @@ class HttpWorker {
     let prepared: Prepared | null = null;
     const resources = new Resources(this.#logs, this.#resolvers);
     traffic.use(data.traffic, init.workerId);
+    if (data.kong !== null) this.kong.begin(data.kong);
     try {
       const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
       const runtime = this.#compile(data, resources);
@@ -148,6 +151,7 @@ class HttpWorker {
     if (config.http === null) return null;
     const runtime = compileHttp(data.id, config, config.http, {
       group: this.#env,
+      kong: this.kong,
       tables: data.tables,
       learnZones: data.learnZones,
       limitZones: data.limitZones,
@@ -369,6 +373,9 @@ parentPort!.on('message', (message: ToWorker) => {
       break;
     case 'abandon':
       worker.abandon(message.id);
+      break;
+    case 'kong':
+      worker.kong.change(message.change);
       break;
     case 'reopen':
       worker.reopen();

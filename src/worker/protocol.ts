@@ -6,6 +6,7 @@
  * are gone) or `abandon` (forget it, close what was bound for it). The old generation goes on until its last
  * request ends: `drained`.
  */
+import type { KongChange, KongState } from '../config/kong/groups.ts';
 import type { Config } from '../config/model.ts';
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
@@ -33,6 +34,8 @@ export interface GenerationData extends GroupMemory {
   traffic: SharedArrayBuffer;
   /** Counters of `status_zone`, by name (`observe/zones.ts`). */
   statusZones: StatusZones;
+  /** Kong's entities; null: there are none, or they are told later. */
+  kong: KongState | null;
   /** What keys of TLS session tickets are made of; the same in all generations. */
   tickets: TicketSecret;
 }
@@ -54,6 +57,8 @@ export type ToWorker =
   | { type: 'prepare'; generation: GenerationData }
   | { type: 'commit'; id: number }
   | { type: 'abandon'; id: number }
+  /** Kong's entities have changed. */
+  | { type: 'kong'; change: KongChange }
   /** Reopen log files (USR1). */
   | { type: 'reopen' }
   /** An answer to `admin`, or the next piece of it. */

@@ -129,7 +129,7 @@ test('admin {} of nginx.conf: started, moved and ended by reloads', async (t) =>
     t,
     ({ port }) => `server { listen 127.0.0.1:${port('http')}; location / { return 200 ok; } }`,
   );
-  const ports = { admin: h.port('admin'), other: h.port('other') };
+  const ports = { admin: h.port('admin'), other: h.port('other'), proxy: h.port('proxy') };
   const file = join(h.dir, 'headrace.conf');
   const plain = readFileSync(file, 'utf8');
   const reload = (text: string): void => {
@@ -137,7 +137,7 @@ test('admin {} of nginx.conf: started, moved and ended by reloads', async (t) =>
     h.signal('SIGHUP');
   };
   const block = (port: number, more = ''): string =>
-    `admin { listen 127.0.0.1:${port}; store sqlite:data/k.db; ${more} }\n`;
+    `admin { listen 127.0.0.1:${port}; proxy_listen 127.0.0.1:${ports.proxy}; store sqlite:data/k.db; ${more} }\n`;
   const ask = async (port: number): Promise<number> =>
     fetch(`http://127.0.0.1:${port}/upstreams`).then(
       async (response) => {
@@ -149,6 +149,9 @@ test('admin {} of nginx.conf: started, moved and ended by reloads', async (t) =>
   reload(block(ports.admin));
   await until('the API', async () => (await ask(ports.admin)) === 200);
   assert.ok(existsSync(join(h.dir, 'data/k.db')));
+  const proxied = await fetch(`http://127.0.0.1:${ports.proxy}/`);
+  assert.equal(proxied.status, 404);
+  assert.match(await proxied.text(), /no Route matched/);
   reload(block(ports.other, 'token t;'));
   await until('it at its new place', async () => (await ask(ports.other)) === 401);
   await until('the old one to end', async () => (await ask(ports.admin)) === 0);

@@ -18,6 +18,7 @@ export function reportAttempt(exchange: Exchange, failed: boolean, next: boolean
   outcome.bytesReceived = record.bytesReceived;
   const group = exchange.target.group!;
   if (group.sticky !== null && !failed) group.sticky.done(r, exchange.peer!);
+  if (group.observer !== null) group.observer.ended(r, exchange.peer!, outcome);
   if (group.peers.done(exchange.attempt, outcome)) {
     const text = 'upstream server temporarily disabled while connecting to upstream';
     logRequest(r, 'warn', text, exchange.upstreamText());

@@ -149,10 +149,10 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const { name } = this.target.group!.config;
     this.peer = null;
     record.address = name;
-    record.status = 502;
+    record.status = plan.nobody(r);
     const url = `${plan.scheme}://${name}${this.sender.uri ?? r.head.target()}`;
     logRequest(r, 'error', 'no live upstreams while connecting to upstream', url);
-    this.#answerFailure(ERROR, 502);
+    this.#answerFailure(ERROR, record.status);
   }
 
   readonly #opened = (channel: UpstreamChannel): void => {

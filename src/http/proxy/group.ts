@@ -1,7 +1,7 @@
 /** A group as a worker's http side sees it: the peers, its idle connections, what binds a request to a peer. */
 import type { UpstreamConfig } from '../../config/model.ts';
 import { Group } from '../../upstream/group.ts';
-import type { Attempt, AttemptKeys, GroupEnv } from '../../upstream/group.ts';
+import type { Attempt, AttemptKeys, GroupEnv, Outcome, PeerInfo } from '../../upstream/group.ts';
 import { IdlePool } from '../../upstream/pool.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
@@ -20,6 +20,18 @@ const EXACT_BELOW = 8;
 
 const keys: AttemptKeys = {};
 
+/** What another door than nginx's looks at instead of `hash` and `sticky`, and who hears of the end of each attempt. */
+export interface GroupBindings {
+  hashKey: Value | null;
+  sticky: Sticky | null;
+  observer: AttemptObserver | null;
+}
+
+export interface AttemptObserver {
+  /** @param outcome valid during the call */
+  ended(r: HttpRequest, peer: PeerInfo, outcome: Outcome): void;
+}
+
 export class UpstreamGroup {
   readonly config: UpstreamConfig;
   readonly peers: Group;
@@ -32,6 +44,9 @@ export class UpstreamGroup {
   /** Nothing but the peers decides: no key is to be made per request. */
   readonly keyless: boolean;
 
+  /** Null: nobody wants to hear of attempts. */
+  readonly observer: AttemptObserver | null;
+
   readonly #trimmer = new Timer(() => this.#trim());
   readonly #sweeper = new Timer(() => this.#sweep());
 
@@ -41,6 +56,7 @@ export class UpstreamGroup {
     env: GroupEnv,
     variables: VariableTable,
     learnZone: SharedArrayBuffer | null,
+    bindings: GroupBindings | null = null,
   ) {
     this.config = config;
     this.peers = new Group(config, table, env);
@@ -52,9 +68,12 @@ export class UpstreamGroup {
             ...(config.keepalive.connections < EXACT_BELOW ? { most: config.keepalive.connections } : null),
             timeoutMs: config.keepalive.timeoutMs,
           });
-    this.hashKey = config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : null;
+    this.hashKey =
+      config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : (bindings?.hashKey ?? null);
     this.byAddress = config.balancer.kind === 'ip_hash';
-    this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
+    this.sticky =
+      config.sticky === null ? (bindings?.sticky ?? null) : compileSticky(config.sticky, variables, learnZone, env);
+    this.observer = bindings?.observer ?? null;
     this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null;
   }
 

@@ -119,6 +119,11 @@ export abstract class UpstreamPlan implements Target {
     return null;
   }
 
+  /** No server can be chosen: the status that is answered. */
+  nobody(_r: HttpRequest): number {
+    return 502;
+  }
+
   /** What stands in the request line, if the protocol has one; null: the client's own target. */
   uriOf(_r: HttpRequest, _target: Target): string | null {
     return null;

@@ -9,6 +9,7 @@ import { PathTable } from '../handlers/static-path.ts';
 import { logRequest } from '../request-log.ts';
 import type { HttpRequest } from '../request.ts';
 import { forwardedFor } from '../server/realip.ts';
+import { KONG_VARIABLES } from '../kong/variables.ts';
 import { newRequestId, REQUEST_VARIABLES, requestFamily } from './request.ts';
 import { RESPONSE_VARIABLES, responseFamily } from './response.ts';
 import { SSL_VARIABLES } from './ssl.ts';
@@ -36,6 +37,7 @@ export class VariableTable extends Variables<HttpRequest> {
       ...UPSTREAM_VARIABLES,
       ...FASTCGI_VARIABLES,
       ...SSL_VARIABLES,
+      ...KONG_VARIABLES,
       limit_rate: (r) => (r.limitRate < 0 ? '0' : String(r.limitRate)),
       document_root: (r) => this.paths.of(r.loc.core).root(r),
       realpath_root: (r) => this.paths.of(r.loc.core).realRoot(r),

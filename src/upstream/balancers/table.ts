@@ -6,8 +6,10 @@ import { HashBalancer } from './hash.ts';
 import { IpHashBalancer } from './ip_hash.ts';
 import { leastConn } from './least_conn.ts';
 import { LeastTimeBalancer } from './least_time.ts';
+import { PeakEwmaBalancer } from './peak_ewma.ts';
 import { RandomBalancer } from './random.ts';
 import { roundRobinBalancer } from './round_robin.ts';
+import { TargetRingBalancer } from './target_ring.ts';
 
 type Makers = { [K in BalancerConfig['kind']]: (c: Extract<BalancerConfig, { kind: K }>) => Balancer };
 
@@ -17,6 +19,8 @@ const MAKERS: Makers = {
   ip_hash: () => new IpHashBalancer(),
   least_conn: () => leastConn,
   least_time: (c) => new LeastTimeBalancer(c.mode, c.inflight),
+  target_ring: () => new TargetRingBalancer(),
+  peak_ewma: () => new PeakEwmaBalancer(),
   random: (c) => new RandomBalancer(c.two),
 };
 

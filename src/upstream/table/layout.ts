@@ -175,6 +175,9 @@ export class Table {
   readonly inflightLast: Float64Array;
   readonly inflightChanged: Float64Array;
   readonly inflightReqs: Int32Array;
+  /** Average of a balancer of its own, and when it was last changed (`peak_ewma`); 0: never. */
+  readonly average: Float64Array;
+  readonly averageAt: Float64Array;
 
   // counters
   readonly requests: Float64Array;
@@ -280,6 +283,8 @@ export class Table {
     this.inflightLast = c.float64(n);
     this.inflightChanged = c.float64(n);
     this.inflightReqs = c.int32(n);
+    this.average = c.float64(n);
+    this.averageAt = c.float64(n);
     this.requests = c.float64(n);
     this.failsTotal = c.float64(n);
     this.unavail = c.float64(n);

@@ -9,10 +9,13 @@ export interface Lists {
   backup: number[];
 }
 
-/** Runs `work` with the lock held by the main thread. */
-export function locked<T>(t: Table, work: () => T): T {
-  const lock = new SharedLock(t, rowOf(t, -1));
+function mainLock(t: Table): SharedLock {
   Atomics.store(t.alive, 0, 1);
+  return new SharedLock(t, rowOf(t, -1));
+}
+
+/** Runs `work` with the lock held, by the main thread unless another one brings its own. */
+export function locked<T>(t: Table, work: () => T, lock: SharedLock = mainLock(t)): T {
   lock.enter();
   try {
     return work();
@@ -24,19 +27,25 @@ export function locked<T>(t: Table, work: () => T): T {
 /**
  * Changes a group under the lock: `work` edits the lists, claims and retires slots, sets weights and down bits. Then
  * all that follows from it is made: order, totals, version, and the index, so that no request has to. O(n).
+ *
+ * Members come and go by the main thread alone; other threads may change what their own `lock` lets them.
  */
-export function edit<T>(t: Table, work: (lists: Lists) => T): T {
-  return locked(t, () => {
-    const kind = t.head[H.indexKind]!;
-    plain(t);
-    const lists = { primary: readList(t, PRIMARY), backup: readList(t, BACKUP) };
-    const result = work(lists);
-    writeList(t, PRIMARY, lists.primary);
-    writeList(t, BACKUP, lists.backup);
-    t.head[H.version] = t.head[H.version]! + 1;
-    if (kind !== 0) new SelectionIndex(t).rebuild(t.headF[F.now]!, kind as IndexKind);
-    return result;
-  });
+export function edit<T>(t: Table, work: (lists: Lists) => T, lock?: SharedLock): T {
+  return locked(
+    t,
+    () => {
+      const kind = t.head[H.indexKind]!;
+      plain(t);
+      const lists = { primary: readList(t, PRIMARY), backup: readList(t, BACKUP) };
+      const result = work(lists);
+      writeList(t, PRIMARY, lists.primary);
+      writeList(t, BACKUP, lists.backup);
+      t.head[H.version] = t.head[H.version]! + 1;
+      if (kind !== 0) new SelectionIndex(t).rebuild(t.headF[F.now]!, kind as IndexKind);
+      return result;
+    },
+    lock,
+  );
 }
 
 /** The slots of a list, in order. */

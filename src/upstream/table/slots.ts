@@ -46,6 +46,8 @@ function gathered(t: Table): (Int32Array | Float64Array)[] {
     t.headerTime,
     t.responseTime,
     t.inflightTime,
+    t.average,
+    t.averageAt,
     t.requests,
     t.failsTotal,
     t.unavail,

@@ -1,0 +1,200 @@
+/**
+ * Kong's entities as a worker runs them: a router, and plans and groups that are made when a request first asks for them. A
+ * change of an upstream touches its group and the plans that lead to it; peers that come and go change in shared memory.
+ */
+import { hostKey, type KongChange, type KongGroup, type KongState, upstreamKey } from '../../config/kong/groups.ts';
+import type { KongCaCertificate, KongCertificate, KongService } from '../../config/kong/model.ts';
+import type { LocationConfig } from '../../config/model.ts';
+import type { GroupEnv } from '../../upstream/group.ts';
+import type { TargetBook } from '../../upstream/target-book.ts';
+import * as engine from '../engine.ts';
+import { proxy } from '../proxy/exchange.ts';
+import type { UpstreamGroup } from '../proxy/group.ts';
+import type { HttpRequest } from '../request.ts';
+import type { VariableTable } from '../variables/table.ts';
+import { escapeUri } from '../wire/escape.ts';
+import { NO_SERVICE, WANTS_TLS } from './answers.ts';
+import { KongUpstreamGroup } from './group.ts';
+import { valuesOf } from './hash-input.ts';
+import { KongPlan } from './plan.ts';
+import { type Routed, type RouteMatch, Router } from './router.ts';
+import { servicePath } from './target-uri.ts';
+
+export interface KongRuntimeEnv {
+  location: LocationConfig;
+  group: GroupEnv;
+  variables: VariableTable;
+  book: TargetBook<UpstreamGroup>;
+}
+
+/** Where a worker's runtimes learn of Kong's entities. */
+export interface KongFeed {
+  /** Null: the main thread has told nothing yet. */
+  readonly state: KongState | null;
+  /** @returns stops it */
+  follow(take: (change: KongChange) => void): () => void;
+}
+
+const byId = <T extends { id: string }>(list: readonly T[]): Map<string, T> =>
+  new Map(list.map((one) => [one.id, one]));
+
+/** What the router looks at; one for all requests of a runtime. */
+class RoutedRequest implements Routed {
+  r!: HttpRequest;
+
+  get method(): string {
+    return this.r.methodName;
+  }
+  get host(): string {
+    return this.r.host;
+  }
+  get port(): number {
+    return this.r.channel.localPort();
+  }
+  get path(): string {
+    return this.r.uri;
+  }
+  get serverName(): string {
+    return this.r.channel.tls?.serverName ?? '';
+  }
+  header(name: string): string[] {
+    return valuesOf(this.r, name);
+  }
+}
+
+export class KongRuntime {
+  readonly #env: KongRuntimeEnv;
+  readonly #routed = new RoutedRequest();
+  #router = new Router([]);
+  #services = new Map<string, KongService>();
+  #certificates = new Map<string, KongCertificate>();
+  #caCertificates = new Map<string, KongCaCertificate>();
+  readonly #data = new Map<string, KongGroup>();
+  readonly #groups = new Map<string, KongUpstreamGroup>();
+  /** By service, and whether requests are buffered. */
+  readonly #plans = new Map<string, KongPlan>();
+
+  constructor(env: KongRuntimeEnv, feed: KongFeed) {
+    this.#env = env;
+    const { state } = feed;
+    if (state !== null) this.take({ ...state, groups: { set: state.groups, removed: [] } });
+  }
+
+  take({ routes, services, certificates, caCertificates, groups }: KongChange): void {
+    if (routes !== undefined) this.#router = new Router(routes);
+    if (services !== undefined) this.#services = byId(services);
+    if (certificates !== undefined) this.#certificates = byId(certificates);
+    if (caCertificates !== undefined) this.#caCertificates = byId(caCertificates);
+    if (services ?? certificates ?? caCertificates) this.#plans.clear();
+    for (const key of groups?.removed ?? []) {
+      this.#data.delete(key);
+      this.#drop(key);
+    }
+    for (const data of groups?.set ?? []) {
+      this.#data.set(data.key, data);
+      this.#drop(data.key);
+    }
+  }
+
+  /** A group is made anew when it is next asked for. Requests under way go on with the one they have. */
+  #drop(key: string): void {
+    const known = this.#groups.get(key);
+    // An upstream may take the place of a plain host, or leave it.
+    for (const [id, plan] of this.#plans) {
+      if (upstreamKey(plan.service.host) === key || plan.upstream === known) this.#plans.delete(id);
+    }
+    if (known === undefined) return;
+    this.#groups.delete(key);
+    known.group.idle?.closeAll();
+  }
+
+  /** The handler of the location. */
+  handle(r: HttpRequest): void {
+    this.#routed.r = r;
+    const match = this.#router.find(this.#routed);
+    if (match === null) {
+      engine.finalize(r, 404);
+      return;
+    }
+    const { route } = match;
+    const service = route.service === null ? undefined : this.#services.get(route.service);
+    if (r.channel.tls === null && !route.protocols.some((protocol) => protocol === 'http' || protocol === 'grpc')) {
+      this.#wantsTls(r, match, service);
+      return;
+    }
+    const plan = service === undefined || !service.enabled ? null : this.#plan(service, route.requestBuffering);
+    if (service === undefined || plan === null) {
+      r.kong = caseOf(r, match, EMPTY_SERVICE, null);
+      r.kong.message = NO_SERVICE;
+      engine.finalize(r, 503);
+      return;
+    }
+    r.kong = caseOf(r, match, service, plan.upstream.data.upstream?.hostHeader ?? null);
+    const reason = plan.upstream.unavailable();
+    if (reason === null) {
+      proxy(r, plan);
+      return;
+    }
+    plan.explain(r, reason);
+    engine.finalize(r, 503);
+  }
+
+  #wantsTls(r: HttpRequest, match: RouteMatch, service: KongService | undefined): void {
+    const { httpsRedirectStatusCode: status } = match.route;
+    r.kong = caseOf(r, match, service ?? EMPTY_SERVICE, null);
+    if (status !== 426) {
+      engine.redirect(r, status, `https://${r.host}${r.head.target()}`);
+      return;
+    }
+    r.kong.message = WANTS_TLS;
+    r.fields.set('Upgrade', 'TLS/1.2, HTTP/1.1');
+    engine.finalize(r, 426);
+  }
+
+  /** Null: what the service leads to is not known (yet). */
+  #plan(service: KongService, buffered: boolean): KongPlan | null {
+    const id = `${service.id} ${buffered}`;
+    const known = this.#plans.get(id);
+    if (known !== undefined) return known;
+    const group = this.#group(upstreamKey(service.host)) ?? this.#group(hostKey(service.host, service.port));
+    if (group === null) return null;
+    const certificates = { certificates: this.#certificates, caCertificates: this.#caCertificates };
+    const plan = new KongPlan(service, group, buffered, { ...this.#env, ...certificates });
+    this.#plans.set(id, plan);
+    return plan;
+  }
+
+  #group(key: string): KongUpstreamGroup | null {
+    const known = this.#groups.get(key);
+    if (known !== undefined) return known;
+    const data = this.#data.get(key);
+    if (data === undefined) return null;
+    const group = new KongUpstreamGroup(data, this.#env.group, this.#env.variables);
+    this.#groups.set(key, group);
+    return group;
+  }
+
+  /** The generation has ended. */
+  close(): void {
+    for (const { group } of this.#groups.values()) group.idle?.closeAll();
+  }
+}
+
+function caseOf(
+  r: HttpRequest,
+  { route, matched, captures }: RouteMatch,
+  service: KongService,
+  hostHeader: string | null,
+): NonNullable<HttpRequest['kong']> {
+  const { stripPath, pathHandling } = route;
+  const prefix = stripPath && matched > 0 ? r.uri.slice(0, matched) : '';
+  let uri: string | null = null;
+  // Without anything to change the client's own bytes go on.
+  if ((stripPath && matched > 0) || (service.path !== null && service.path !== '/') || !r.validUnparsed) {
+    const path = escapeUri(servicePath(r.uri, matched, service.path, stripPath, pathHandling));
+    uri = r.args === '' ? path : `${path}?${r.args}`;
+  }
+  return { route, service, hostHeader, uri, prefix, captures, message: '' };
+}
+
+const EMPTY_SERVICE = { protocol: 'http', path: null, host: '' } as KongService;

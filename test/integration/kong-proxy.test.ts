@@ -1,0 +1,314 @@
+/** What the Admin API is told, the proxy does: routes, balancing, hashes, retries, health, errors. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { directory } from '../helpers/headrace.ts';
+import { KongProcess } from '../helpers/kong.ts';
+import { freePort } from '../helpers/ports.ts';
+import { type Scope, until } from '../helpers/wait.ts';
+
+interface Echo {
+  name: string;
+  url: string;
+  headers: Record<string, string>;
+}
+
+/** A server that tells what reached it, and answers with the status that it was told to. */
+class Target {
+  readonly address: string;
+  status = 200;
+  requests = 0;
+  delayMs = 0;
+  /** Answers nothing at all. */
+  silent = false;
+
+  private constructor(address: string) {
+    this.address = address;
+  }
+
+  static async start(scope: Scope, port = 0): Promise<Target> {
+    let target: Target | null = null;
+    const server = createServer((req: IncomingMessage, res: ServerResponse) => target!.#answer(req, res));
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    scope.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    target = new Target(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    return target;
+  }
+
+  #answer(req: IncomingMessage, res: ServerResponse): void {
+    if (req.url !== '/status') this.requests++;
+    if (this.silent) return;
+    if (this.delayMs > 0) setTimeout(() => this.#send(req, res), this.delayMs);
+    else this.#send(req, res);
+  }
+
+  #send(req: IncomingMessage, res: ServerResponse): void {
+    res.writeHead(this.status, { 'content-type': 'application/json', server: 'echo' });
+    res.end(JSON.stringify({ name: this.address, url: req.url, headers: req.headers }));
+  }
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  text: string;
+}
+
+function get(port: number, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const req = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
+      let text = '';
+      res.setEncoding('latin1').on('data', (part: string) => (text += part));
+      res.on('end', () => resolve({ status: res.statusCode ?? 0, headers: res.headers, text }));
+      res.on('error', reject);
+    });
+    req.on('error', reject);
+    req.end();
+  });
+}
+
+const echo = ({ text }: Answer): Echo => JSON.parse(text) as Echo;
+
+class Gateway {
+  readonly kong: KongProcess;
+
+  constructor(kong: KongProcess) {
+    this.kong = kong;
+  }
+
+  async make(path: string, body: object, status = 201): Promise<Record<string, unknown>> {
+    const answer = await this.kong.send('POST', path, body);
+    assert.equal(answer.status, status, JSON.stringify(answer.json));
+    return answer.json as Record<string, unknown>;
+  }
+
+  /** An upstream with targets, a service and a route by its name as host. */
+  async upstream(name: string, settings: object, targets: (string | object)[], service: object = {}): Promise<void> {
+    await this.make('/upstreams', { name, ...settings });
+    for (const target of targets) {
+      await this.make(`/upstreams/${name}/targets`, typeof target === 'string' ? { target } : target);
+    }
+    await this.make('/services', { name, host: name, ...service });
+    await this.make(`/services/${name}/routes`, { hosts: [name] });
+    await until(`the route to ${name}`, async () => (await this.get(name, '/ready')).status !== 404);
+  }
+
+  get(host: string, path = '/', headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+    return get(this.kong.proxyPort, path, { host, ...headers }, method);
+  }
+
+  async names(host: string, n: number, headers: Record<string, string> = {}): Promise<string[]> {
+    const names: string[] = [];
+    for (let i = 0; i < n; i++) names.push(echo(await this.get(host, '/', headers)).name);
+    return names;
+  }
+
+  async health(name: string): Promise<string[]> {
+    const { json } = await this.kong.send('GET', `/upstreams/${name}/health`);
+    return (json as { data: { health: string }[] }).data.map(({ health }) => health);
+  }
+}
+
+const share = (names: readonly string[], address: string): number => names.filter((name) => name === address).length;
+
+test('the proxy of the Kong door', async (t) => {
+  const kong = await KongProcess.start(t, directory(t));
+  const gate = new Gateway(kong);
+  const [a, b, c] = [await Target.start(t), await Target.start(t), await Target.start(t)];
+
+  await t.test("without a route: 404 in Kong's words", async () => {
+    const answer = await gate.get('nowhere.test');
+    assert.equal(answer.status, 404);
+    assert.match(answer.text, /"message":"no Route matched with those values"/);
+  });
+
+  await t.test('round robin: exact halves, weights, a target that comes and goes', async () => {
+    await gate.upstream('rr.test', {}, [a.address, b.address]);
+    const halves = await gate.names('rr.test', 20);
+    assert.deepEqual([share(halves, a.address), share(halves, b.address)], [10, 10]);
+    const started = performance.now();
+    await gate.make('/upstreams/rr.test/targets', { target: c.address, weight: 200 });
+    await until('the new target', async () => (await gate.names('rr.test', 4)).includes(c.address));
+    assert.ok(performance.now() - started < 5000);
+    const weighted = await gate.names('rr.test', 40);
+    assert.deepEqual(
+      [share(weighted, a.address), share(weighted, b.address), share(weighted, c.address)],
+      [10, 10, 20],
+    );
+    await kong.send('PATCH', `/upstreams/rr.test/targets/${c.address}`, { weight: 0 });
+    await until('the weight', async () => !(await gate.names('rr.test', 4)).includes(c.address));
+    assert.equal((await kong.send('DELETE', `/upstreams/rr.test/targets/${a.address}`)).status, 204);
+    await until('it to be gone', async () => share(await gate.names('rr.test', 4), b.address) === 4);
+  });
+
+  await t.test('a service of a plain host: paths, fields, methods', async () => {
+    await gate.make('/services', { name: 'plain', url: `http://${a.address}/base` });
+    await gate.make('/services/plain/routes', { paths: ['/api', '~/num/(?<n>\\d+)'], methods: ['GET'] });
+    await until('the route', async () => (await gate.get('any.test', '/api')).status === 200);
+    const stripped = echo(await gate.get('any.test', '/api/x%20y?q=1'));
+    assert.equal(stripped.url, '/base/x%20y?q=1');
+    assert.equal(stripped.headers.host, a.address);
+    assert.equal(stripped.headers['x-forwarded-prefix'], '/api');
+    assert.equal(stripped.headers['x-forwarded-host'], 'any.test');
+    assert.equal(echo(await gate.get('any.test', '/num/42/rest')).url, '/base/rest');
+    assert.equal((await gate.get('any.test', '/api', {}, 'DELETE')).status, 404);
+    await gate.make('/services/plain/routes', { hosts: ['*.keep.test'], strip_path: false, preserve_host: true });
+    await until('the route', async () => (await gate.get('x.keep.test', '/api')).status === 200);
+    assert.equal(echo(await gate.get('x.keep.test', '/a')).headers.host, 'x.keep.test');
+  });
+
+  await t.test('consistent hashing: sticky by header, cookie made, only few keys move', async () => {
+    const settings = { hash_on: 'header', hash_on_header: 'X-User' };
+    await gate.upstream('hash.test', settings, [a.address, b.address]);
+    const keys = Array.from({ length: 120 }, (_, i) => `user-${i}`);
+    const owners = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const key of keys) found.push(echo(await gate.get('hash.test', '/', { 'x-user': key })).name);
+      return found;
+    };
+    const before = await owners();
+    assert.deepEqual(await owners(), before);
+    assert.ok(share(before, a.address) > 30 && share(before, b.address) > 30);
+    await gate.make('/upstreams/hash.test/targets', { target: c.address });
+    await until('the new target', async () => (await owners()).includes(c.address));
+    const after = await owners();
+    const moved = keys.filter((_, i) => after[i] !== before[i]);
+    assert.ok(moved.length <= keys.length * (1 / 3 + 0.15), `${moved.length} moved`);
+    assert.ok(
+      keys.every((_, i) => after[i] === before[i] || after[i] === c.address),
+      'a key moved between old targets',
+    );
+
+    await gate.upstream('cookie.test', { hash_on: 'cookie', hash_on_cookie: 'sid', hash_on_cookie_path: '/p' }, [
+      a.address,
+      b.address,
+    ]);
+    const first = await gate.get('cookie.test');
+    const made = String(first.headers['set-cookie']);
+    assert.match(made, /^sid=[\da-f-]{36}; Path=\/p; SameSite=Lax; HttpOnly$/);
+    const cookie = made.slice(0, made.indexOf(';'));
+    const bound = await gate.names('cookie.test', 6, { cookie });
+    assert.equal(share(bound, echo(first).name), 6);
+    assert.equal((await gate.get('cookie.test', '/', { cookie })).headers['set-cookie'], undefined);
+  });
+
+  await t.test('least connections, latency, sticky sessions', async () => {
+    const slow = await Target.start(t);
+    slow.delayMs = 300;
+    await gate.upstream('least.test', { algorithm: 'least-connections' }, [a.address, slow.address]);
+    const busy = gate.names('least.test', 2);
+    const names = [...(await gate.names('least.test', 4)), ...(await busy)];
+    assert.ok(share(names, slow.address) <= 2 && share(names, a.address) >= 4, names.join());
+    await gate.upstream('latency.test', { algorithm: 'latency' }, [a.address, slow.address]);
+    assert.ok(share(await gate.names('latency.test', 10), a.address) >= 8);
+    const sticky = { algorithm: 'sticky-sessions', sticky_sessions_cookie: 'gruber' };
+    await gate.upstream('sticky.test', sticky, [a.address, b.address]);
+    const first = await gate.get('sticky.test');
+    const cookie = String(first.headers['set-cookie']).replace(/;.*/, '');
+    assert.match(cookie, /^gruber=/);
+    const { name } = echo(first);
+    assert.equal(share(await gate.names('sticky.test', 6, { cookie }), name), 6);
+    await kong.send('PATCH', `/upstreams/sticky.test/targets/${name}`, { weight: 0 });
+    await until('it to drain', async () => !(await gate.names('sticky.test', 4)).includes(name));
+    assert.equal(share(await gate.names('sticky.test', 4, { cookie }), name), 4, 'who is bound stays');
+  });
+
+  await t.test('retries go to targets that were not tried; when none is left, 502', async () => {
+    const dead = [await freePort(), await freePort()].map((port) => `127.0.0.1:${port}`);
+    await gate.upstream('retry.test', {}, [...dead, a.address]);
+    const names = await gate.names('retry.test', 6);
+    assert.equal(share(names, a.address), 6);
+    await gate.upstream('retries0.test', {}, dead, { retries: 0 });
+    const answer = await gate.get('retries0.test');
+    assert.equal(answer.status, 502);
+    assert.match(answer.text, /"message":"An invalid response was received from the upstream server"/);
+  });
+
+  await t.test('no peer: 503 that says why', async () => {
+    await gate.upstream('empty.test', {}, []);
+    const answer = await gate.get('empty.test');
+    assert.equal(answer.status, 503);
+    assert.match(answer.text, /"message":"failure to get a peer from the ring-balancer"/);
+    assert.equal(answer.headers['x-headrace-reason'], 'no targets');
+    assert.match(kong.log, /ring-balancer: no targets \(upstream "empty\.test"\)/);
+  });
+
+  await t.test('passive checks: thresholds of 1, 2 and 3, each kind; marks by hand', async () => {
+    for (const limit of [1, 2, 3]) {
+      const name = `passive${limit}.test`;
+      const bad = await Target.start(t);
+      const passive = { unhealthy: { http_failures: limit }, healthy: { successes: 1 } };
+      await gate.upstream(name, { healthchecks: { passive } }, [bad.address, a.address]);
+      bad.status = 500;
+      const before = bad.requests;
+      for (let i = 0; i < 12; i++) await gate.get(name);
+      assert.equal(bad.requests - before, limit, `of ${limit}`);
+      assert.deepEqual((await gate.health(name)).toSorted(), ['HEALTHY', 'UNHEALTHY']);
+      bad.status = 200;
+      assert.equal((await kong.send('PUT', `/upstreams/${name}/targets/${bad.address}/healthy`)).status, 204);
+      assert.equal(share(await gate.names(name, 8), bad.address), 4);
+      assert.equal((await kong.send('PUT', `/upstreams/${name}/targets/${bad.address}/unhealthy`)).status, 204);
+      assert.equal(share(await gate.names(name, 8), bad.address), 0);
+      assert.equal((await kong.send('PUT', `/upstreams/${name}/targets/${a.address}/unhealthy`)).status, 204);
+      const none = await gate.get(name);
+      assert.equal(none.status, 503);
+      assert.equal(none.headers['x-headrace-reason'], 'all targets unhealthy');
+    }
+    const dead = `127.0.0.1:${await freePort()}`;
+    await gate.upstream('tcp.test', { healthchecks: { passive: { unhealthy: { tcp_failures: 1 } } } }, [
+      dead,
+      a.address,
+    ]);
+    await gate.names('tcp.test', 4);
+    const { json } = await kong.send('GET', '/upstreams/tcp.test/health');
+    const targets = (json as { data: { target: string; health: string }[] }).data;
+    assert.equal(targets.find(({ target }) => target === dead)?.health, 'UNHEALTHY');
+    const slow = await Target.start(t);
+    slow.silent = true;
+    const healthchecks = { passive: { unhealthy: { timeouts: 1 } } };
+    await gate.upstream('slow.test', { healthchecks }, [a.address], { read_timeout: 200 });
+    await gate.make('/upstreams/slow.test/targets', { target: slow.address });
+    await until('the timeout', async () => {
+      await gate.get('slow.test');
+      return (await gate.health('slow.test')).includes('UNHEALTHY');
+    });
+    assert.equal(share(await gate.names('slow.test', 4), a.address), 4);
+  });
+
+  await t.test('threshold: an upstream that has lost too much is down as a whole', async () => {
+    const settings = { healthchecks: { threshold: 50, passive: { unhealthy: { http_failures: 1 } } } };
+    await gate.upstream('threshold.test', settings, [a.address, b.address]);
+    assert.equal((await gate.get('threshold.test')).status, 200);
+    await kong.send('PUT', `/upstreams/threshold.test/targets/${a.address}/unhealthy`);
+    const answer = await gate.get('threshold.test');
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['x-headrace-reason'], 'below threshold');
+    const { json } = await kong.send('GET', '/upstreams/threshold.test/health?balancer_health=1');
+    const { balancer_health: state, details } = (json as { data: Record<string, unknown> }).data;
+    assert.equal(state, 'UNHEALTHY');
+    assert.deepEqual((details as { weight: unknown }).weight, { total: 200, available: 100, unavailable: 100 });
+  });
+
+  await t.test('names are resolved, and those that have no address say so', async () => {
+    const port = a.address.replace(/.*:/, '');
+    await gate.upstream('named.test', { host_header: 'inner.test' }, [`localhost:${port}`]);
+    await until('its address', async () => (await gate.get('named.test')).status === 200);
+    assert.equal(echo(await gate.get('named.test')).headers.host, 'inner.test');
+    const passive = { unhealthy: { http_failures: 1 } };
+    await gate.upstream('lost.test', { healthchecks: { passive } }, ['nobody.invalid:80']);
+    const answer = await gate.get('lost.test');
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['x-headrace-reason'], 'no addresses');
+    await until('the state', async () => (await gate.health('lost.test'))[0] === 'DNS_ERROR');
+  });
+
+  await t.test('a restart goes on with what is stored', async () => {
+    await kong.stop();
+    await kong.start();
+    assert.equal((await gate.get('threshold.test')).status, 200);
+  });
+});
