@@ -58,7 +58,7 @@ export const FEATURES: readonly Feature[] = [
   standard('http_fastcgi_module', true),
   standard('http_uwsgi_module', true),
   standard('http_scgi_module', true),
-  standard('http_grpc_module', false),
+  standard('http_grpc_module', true),
   standard('http_memcached_module', true),
   standard('http_limit_conn_module', true),
   standard('http_limit_req_module', true),

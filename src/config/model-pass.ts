@@ -4,7 +4,7 @@ import type { ValueText, RegexText, CertificateCacheConfig, SslCommands } from '
 
 /** Where a location's requests go. */
 export interface UpstreamPassConfig {
-  /** As the log names it; `https` and `suwsgi` go over TLS. */
+  /** As the log names it; `https`, `grpcs` and `suwsgi` go over TLS. */
   scheme: PassScheme;
   /** Index into `HttpConfig.upstreams`; null when the target holds variables. */
   upstream: number | null;
@@ -18,7 +18,7 @@ export interface UpstreamPassConfig {
   uri: string | null;
 }
 
-export type PassScheme = 'http' | 'https' | 'fastcgi' | 'scgi' | 'uwsgi' | 'suwsgi' | 'memcached';
+export type PassScheme = 'http' | 'https' | 'grpc' | 'grpcs' | 'fastcgi' | 'scgi' | 'uwsgi' | 'suwsgi' | 'memcached';
 
 export interface NextUpstream {
   error: boolean;
@@ -96,6 +96,11 @@ export interface ProxyConfig extends UpstreamSettings {
   cookieDomains: ProxyCookieRewrite[];
   cookiePaths: ProxyCookieRewrite[];
   cookieFlags: { cookie: ValueText | RegexText; flags: ValueText[] }[];
+  ssl: ProxySslConfig;
+}
+
+export interface GrpcConfig extends UpstreamSettings {
+  setHeaders: { name: string; value: ValueText }[];
   ssl: ProxySslConfig;
 }
 

@@ -24,6 +24,7 @@ import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
   FastcgiConfig,
+  GrpcConfig,
   MemcachedConfig,
   ProxyConfig,
   ScgiConfig,
@@ -254,6 +255,7 @@ export interface LocationConfig {
   log: LogConfig;
   proxy: ProxyConfig;
   /** Present where requests are passed so, or the settings are asked for. */
+  grpc?: GrpcConfig;
   fastcgi?: FastcgiConfig;
   scgi?: ScgiConfig;
   uwsgi?: UwsgiConfig;
@@ -301,7 +303,7 @@ export type HandlerConfig =
   | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus'; writable: boolean };
 
 /** Protocols that are spoken to upstreams. */
-export type PassKind = 'proxy' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached';
+export type PassKind = 'proxy' | 'grpc' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached';
 
 export interface CoreConfig {
   root: ValueText;

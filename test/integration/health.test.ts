@@ -75,7 +75,8 @@ async function startGrpc(): Promise<void> {
     const body: Buffer[] = [];
     stream.on('data', (data: Buffer) => body.push(data));
     stream.on('end', () => {
-      grpc.seen.push(`${headers[':path']} ${String(headers['x-own'])} ${Buffer.concat(body).toString('hex')}`);
+      const method = headers[':method'] === 'POST' ? '' : `${headers[':method']} `;
+      grpc.seen.push(`${method}${headers[':path']} ${String(headers['x-own'])} ${Buffer.concat(body).toString('hex')}`);
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': grpc.status }));
       stream.end(grpc.status === '0' ? Buffer.from([0, 0, 0, 0, 2, 8, grpc.serving]) : undefined);
@@ -152,6 +153,11 @@ before(async () => {
           `server 127.0.0.1:${grpc.port};`,
           'health_check interval=100ms type=grpc grpc_status=12 keepalive_time=1m;',
         ],
+        [
+          'second',
+          `server 127.0.0.1:${grpc.port};`,
+          'proxy_http_version 2; proxy_method POST; proxy_set_header X-Own h2; health_check interval=100ms uri=/second keepalive_time=1m;',
+        ],
         ['one', `server 127.0.0.1:${queueing.port} max_conns=1; queue 20 timeout=60s;`, ''],
         ['late', `server 127.0.0.1:${queueing.port} max_conns=1; queue 5 timeout=100ms;`, ''],
         [
@@ -171,7 +177,9 @@ before(async () => {
         match require { require $ready; }
         match negated { status ! 301-303 500; }
         ${parts.map(([upstream]) => upstream).join('\n')}
+        upstream calls { zone calls 64k; server 127.0.0.1:${grpc.port}; }
         server { listen 127.0.0.1:${port('http')}; add_header X-Peer $upstream_addr; location /api { api; }
+          location /calls/ { grpc_pass calls; grpc_set_header X-Own call; health_check interval=100ms type=grpc grpc_service=app; }
           ${parts.map(([, location]) => location).join('\n')} }`;
     },
     { workers: 2 },
@@ -259,7 +267,13 @@ test('gRPC: serving, not serving, a status that is asked for', async () => {
   await h.logged(`peer is unhealthy while checking grpc status, ${place('code')}`);
   assert.ok(grpc.seen.includes('/grpc.health.v1.Health/Check yes 00000000050a03617070'), String(grpc.seen[0]));
   assert.equal(h.lines('in upstream "grpc"').length, 0);
+  const call = '/grpc.health.v1.Health/Check call 00000000050a03617070';
+  await until('probes of grpc_pass and by HTTP/2', () => {
+    return grpc.seen.includes(call) && grpc.seen.filter((text) => text === 'GET /second h2 ').length > 1;
+  });
+  assert.equal(h.lines('in upstream "second"').length, 0);
   grpc.serving = 2;
+  await h.logged(`peer is unhealthy while checking grpc status, ${place('calls')}`);
   await h.logged(`peer is unhealthy while checking grpc status, ${place('grpc')}`);
   grpc.status = '12';
   await h.logged(`peer is healthy while checking grpc status, ${place('code')}`);

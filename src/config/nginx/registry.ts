@@ -11,6 +11,7 @@ import { core } from './modules/core.ts';
 import { geoModule } from './modules/geo.ts';
 import { gzipModule } from './modules/gzip.ts';
 import { headersModule } from './modules/headers.ts';
+import { grpcModule } from './modules/grpc.ts';
 import { healthCheckModule } from './modules/health-check.ts';
 import { http2Module } from './modules/http2.ts';
 import { httpCore } from './modules/http-core.ts';
@@ -57,6 +58,7 @@ export const MODULES: readonly ModuleDef[] = [
   fastcgiModule,
   scgiModule,
   uwsgiModule,
+  grpcModule,
   memcachedModule,
   headersModule,
   healthCheckModule,

@@ -1,4 +1,4 @@
-/** Asks a server over HTTP/1, as the location's requests would go: same fields, same TLS. */
+/** Asks a server over HTTP, as the location's requests would go: same fields, same TLS. */
 import type { PeerInfo } from '../../upstream/group.ts';
 import { BODY_LIMIT, type Answer, type Matcher } from '../../health/match.ts';
 import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/probe.ts';
@@ -160,7 +160,15 @@ class HttpProbe implements Probe, UpstreamEvents {
     this.#timer.arm(this.#settings.sendTimeoutMs);
     const { request, plan } = this.#settings;
     const body = { bodyLength: NO_BODY, first: null, firstLength: 0 };
-    const outgoing = { r: request, plan, uri: null, ...body, cached: false, convertsHead: false };
+    const outgoing = {
+      r: request,
+      plan,
+      uri: null,
+      ...body,
+      secure: plan.tls !== null,
+      cached: false,
+      convertsHead: false,
+    };
     if (conn.sendRequest(outgoing) === SENT) this.onUpstreamDrain();
   }
 

@@ -6,7 +6,15 @@
 import { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { type CheckedLocation, checkedLocations } from '../../config/health-checks.ts';
-import type { Config, HealthCheckConfig, HttpConfig, LocationConfig, ServerConfig } from '../../config/model.ts';
+import type {
+  Config,
+  GrpcConfig,
+  HealthCheckConfig,
+  HttpConfig,
+  LocationConfig,
+  ProxyConfig,
+  ServerConfig,
+} from '../../config/model.ts';
 import { compileMatch, GOOD_STATUS, type Matcher } from '../../health/match.ts';
 import type { HealthCheck } from '../../health/monitor.ts';
 import { GrpcProbeKind } from '../../health/grpc-probe.ts';
@@ -14,6 +22,7 @@ import type { ErrorLog } from '../../observe/error-log.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { ProxyPlan } from '../proxy/plan.ts';
 import { UpstreamTls } from '../proxy/tls.ts';
+import type { OutgoingRequest } from '../proxy/upstream-channel.ts';
 import type { CommonParts } from '../proxy/upstream-plan.ts';
 import { TargetBook } from '../../upstream/target-book.ts';
 import type { Output } from '../../net/output.ts';
@@ -44,22 +53,27 @@ const UNSAFE = /[\r\n\0]|[^\x00-\xff]/g;
 
 /** The location's plan with a request of its own. */
 class ProbePlan extends ProxyPlan {
+  readonly #uri: string;
   readonly #text: () => string;
 
-  constructor(location: LocationConfig, parts: CommonParts, text: () => string) {
-    super(location, location.match, parts);
+  constructor(location: LocationConfig, parts: CommonParts, uri: string, text: () => string) {
+    // it is GET whatever proxy_method says
+    super({ ...location, proxy: { ...location.proxy, method: null } }, location.match, parts);
+    this.#uri = uri;
     this.#text = text;
   }
 
-  override compose(o: Output): void {
-    o.text(this.#text());
+  override compose(o: Output, request: OutgoingRequest): void {
+    if (this.alpn.length > 0) super.compose(o, { ...request, uri: this.#uri });
+    else o.text(this.#text());
   }
 }
 
 class CheckMaker {
   readonly #location: LocationConfig;
   readonly #variables: VariableTable;
-  readonly #plan: ProxyPlan;
+  /** Of the family that the location passes requests with. */
+  readonly #settings: ProxyConfig | GrpcConfig;
   readonly #parts: CommonParts;
   readonly #request: HttpRequest;
   readonly #fields: { name: string; value: (r: HttpRequest) => string }[];
@@ -74,33 +88,34 @@ class CheckMaker {
     this.#location = location;
     this.#variables = variables;
     const { handler } = location;
-    if (handler.kind !== 'proxy') throw new TypeError('a check of a location that does not proxy');
+    if (handler.kind !== 'proxy' && handler.kind !== 'grpc')
+      throw new TypeError('a check of a location that does not proxy');
     const { pass } = handler;
-    const { proxy } = location;
-    const tls = pass.scheme === 'https' ? new UpstreamTls(proxy.ssl, variables, dirname(config.file)) : null;
+    const settings = handler.kind === 'grpc' ? location.grpc! : location.proxy;
+    this.#settings = settings;
+    const secure = pass.scheme === 'https' || pass.scheme === 'grpcs';
+    const tls = secure ? new UpstreamTls(settings.ssl, variables, dirname(config.file)) : null;
     // its name and its settings are needed, not its peers
     const book = new TargetBook<UpstreamGroup>(() => {
       throw new TypeError('probes go to servers of a group, not to targets that variables name');
     });
     const named = { config: http.upstreams[upstream]! } as UpstreamGroup;
     this.#parts = { pass, group: named, tls, variables, book, serial: 0 };
-    this.#plan = new ProxyPlan(location, location.match, this.#parts);
     this.#request = blankRequest(new HttpGeneration(0, http, variables, log), location, server, log);
 
-    const fields = proxy.setHeaders.filter(({ name }) => !OWN_FIELDS.has(name.toLowerCase()));
-    if (!fields.some(({ name }) => name.toLowerCase() === 'host'))
-      fields.unshift({ name: 'Host', value: '$proxy_host' });
+    const fields = settings.setHeaders.filter(({ name }) => !OWN_FIELDS.has(name.toLowerCase()));
     this.#fields = fields.map(({ name, value }) => {
       const compiled = variables.compile(value);
       return { name, value: (r) => compiled.get(r) };
     });
+    if (!fields.some(({ name }) => name.toLowerCase() === 'host'))
+      this.#fields.unshift({ name: 'Host', value: () => pass.hostHeader });
   }
 
   make(check: HealthCheckConfig, matcher: Matcher): HealthCheck {
-    const { proxy } = this.#location;
     const { place: _, ...rules } = check;
     return {
-      id: JSON.stringify([rules, this.#location.name, proxy.setHeaders]),
+      id: JSON.stringify([rules, this.#location.name, this.#settings.setHeaders]),
       name: matcher.name,
       intervalMs: check.intervalMs,
       jitterMs: check.jitterMs,
@@ -113,8 +128,7 @@ class CheckMaker {
   }
 
   #http(check: HealthCheckConfig, matcher: Matcher): HttpProbeKind {
-    const { proxy } = this.#location;
-    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, bufferSize } = proxy;
+    const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, bufferSize } = this.#settings;
     const { keepaliveTimeMs } = check;
     return new HttpProbeKind({
       matcher,
@@ -124,7 +138,7 @@ class CheckMaker {
       headLimit: bufferSize,
       keepaliveTimeMs,
       request: this.#request,
-      plan: new ProbePlan(this.#location, this.#parts, () => this.#compose(check)),
+      plan: new ProbePlan(this.#location, this.#parts, check.uri, () => this.#compose(check)),
       variable: (name, answer) => this.#variable(name, answer),
     });
   }
@@ -164,20 +178,21 @@ class CheckMaker {
   }
 
   #grpc(check: HealthCheckConfig): GrpcProbeKind {
-    const { proxy } = this.#location;
+    const { pass, tls } = this.#parts;
+    const { connectTimeoutMs, readTimeoutMs } = this.#settings;
     const host = (): string => this.#fields.find(({ name }) => name.toLowerCase() === 'host')!.value(this.#request);
     return new GrpcProbeKind({
       service: check.grpcService,
       status: check.grpcStatus,
-      secure: this.#plan.tls?.connectOptions(this.#request, this.#plan.proxyHost) ?? null,
+      secure: tls?.connectOptions(this.#request, pass.hostHeader) ?? null,
       authority: host,
       headers: () =>
         this.#fields
           .filter(({ name }) => name.toLowerCase() !== 'host')
           .map(({ name, value }): [string, string] => [name.toLowerCase(), value(this.#request).replace(UNSAFE, ' ')])
           .filter(([, value]) => value !== ''),
-      connectTimeoutMs: proxy.connectTimeoutMs,
-      readTimeoutMs: proxy.readTimeoutMs,
+      connectTimeoutMs,
+      readTimeoutMs,
       keepaliveTimeMs: check.keepaliveTimeMs,
     });
   }

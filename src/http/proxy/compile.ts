@@ -11,6 +11,7 @@ import { ScgiPlan } from './cgi/scgi-plan.ts';
 import { UwsgiPlan } from './cgi/uwsgi-plan.ts';
 import { proxy } from './exchange.ts';
 import type { UpstreamGroup } from './group.ts';
+import { GrpcPlan } from './http2/grpc-plan.ts';
 import { MemcachedPlan } from './memcached/memcached-plan.ts';
 import { ProxyPlan } from './plan.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
@@ -43,7 +44,7 @@ export function compilePass(
   const { config } = loc;
   const { pass } = handler;
   const tlsOf = (ssl: ProxySslConfig): UpstreamTls | null =>
-    pass.scheme === 'https' || pass.scheme === 'suwsgi' || mayBeSecure(pass.variableTarget)
+    pass.scheme === 'https' || pass.scheme === 'grpcs' || pass.scheme === 'suwsgi' || mayBeSecure(pass.variableTarget)
       ? new UpstreamTls(ssl, env.variables, env.directory)
       : null;
   const parts = (tls: UpstreamTls | null): CommonParts => ({ ...env, pass, tls });
@@ -51,6 +52,10 @@ export function compilePass(
     case 'proxy': {
       const plan = new ProxyPlan(config, match, parts(tlsOf(config.proxy.ssl)));
       return passing(loc, plan, handler.kind, env);
+    }
+    case 'grpc': {
+      const plan = new GrpcPlan(config.grpc!, parts(tlsOf(config.grpc!.ssl)));
+      return (r) => proxy(r, plan);
     }
     case 'memcached':
       return memcachedHandler(loc, new MemcachedPlan(config.memcached!, parts(null)));
@@ -80,7 +85,7 @@ function passing(loc: Location, plan: UpstreamPlan, module: string, env: PassEnv
 
 /** A target with variables may turn out to ask for TLS, unless it begins by saying otherwise. */
 function mayBeSecure(target: string | null): boolean {
-  return target !== null && !/^(http|uwsgi):/i.test(target);
+  return target !== null && !/^(http|grpc|uwsgi):/i.test(target);
 }
 
 /** Values have no type: it comes from the URI's extension, as for files. */

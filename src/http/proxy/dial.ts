@@ -83,7 +83,7 @@ function openTls(
     });
     return { cancel: () => void (settled = true) };
   }
-  const socket = startTls(tls, context, name, `${peer.address} ${name} ${credentials}`, address);
+  const socket = startTls(tls, context, name, `${peer.address} ${name} ${credentials}`, address, { alpn: plan.alpn });
   const channel = plan.newChannel();
   let connected = false;
   let problem: Error | null = null;

@@ -11,6 +11,9 @@ import { CaptureRegex } from '../../variables/regex.ts';
 import { compileCookies } from './cookies.ts';
 import type { CookieRewriter } from './cookies.ts';
 import { Http1Upstream } from './http1-upstream.ts';
+import { compileSegments, composeBlock } from './http2/compose.ts';
+import type { BlockPlan } from './http2/compose.ts';
+import { Http2Upstream } from './http2/http2-upstream.ts';
 import { composeRequest, targetOf } from './request-writer.ts';
 import { rewriteAnswer } from './rewrite-answer.ts';
 import type { Target } from './target.ts';
@@ -28,6 +31,10 @@ export class ProxyPlan extends UpstreamPlan {
   readonly form: RequestForm;
   /** The same for requests whose answer is to be cached; null: the location has no cache. */
   readonly cachedForm: RequestForm | null;
+  override readonly alpn: string[];
+  /** The same two of requests by HTTP/2; null: HTTP/1 is spoken. */
+  readonly #block: BlockPlan | null = null;
+  readonly #cachedBlock: BlockPlan | null = null;
   readonly method: Value | null;
   override readonly body: Value | null;
   override readonly streamsUnknown: boolean;
@@ -53,19 +60,40 @@ export class ProxyPlan extends UpstreamPlan {
     this.body = config.setBody === null ? null : variables.compile(config.setBody);
     this.location = match.kind === 'prefix' || match.kind === 'exact' ? match.path : '';
     this.replaced = this.location.length;
-    this.form = requestForm(config.setHeaders, REQUEST_HIDDEN, variables);
-    this.cachedForm = config.cache === null ? null : cachedForm(config, variables);
+    const fields = config.setHeaders;
+    const cachedFields = config.cache === null ? null : withConditions(fields);
+    this.form = requestForm(fields, REQUEST_HIDDEN, variables);
+    this.cachedForm = cachedFields === null ? null : requestForm(cachedFields, CACHED_HIDDEN, variables);
+    const http2 = config.httpVersion === '2';
+    this.alpn = http2 ? ['h2'] : [];
+    if (http2) {
+      const passFields = config.passRequestHeaders;
+      const block = (of: SetHeaders, { hide }: RequestForm): BlockPlan => ({
+        ...compileSegments(of, variables),
+        requestHide: hide,
+        passFields,
+      });
+      this.#block = block(fields, this.form);
+      if (cachedFields !== null) this.#cachedBlock = block(cachedFields, this.cachedForm!);
+    }
     this.cookies = compileCookies(config, variables);
     this.rewritesAnswer = config.redirects.length > 0 || this.cookies !== null;
     this.redirects = config.redirects.map((rule) => compileRedirect(rule, variables));
   }
 
   compose(o: Output, request: OutgoingRequest): void {
-    composeRequest(o, request.r, this, request);
+    if (this.#block === null) {
+      composeRequest(o, request.r, this, request);
+      return;
+    }
+    const { r } = request;
+    const block = this.#cachedBlock !== null && request.cached ? this.#cachedBlock : this.#block;
+    const method = this.method === null ? '' : this.method.get(r);
+    composeBlock(o, request, block, method, r.proxyTarget?.host ?? this.proxyHost, request.bodyLength);
   }
 
   newChannel(): TransportChannel {
-    return new Http1Upstream();
+    return this.#block !== null ? new Http2Upstream() : new Http1Upstream();
   }
 
   override uriOf(r: HttpRequest, target: Target): string | null {
@@ -128,8 +156,9 @@ function requestForm(fields: SetHeaders, hidden: readonly string[], variables: V
   };
 }
 
-/** Of the client's: a cache wants all of the answer. */
-const CACHE_HIDDEN = [
+/** Also not copied for a cache, which wants all of the answer. */
+const CACHED_HIDDEN = [
+  ...REQUEST_HIDDEN,
   'If-Modified-Since',
   'If-Unmodified-Since',
   'If-None-Match',
@@ -144,10 +173,10 @@ const CACHE_HEADERS: SetHeaders = [
   { name: 'If-None-Match', value: '$upstream_cache_etag' },
 ];
 
-function cachedForm({ setHeaders }: ProxyConfig, variables: VariableTable): RequestForm {
-  const given = new Set(setHeaders.map(({ name }) => name.toLowerCase()));
-  const own = CACHE_HEADERS.filter(({ name }) => !given.has(name.toLowerCase()));
-  return requestForm([...setHeaders, ...own], [...REQUEST_HIDDEN, ...CACHE_HIDDEN], variables);
+/** What the configuration sets, and the cache's conditions where it sets none of its own. */
+function withConditions(fields: SetHeaders): SetHeaders {
+  const given = new Set(fields.map(({ name }) => name.toLowerCase()));
+  return [...fields, ...CACHE_HEADERS.filter(({ name }) => !given.has(name.toLowerCase()))];
 }
 
 function headSegments(setHeaders: SetHeaders, variables: VariableTable): HeadSegment[] {

@@ -24,6 +24,7 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
   bodyLength = NO_BODY;
   first: Buffer | null = null;
   firstLength = 0;
+  secure = false;
   /** All of the request was given to the channel. */
   done = false;
 
@@ -53,6 +54,7 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     const { config } = plan;
     this.r = r;
     this.plan = plan;
+    this.secure = target.tls !== null;
     this.uri = r.head.pos === 0 ? '/' : plan.uriOf(r, target);
     this.#streamed = false;
     this.#setBody = plan.body === null ? null : Buffer.from(plan.body.get(r), 'latin1');
@@ -115,7 +117,7 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
         return;
       }
       this.#offset += n;
-      if (channel.sendBody(pieceBuffer, 0, n) === HELD) {
+      if (channel.sendBody(pieceBuffer, 0, n, this.#offset === body.length) === HELD) {
         this.#exchange.armSending();
         return;
       }
@@ -124,11 +126,11 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     this.#sent();
   }
 
-  onBodyData(_r: HttpRequest, buf: Buffer, start: number, end: number): number {
+  onBodyData(r: HttpRequest, buf: Buffer, start: number, end: number): number {
     const { channel } = this.#exchange;
     if (channel === null) return 0;
     this.#exchange.armSending();
-    return channel.sendBody(buf, start, end);
+    return channel.sendBody(buf, start, end, r.body.lastPiece);
   }
 
   onBodyEnd(): void {

@@ -42,7 +42,7 @@ export function composeRequest(o: Output, r: HttpRequest, plan: ProxyPlan, reque
       if (value === '' && segment.isHost) value = r.proxyTarget?.host ?? plan.proxyHost;
       if (value === '') continue;
       o.bytes(segment.name, 0, segment.name.length);
-      o.text(safe(value));
+      o.text(safeValue(value));
       o.crlf();
     }
   }
@@ -92,7 +92,7 @@ const UNSAFE_TARGET = /[\x00-\x20\x7f]|[^\x00-\xff]/g;
  * A computed target must stay one word: variables bring decoded bytes (`proxy_pass http://u$uri` and a path with
  * `%0d%0a`), which nginx puts into the request line as they are.
  */
-function safeTarget(uri: string): string {
+export function safeTarget(uri: string): string {
   for (let i = 0; i < uri.length; i++) {
     const c = uri.charCodeAt(i);
     if (c <= 32 || c === 127 || c > 255) return uri.replace(UNSAFE_TARGET, percentEncoded);
@@ -107,7 +107,7 @@ function percentEncoded(c: string): string {
 }
 
 /** A computed value must stay one line, whatever a variable brought. */
-function safe(value: string): string {
+export function safeValue(value: string): string {
   for (let i = 0; i < value.length; i++) {
     const c = value.charCodeAt(i);
     // Beyond latin1 only the low byte would be written, which may be a line end.
@@ -122,7 +122,11 @@ function safe(value: string): string {
  * @param uriPart URI part of proxy_pass, or of its evaluated target; null: none
  * @returns null: the client's own target goes on as it was sent
  */
-export function targetOf(r: HttpRequest, plan: ProxyPlan, uriPart: string | null): string | null {
+export function targetOf(
+  r: HttpRequest,
+  plan: Pick<ProxyPlan, 'target' | 'replaced'>,
+  uriPart: string | null,
+): string | null {
   if (plan.target !== null && uriPart !== null) return uriPart;
   if (uriPart === null && r.validUnparsed) return null;
   const replaces = uriPart !== null && r.validLocation;

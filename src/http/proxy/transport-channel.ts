@@ -78,7 +78,7 @@ export abstract class TransportChannel implements UpstreamChannel, TransportOwne
     if (request.first !== null) o.bytes(request.first, 0, request.firstLength);
   }
 
-  sendBody(buf: Buffer, start: number, end: number): number {
+  sendBody(buf: Buffer, start: number, end: number, _last: boolean): number {
     return this.transport.write(buf, start, end);
   }
 
@@ -121,7 +121,7 @@ export abstract class TransportChannel implements UpstreamChannel, TransportOwne
   }
 
   onData(src: Buffer, pos: number, end: number): void {
-    if (this.state === IDLE) this.#dropIdle();
+    if (this.state === IDLE) this.dropIdle();
     else if (this.state !== CLOSED) this.read(src, pos, end);
   }
 
@@ -135,11 +135,11 @@ export abstract class TransportChannel implements UpstreamChannel, TransportOwne
 
   #over(error: Error | null): void {
     if (this.state === IDLE) {
-      if (this.events === null) this.#dropIdle();
+      if (this.events === null) this.dropIdle();
     } else if (this.state !== CLOSED) this.ended(error);
   }
 
-  #dropIdle(): void {
+  protected dropIdle(): void {
     this.state = CLOSED;
     this.onIdleClose?.(this);
     this.transport.destroy();

@@ -34,6 +34,8 @@ export interface OutgoingRequest {
   readonly cached: boolean;
   /** HEAD goes out as GET. */
   readonly convertsHead: boolean;
+  /** It goes over TLS. */
+  readonly secure: boolean;
 }
 
 export interface UpstreamChannel {
@@ -54,8 +56,8 @@ export interface UpstreamChannel {
   begin(events: UpstreamEvents, headOnly: boolean, headLimit: number): void;
   /** Sends head and first body bytes. @returns `SENT`, or `HELD`: `onUpstreamDrain` follows */
   sendRequest(request: OutgoingRequest): number;
-  /** Sends more of the body; valid during the call. @returns as `sendRequest` */
-  sendBody(buf: Buffer, start: number, end: number): number;
+  /** Sends more of the body; valid during the call. `last`: it is known to end with it. @returns as `sendRequest` */
+  sendBody(buf: Buffer, start: number, end: number, last: boolean): number;
   /** The body is complete. Called once unless it was in `first` as a whole, or there is none. */
   endBody(): void;
 

@@ -74,6 +74,8 @@ export abstract class UpstreamPlan implements Target {
   readonly body: Value | null = null;
   /** A body can go out before its length is known. */
   readonly streamsUnknown: boolean = false;
+  /** What is offered by ALPN in a TLS handshake; empty: nothing. */
+  readonly alpn: string[] = [];
   /** Answers say themselves of which type they are. */
   readonly answersHaveType: boolean = true;
   /** `rewriteAnswer` has something to do. */

@@ -40,6 +40,8 @@ export class RequestBody {
   atHand = -1;
   /** The consumer asked to wait. */
   held = false;
+  /** What the consumer is given at this moment is known to be the last of it. */
+  lastPiece = false;
   /** Content in memory once buffered: the first `memoryLength` bytes of `memory`; the rest is in the file. */
   memory: Buffer | null = null;
   memoryLength = 0;
@@ -68,6 +70,7 @@ export class RequestBody {
     this.#release();
     this.received = 0;
     this.held = false;
+    this.lastPiece = false;
     this.#mode = UNDECIDED;
     this.#chunked = length < 0 && !framed;
     this.#remaining = length < 0 && framed ? Number.MAX_SAFE_INTEGER : length;
@@ -130,9 +133,10 @@ export class RequestBody {
 
   /**
    * Takes body bytes from `buf[pos, end)`.
+   * @param last frames say that the body ends with them
    * @returns where the body's bytes end (`end` unless it is complete or held), or one of `FEED_…`
    */
-  feed(buf: Buffer, pos: number, end: number): number {
+  feed(buf: Buffer, pos: number, end: number, last = false): number {
     if (this.#chunked) {
       const decoder = this.#decoder!;
       while (pos < end && !this.held) {
@@ -160,6 +164,8 @@ export class RequestBody {
       if (this.#limit > 0 && this.received + take > this.#limit) return FEED_TOO_LARGE;
     }
     this.#remaining -= take;
+    this.lastPiece = this.#remaining === 0 || (last && this.#remaining > LENGTH_KNOWN);
+    if (this.#framed && !last) this.lastPiece = false;
     if (!this.#take(buf, pos, pos + take)) return FEED_FAILED;
     if (this.#remaining === 0 && !this.#framed) this.#finish();
     return pos + take;

@@ -194,7 +194,7 @@ export class Http2Stream implements ClientChannel {
     const r = this.request;
     const { body } = r;
     if (end > start) {
-      const result = body.feed(buf, start, end);
+      const result = body.feed(buf, start, end, this.inClosed && this.#ahead === null);
       r.bytesReceived += end - start;
       if (result < 0) {
         if (result === FEED_TOO_LARGE) this.#bodyFailed(413, 'client intended to send too large chunked body');

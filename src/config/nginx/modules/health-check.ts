@@ -196,6 +196,9 @@ function finish(check: HealthCheckConfig, node: LocationNode, build: Build): Hea
   const { place } = check;
   const handler = effectiveHandler(node);
   const group: RawUpstream | null = handler !== null && 'pass' in handler ? handler.pass.upstream : null;
+  if (handler?.kind === 'grpc' && check.type !== 'grpc') {
+    throw fault('"health_check" of a location with "grpc_pass" needs "type=grpc"', place);
+  }
   if (group === null) {
     throw fault('"health_check" needs a location that passes requests to a group: "proxy_pass http://name"', place);
   }

@@ -77,7 +77,7 @@ export function usesTls(node: LocationNode, kind: PassKind): boolean {
   const handler = effectiveHandler(node);
   if (handler?.kind !== kind) return false;
   const { scheme, variableTarget } = handler.pass;
-  return scheme === 'https' || scheme === 'suwsgi' || variableTarget !== null;
+  return scheme === 'https' || scheme === 'grpcs' || scheme === 'suwsgi' || variableTarget !== null;
 }
 
 /** Files are read only where they are used: where a request may go out by TLS. */

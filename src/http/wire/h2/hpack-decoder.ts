@@ -58,7 +58,8 @@ const INT_TOO_LONG = -2;
 const MAX_RESIZES = 2;
 
 export class HpackDecoder {
-  readonly table = new DynamicTable(DEFAULT_TABLE_SIZE);
+  readonly table: DynamicTable;
+  readonly #capacity: number;
   /** Why `decode` gave -1: an error code of RFC 9113. */
   error = 0;
   message = '';
@@ -69,6 +70,12 @@ export class HpackDecoder {
   #fields = 0;
   /** Where `#int` stopped. */
   #next = 0;
+
+  /** @param capacity of the table, as the other side was told */
+  constructor(capacity: number = DEFAULT_TABLE_SIZE) {
+    this.#capacity = capacity;
+    this.table = new DynamicTable(capacity);
+  }
 
   /**
    * Begins a header block.
@@ -167,7 +174,7 @@ export class HpackDecoder {
   }
 
   #resize(size: number): boolean {
-    if (size > DEFAULT_TABLE_SIZE) {
+    if (size > this.#capacity) {
       this.#fail(COMPRESSION_ERROR, `invalid table size update: ${size}`);
       return false;
     }

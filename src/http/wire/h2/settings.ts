@@ -2,6 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import {
   DEFAULT_FRAME_SIZE,
+  DEFAULT_TABLE_SIZE,
   DEFAULT_WINDOW,
   FLOW_CONTROL_ERROR,
   MAX_FRAME_SIZE,
@@ -21,6 +22,8 @@ export class PeerSettings {
   initialWindow: number = DEFAULT_WINDOW;
   maxFrame: number = DEFAULT_FRAME_SIZE;
   maxStreams: number = Number.MAX_SAFE_INTEGER;
+  /** Of the table that it keeps for our header blocks. */
+  tableSize: number = DEFAULT_TABLE_SIZE;
   /** It has changed the size of its table: the next header block must say that we use none. */
   tellTableSize = false;
 
@@ -45,6 +48,7 @@ export class PeerSettings {
           this.maxStreams = value;
           break;
         case SETTING_HEADER_TABLE_SIZE:
+          this.tableSize = value;
           this.tellTableSize = true;
       }
     }
