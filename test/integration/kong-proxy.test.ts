@@ -1,6 +1,7 @@
 /** What the Admin API is told, the proxy does: routes, balancing, hashes, retries, health, errors. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { directory } from '../helpers/headrace.ts';
@@ -20,6 +21,8 @@ class Target {
   status = 200;
   requests = 0;
   delayMs = 0;
+  /** The last probe. */
+  probed = '';
   /** Answers nothing at all. */
   silent = false;
 
@@ -40,7 +43,8 @@ class Target {
   }
 
   #answer(req: IncomingMessage, res: ServerResponse): void {
-    if (req.url !== '/status') this.requests++;
+    if (req.url === '/status') this.probed = `${req.method} ${req.headers.host}`;
+    else this.requests++;
     if (this.silent) return;
     if (this.delayMs > 0) setTimeout(() => this.#send(req, res), this.delayMs);
     else this.#send(req, res);
@@ -50,6 +54,26 @@ class Target {
     res.writeHead(this.status, { 'content-type': 'application/json', server: 'echo' });
     res.end(JSON.stringify({ name: this.address, url: req.url, headers: req.headers }));
   }
+}
+
+/** grpc.health.v1.Health. */
+async function grpcService(scope: Scope): Promise<{ address: string; status: number; asked: number }> {
+  const service = { address: '', status: 1, asked: 0 };
+  const server = createHttp2();
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    service.asked++;
+    if (headers[':path'] !== '/grpc.health.v1.Health/Check') {
+      stream.respond({ ':status': 404 }, { endStream: true });
+      return;
+    }
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 8, service.status]));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.after(() => void server.close());
+  service.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return service;
 }
 
 interface Answer {
@@ -277,6 +301,34 @@ test('the proxy of the Kong door', async (t) => {
       return (await gate.health('slow.test')).includes('UNHEALTHY');
     });
     assert.equal(share(await gate.names('slow.test', 4), a.address), 4);
+  });
+
+  await t.test('active checks: http takes out and brings back, tcp, grpc; Host field', async () => {
+    const bad = await Target.start(t);
+    const every = { interval: 0.1, http_failures: 2, tcp_failures: 2, timeouts: 2 };
+    const active = { http_path: '/status', healthy: { interval: 0.1, successes: 2 }, unhealthy: every };
+    await gate.upstream('active.test', { healthchecks: { active } }, [bad.address, a.address]);
+    bad.status = 503;
+    await until('it to be out', async () => (await gate.health('active.test')).includes('UNHEALTHY'));
+    assert.equal(share(await gate.names('active.test', 6), a.address), 6);
+    bad.status = 200;
+    await until('it to be back', async () => !(await gate.health('active.test')).includes('UNHEALTHY'));
+    assert.equal(share(await gate.names('active.test', 6), bad.address), 3);
+    assert.match(bad.probed, new RegExp(`^GET ${bad.address}$`));
+
+    for (const type of ['tcp', 'grpc']) {
+      const dead = `127.0.0.1:${await freePort()}`;
+      await gate.upstream(`${type}-active.test`, { healthchecks: { active: { ...active, type } } }, [dead]);
+      await until(`${type} to find it`, async () => (await gate.health(`${type}-active.test`)).includes('UNHEALTHY'));
+    }
+    const service = await grpcService(t);
+    await gate.upstream('grpc-good.test', { healthchecks: { active: { ...active, type: 'grpc' } } }, [service.address]);
+    await until('a probe', () => service.asked >= 3);
+    assert.deepEqual(await gate.health('grpc-good.test'), ['HEALTHY']);
+    service.status = 2;
+    await until('it to be out', async () => (await gate.health('grpc-good.test')).includes('UNHEALTHY'));
+    service.status = 1;
+    await until('it to be back', async () => (await gate.health('grpc-good.test')).includes('HEALTHY'));
   });
 
   await t.test('threshold: an upstream that has lost too much is down as a whole', async () => {

@@ -13,7 +13,7 @@ export interface KongGroup {
   config: UpstreamConfig;
   /** Peers (`upstream/table`). */
   table: SharedArrayBuffer;
-  /** States and counters of health checks, by slot (`health/target-health.ts`). */
+  /** States and counters of health checks, by slot (`health/kong/target-health.ts`). */
   health: SharedArrayBuffer;
 }
 

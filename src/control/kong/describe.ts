@@ -1,6 +1,6 @@
 /** The health of an upstream as the Admin API tells it. */
 import type { KongTargetHealth, KongUpstream, KongUpstreamHealth, KongWeights } from '../../config/kong/model.ts';
-import { checksOf, shareOf, unavailable } from '../../health/kong-rules.ts';
+import { checksOf, shareOf, unavailable } from '../../health/kong/rules.ts';
 import type { PeerSnapshot } from '../../upstream/snapshot.ts';
 import type { PlaneGroup } from './group.ts';
 

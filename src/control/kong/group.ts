@@ -4,8 +4,9 @@ import { setTimeout as later } from 'node:timers';
 import type { KongGroup } from '../../config/kong/groups.ts';
 import type { KongUpstream } from '../../config/kong/model.ts';
 import type { UpstreamConfig, UpstreamServerConfig } from '../../config/model.ts';
-import { allocateHealth, TargetHealth } from '../../health/target-health.ts';
-import { checksOf } from '../../health/kong-rules.ts';
+import { ActiveChecks, type CheckedTarget } from '../../health/kong/active.ts';
+import { allocateHealth, type HealthEvent, TargetHealth } from '../../health/kong/target-health.ts';
+import { checksOf } from '../../health/kong/rules.ts';
 import { describeError } from '../../observe/errno.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import { Selection } from '../../upstream/selection.ts';
@@ -24,6 +25,7 @@ export interface PlaneGroupEnv {
   key: string;
   log: ErrorLog;
   maxWorkers: number;
+  certificate(id: string): { cert: string; key: string } | null;
 }
 
 /** What is known of a target's name. */
@@ -42,12 +44,18 @@ export class PlaneGroup {
   /** Counts the configurations: an answer that was asked for an earlier one is passed over. */
   #round = 0;
 
+  readonly #active = new ActiveChecks({
+    targets: () => this.#checked(),
+    report: (target, event, detail) => this.#report(target, event, detail),
+  });
+
   constructor(env: PlaneGroupEnv, upstream: KongUpstream | null, config: UpstreamConfig) {
     this.#env = env;
     const table = createTable(config, { maxWorkers: env.maxWorkers });
     const health = allocateHealth(new Table(table).capacity);
     this.data = { key: env.key, upstream: withoutTargets(upstream), config, table, health };
     this.#lookUp();
+    this.followChecks();
   }
 
   /** The group as it is configured from now on; peers that stay keep all they have. */
@@ -66,6 +74,42 @@ export class PlaneGroup {
       } else if (table !== before) cells.set(slot, generation, false);
     }
     this.#lookUp();
+    this.followChecks();
+  }
+
+  /** Active checks as they are configured now; certificates may have changed too. */
+  followChecks(): void {
+    const { upstream } = this.data;
+    if (upstream === null || !checksOf(upstream.healthchecks).active) {
+      this.#active.follow(null);
+      return;
+    }
+    const { clientCertificate, hostHeader, healthchecks } = upstream;
+    const certificate = clientCertificate === null ? null : this.#env.certificate(clientCertificate);
+    this.#active.follow({ active: healthchecks.active, hostHeader, certificate });
+  }
+
+  /** Those that drain are not checked. */
+  #checked(): CheckedTarget[] {
+    const { servers } = this.data.config;
+    return this.snapshot().flatMap(({ slot, generation, state, host, port, serverIndex }) => {
+      const name = servers[serverIndex]?.host;
+      return state === 'draining' || name === undefined
+        ? []
+        : [{ slot, generation, healthy: state !== 'unhealthy', host, port, name }];
+    });
+  }
+
+  #report({ slot, generation, host, port }: CheckedTarget, event: HealthEvent, detail: string): void {
+    const { upstream, health, table } = this.data;
+    if (upstream === null) return;
+    const { healthy, unhealthy } = upstream.healthchecks.active;
+    const limits = { ...unhealthy, successes: healthy.successes };
+    const verdict = new TargetHealth(health).report(slot, generation, event, limits);
+    if (verdict === 'unchanged') return;
+    updateServer(table, slot, generation, { unhealthy: verdict === 'unhealthy' });
+    const text = `target ${host}:${port} of upstream "${upstream.name}" is ${verdict}: probe: ${detail}`;
+    this.#env.log.write(verdict === 'unhealthy' ? 'warn' : 'notice', text);
   }
 
   /** All peers as they are now. */
@@ -131,6 +175,7 @@ export class PlaneGroup {
 
   close(): void {
     this.#closed = true;
+    this.#active.close();
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 }

@@ -22,7 +22,7 @@ import type {
   KongUpstreamHealth,
 } from '../../config/kong/model.ts';
 import type { UpstreamConfig } from '../../config/model.ts';
-import { checksOf } from '../../health/kong-rules.ts';
+import { checksOf } from '../../health/kong/rules.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import { reclaimWorker } from '../../upstream/table/reclaim.ts';
 import { describeHealth } from './describe.ts';
@@ -72,6 +72,7 @@ export class KongPlane implements KongDataPlane {
   }
 
   #change(lists: Omit<KongChange, 'serial' | 'groups'>, upstreams: { set: KongUpstream[]; removed: string[] }): void {
+    Object.assign(this.state, lists);
     const set: KongGroup[] = [];
     const removed = new Set<string>();
     for (const id of upstreams.removed) this.#forget(id, removed);
@@ -83,7 +84,7 @@ export class KongPlane implements KongDataPlane {
       removed.delete(key);
       set.push(this.#put(key, upstream, upstreamConfig(upstream)));
     }
-    Object.assign(this.state, lists);
+    if (lists.certificates !== undefined) for (const group of this.#groups.values()) group.followChecks();
     if (lists.services !== undefined || removed.size > 0 || set.length > 0) this.#followHosts(set, removed);
     const touched = set.length > 0 || removed.size > 0;
     if (touched) this.state.groups = [...this.#groups.values()].map(({ data }) => data);
@@ -111,7 +112,9 @@ export class KongPlane implements KongDataPlane {
       return known.data;
     }
     const { log, maxWorkers } = this.#options;
-    const group = new PlaneGroup({ key, log, maxWorkers }, upstream, config);
+    const certificate = (id: string): { cert: string; key: string } | null =>
+      this.state.certificates.find((one) => one.id === id) ?? null;
+    const group = new PlaneGroup({ key, log, maxWorkers, certificate }, upstream, config);
     this.#groups.set(key, group);
     return group.data;
   }

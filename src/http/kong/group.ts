@@ -8,8 +8,8 @@ import {
   TargetHealth,
   TCP_FAILURE,
   TIMEOUT,
-} from '../../health/target-health.ts';
-import { checksOf, type Share, shareOf, unavailable } from '../../health/kong-rules.ts';
+} from '../../health/kong/target-health.ts';
+import { checksOf, type Share, shareOf, unavailable } from '../../health/kong/rules.ts';
 import type { GroupEnv, Outcome, PeerInfo } from '../../upstream/group.ts';
 import { type AttemptObserver, UpstreamGroup } from '../proxy/group.ts';
 import type { HttpRequest } from '../request.ts';

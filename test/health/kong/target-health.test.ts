@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unavailable } from '../../src/health/kong-rules.ts';
+import { unavailable } from '../../../src/health/kong/rules.ts';
 import {
   allocateHealth,
   HTTP_FAILURE,
@@ -9,7 +9,7 @@ import {
   TargetHealth,
   TCP_FAILURE,
   TIMEOUT,
-} from '../../src/health/target-health.ts';
+} from '../../../src/health/kong/target-health.ts';
 
 const LIMITS = { successes: 2, httpFailures: 3, tcpFailures: 2, timeouts: 1 };
 

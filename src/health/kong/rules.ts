@@ -1,5 +1,5 @@
 /** What follows from the health of targets for their upstream, by Kong's rules. Pure. */
-import type { KongHealthchecks } from '../config/kong/model.ts';
+import type { KongHealthchecks } from '../../config/kong/model.ts';
 
 /** Which health checks are configured. */
 export function checksOf({ active, passive }: KongHealthchecks): { active: boolean; passive: boolean; any: boolean } {
