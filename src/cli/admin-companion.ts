@@ -13,7 +13,11 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
       if (settings === null && admin === null) return null;
       try {
         const { KongAdmin } = await import('../admin/kong/service.ts');
-        admin ??= new KongAdmin({ log, dataPlane: await node.kong(), status: () => statusOf(node) });
+        admin ??= new KongAdmin({
+          log,
+          dataPlane: settings === null ? null : await node.kong(settings),
+          status: () => statusOf(node),
+        });
         await admin.prepare(settings);
         for (const { text } of settings?.proxyListens.filter(({ ssl }) => ssl && settings.tls === null) ?? []) {
           log.warn(`proxy_listen ${text} ssl: not listened on, as there is no certificate`);

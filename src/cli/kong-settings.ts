@@ -12,6 +12,7 @@ import {
   DEFAULT_ADMIN_LISTEN,
   DEFAULT_PROXY_LISTEN,
   parseListens,
+  parseNameServers,
 } from '../config/kong/settings.ts';
 import { badStore } from '../store/open.ts';
 import { UsageError } from './options.ts';
@@ -45,6 +46,7 @@ const OPTIONS = {
   'admin-host': { type: 'string', multiple: true },
   'admin-ssl-cert': { type: 'string' },
   'admin-ssl-key': { type: 'string' },
+  'dns-resolver': { type: 'string' },
   workers: { type: 'string' },
   pid: { type: 'string' },
   'error-log': { type: 'string' },
@@ -60,6 +62,7 @@ const KONG_NAMES: Partial<Record<Name, string>> = {
   'admin-origin': 'KONG_ADMIN_GUI_URL',
   'admin-ssl-cert': 'KONG_ADMIN_SSL_CERT',
   'admin-ssl-key': 'KONG_ADMIN_SSL_CERT_KEY',
+  'dns-resolver': 'KONG_DNS_RESOLVER',
   workers: 'KONG_NGINX_WORKER_PROCESSES',
 };
 
@@ -82,6 +85,8 @@ Options:                                         environment
   --admin-origin URL    pages that may call it   HEADRACE_ADMIN_ORIGIN, KONG_ADMIN_GUI_URL
   --admin-host NAME     names of the Admin API   HEADRACE_ADMIN_HOST
   --admin-ssl-cert FILE, --admin-ssl-key FILE    HEADRACE_ADMIN_SSL_…, KONG_ADMIN_SSL_…
+  --dns-resolver LIST   name servers of targets  HEADRACE_DNS_RESOLVER, KONG_DNS_RESOLVER
+                        (default: the system's)
   --workers N           worker threads           HEADRACE_WORKERS, KONG_NGINX_WORKER_PROCESSES
   --pid FILE            pid file                 HEADRACE_PID
   --error-log FILE      log (default: stderr)    HEADRACE_ERROR_LOG
@@ -133,6 +138,7 @@ export function readKongOptions(args: readonly string[], env: Environment, cwd: 
       token: text('admin-token'),
       origins: list('admin-origin').map((url) => url.replace(/^(https?:\/\/[^/]+).*$/, '$1')),
       hosts: list('admin-host'),
+      nameServers: nameServers(text('dns-resolver')),
       tls,
     },
     workers: readWorkers(text('workers')),
@@ -179,6 +185,13 @@ function postgresOf(env: Environment): string {
     url.searchParams.set('sslmode', env.KONG_PG_SSL_VERIFY === 'on' ? 'verify-full' : 'no-verify');
   }
   return url.href;
+}
+
+function nameServers(text: string | null): AdminConfig['nameServers'] {
+  if (text === null) return null;
+  const list = parseNameServers(text);
+  if ('error' in list) throw new UsageError(`--dns-resolver: ${list.error}`);
+  return list;
 }
 
 function listens(option: string, text: string): AdminAddress[] {

@@ -3,6 +3,7 @@
  * the main thread by the command line, as it stands on a floor above.
  */
 import type { KongDataPlane } from '../config/kong/model.ts';
+import type { AdminConfig } from '../config/kong/settings.ts';
 import type { Config } from '../config/model.ts';
 import type { TrafficTotals } from '../observe/traffic.ts';
 
@@ -10,7 +11,7 @@ import type { TrafficTotals } from '../observe/traffic.ts';
 export interface NodeView {
   traffic(): TrafficTotals;
   /** Who balances by Kong's entities: made when it is first asked for. */
-  kong(): Promise<KongDataPlane>;
+  kong(settings: AdminConfig): Promise<KongDataPlane>;
 }
 
 export interface Companion {

@@ -2,6 +2,7 @@
  * The main thread's life: load, bind, run, reload, end. It never touches a request.
  */
 import { availableParallelism } from 'node:os';
+import type { AdminConfig } from '../config/kong/settings.ts';
 import type { Config } from '../config/model.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
@@ -96,7 +97,7 @@ export class Master {
     this.#companion =
       companion?.({
         traffic: () => totalsOf(this.#generations.traffic),
-        kong: () => this.#kongPlane(),
+        kong: (settings) => this.#kongPlane(settings),
       }) ?? null;
     this.#admin = admin === undefined ? null : new AdminDesk(this.#view(), admin);
     this.#pool = new WorkerPool({
@@ -224,11 +225,13 @@ export class Master {
     this.#health.follow(generation);
   }
 
-  async #kongPlane(): Promise<KongPlane> {
+  async #kongPlane(settings: AdminConfig): Promise<KongPlane> {
     const { KongPlane } = await import('./kong/plane.ts');
+    const { systemNameServers } = await import('./kong/names.ts');
     this.#kong ??= new KongPlane({
       log: this.#log,
       maxWorkers: Math.max(KONG_WORKERS, availableParallelism()),
+      nameServers: () => settings.nameServers ?? systemNameServers(),
       send: (change) => this.#pool.tellKong(change),
     });
     return this.#kong;

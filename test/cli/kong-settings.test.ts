@@ -26,6 +26,7 @@ test('alone: loopback for the API, everybody for the proxy, SQLite in the data d
       token: null,
       origins: [],
       hosts: [],
+      nameServers: null,
       tls: null,
       workers: null,
       errorLog: 'stderr',

@@ -38,6 +38,7 @@ test('alone', async () => {
     token: null,
     origins: [],
     hosts: [],
+    nameServers: null,
     tls: null,
   });
 });
@@ -45,7 +46,7 @@ test('alone', async () => {
 test('with everything', async () => {
   const admin = await load(`admin {
     listen 127.0.0.1:1; listen [::1]:2 ssl; proxy_listen 9000; data d; declarative kong.yml; token t;
-    origin http://a; origin http://b; host h; ssl_certificate k.pem; ssl_certificate_key k.pem;
+    origin http://a; origin http://b; host h; dns_resolver 127.0.0.1:5353; ssl_certificate k.pem; ssl_certificate_key k.pem;
   }`);
   assert.deepEqual(admin, {
     listens: [
@@ -60,6 +61,7 @@ test('with everything', async () => {
     token: 't',
     origins: ['http://a', 'http://b'],
     hosts: ['h'],
+    nameServers: [{ host: '127.0.0.1', port: 5353 }],
     tls: { cert: 'KEY', key: 'KEY' },
   });
   assert.equal((await load('admin { store postgres://u:p@h/d; }'))?.store, 'postgres://u:p@h/d');

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { a as dnsA, srv, TestDns } from '../discovery/dns-server.ts';
 import { directory } from '../helpers/headrace.ts';
 import { KongProcess } from '../helpers/kong.ts';
 import { freePort } from '../helpers/ports.ts';
@@ -26,6 +27,14 @@ class Target {
   /** Answers nothing at all. */
   silent = false;
 
+  #held: (() => void)[] = [];
+
+  /** Answers those that were held back, and all others again. */
+  release(): void {
+    this.silent = false;
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
   private constructor(address: string) {
     this.address = address;
   }
@@ -45,7 +54,10 @@ class Target {
   #answer(req: IncomingMessage, res: ServerResponse): void {
     if (req.url === '/status') this.probed = `${req.method} ${req.headers.host}`;
     else this.requests++;
-    if (this.silent) return;
+    if (this.silent) {
+      this.#held.push(() => this.#send(req, res));
+      return;
+    }
     if (this.delayMs > 0) setTimeout(() => this.#send(req, res), this.delayMs);
     else this.#send(req, res);
   }
@@ -140,7 +152,9 @@ class Gateway {
 const share = (names: readonly string[], address: string): number => names.filter((name) => name === address).length;
 
 test('the proxy of the Kong door', async (t) => {
-  const kong = await KongProcess.start(t, directory(t));
+  const dns = await new TestDns(() => ({ rcode: 3 })).start();
+  t.after(() => dns.stop());
+  const kong = await KongProcess.start(t, directory(t), ['--dns-resolver', `127.0.0.1:${dns.port}`]);
   const gate = new Gateway(kong);
   const [a, b, c] = [await Target.start(t), await Target.start(t), await Target.start(t)];
 
@@ -222,11 +236,15 @@ test('the proxy of the Kong door', async (t) => {
 
   await t.test('least connections, latency, sticky sessions', async () => {
     const slow = await Target.start(t);
-    slow.delayMs = 300;
     await gate.upstream('least.test', { algorithm: 'least-connections' }, [a.address, slow.address]);
-    const busy = gate.names('least.test', 2);
-    const names = [...(await gate.names('least.test', 4)), ...(await busy)];
-    assert.ok(share(names, slow.address) <= 2 && share(names, a.address) >= 4, names.join());
+    slow.silent = true;
+    const before = slow.requests;
+    const both = Promise.all([gate.names('least.test', 1), gate.names('least.test', 1)]);
+    await until('one to be busy', () => slow.requests > before);
+    assert.equal(share(await gate.names('least.test', 4), a.address), 4);
+    slow.release();
+    assert.deepEqual((await both).flat().toSorted(), [a.address, slow.address].toSorted());
+    slow.delayMs = 300;
     await gate.upstream('latency.test', { algorithm: 'latency' }, [a.address, slow.address]);
     assert.ok(share(await gate.names('latency.test', 10), a.address) >= 8);
     const sticky = { algorithm: 'sticky-sessions', sticky_sessions_cookie: 'gruber' };
@@ -357,6 +375,33 @@ test('the proxy of the Kong door', async (t) => {
     assert.equal(answer.headers['x-headrace-reason'], 'no addresses');
     await until('the state', async () => (await gate.health('lost.test'))[0] === 'DNS_ERROR');
   });
+
+  await t.test(
+    'DNS: every address of a name, ports and weights of services, again when they are no longer good',
+    async () => {
+      const [first, second] = [a, b].map(({ address }) => Number(address.replace(/.*:/, '')));
+      let targets = `0 1 ${first} one.dns.test`;
+      dns.handler = ({ name, type }) => {
+        if (type === 'SRV' && name === 'web.srv.dns.test') {
+          return { answers: [srv(name, targets, 1), srv(name, `0 3 ${second} one.dns.test`, 1)] };
+        }
+        if (!name.endsWith('dns.test')) return { rcode: 3 };
+        return type === 'A' ? { answers: [dnsA(name, '127.0.0.1', 1)] } : {};
+      };
+      await gate.upstream('srv.test', { use_srv_name: true }, ['web.srv.dns.test:1']);
+      await until('its addresses', async () => (await gate.get('srv.test')).status === 200);
+      const names = await gate.names('srv.test', 20);
+      assert.deepEqual([share(names, a.address), share(names, b.address)], [5, 15]);
+      assert.match(echo(await gate.get('srv.test')).headers.host ?? '', /^one\.dns\.test:\d+$/);
+      const { json } = await kong.send('GET', '/upstreams/srv.test/health');
+      assert.equal((json as { data: { data: { dns: string } }[] }).data[0]?.data.dns, 'SRV');
+      targets = `1 1 ${first} one.dns.test`;
+      await until('the other answer', async () => share(await gate.names('srv.test', 4), b.address) === 4);
+      await gate.upstream('a.dns.test', {}, [`host.dns.test:${first}`]);
+      await until('its address', async () => (await gate.get('a.dns.test')).status === 200);
+      assert.equal(echo(await gate.get('a.dns.test')).headers.host, `host.dns.test:${first}`);
+    },
+  );
 
   await t.test('a restart goes on with what is stored', async () => {
     await kong.stop();

@@ -27,6 +27,8 @@ export interface AdminConfig {
   origins: string[];
   /** Names in the Host field, besides addresses and this machine's names; `*`: any. */
   hosts: string[];
+  /** Name servers for targets; null: the system's. */
+  nameServers: { host: string; port: number }[] | null;
   /** PEM, for addresses with `ssl`. */
   tls: { cert: string; key: string } | null;
 }
@@ -55,6 +57,24 @@ export function parseListens(text: string): AdminAddress[] | { error: string } {
     const unknown = words.find((word) => word !== 'ssl' && !HARMLESS.test(word));
     if (unknown !== undefined) return { error: `unknown parameter "${unknown}" of address "${address}"` };
     list.push({ text: address, host: host.host, port: host.port, ssl: words.includes('ssl') });
+  }
+  return list;
+}
+
+/**
+ * `127.0.0.1, 127.0.0.1:8600`.
+ *
+ * @returns the name servers, or what is wrong
+ */
+export function parseNameServers(text: string): { host: string; port: number }[] | { error: string } {
+  const list: { host: string; port: number }[] = [];
+  for (const entry of text.split(/[\s,]+/)) {
+    if (entry === '') continue;
+    const host = parseHost(entry);
+    if ('error' in host || host.kind === 'name') {
+      return { error: `invalid name server "${entry}"; it can be ADDRESS or ADDRESS:PORT` };
+    }
+    list.push({ host: host.host, port: host.port ?? 53 });
   }
   return list;
 }

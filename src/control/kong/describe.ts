@@ -21,12 +21,7 @@ export function describeHealth(upstream: KongUpstream, group: PlaneGroup): KongU
         id: target.id,
         host: target.host,
         port: target.port,
-        dns:
-          target.kind === 'ipv6'
-            ? 'AAAA'
-            : target.kind === 'ipv4'
-              ? 'A'
-              : (group.names.get(target.target)?.dns ?? 'unknown'),
+        dns: target.kind === 'ipv6' ? 'AAAA' : target.kind === 'ipv4' ? 'A' : group.dnsOf(target.target),
         nodeWeight: target.weight,
         weight: weights(total, available),
         addresses,

@@ -1,13 +1,10 @@
 /** A group of the Kong door in the main thread: its table over changes, its names, its health. */
-import { lookup } from 'node:dns/promises';
-import { setTimeout as later } from 'node:timers';
 import type { KongGroup } from '../../config/kong/groups.ts';
 import type { KongUpstream } from '../../config/kong/model.ts';
 import type { UpstreamConfig, UpstreamServerConfig } from '../../config/model.ts';
 import { ActiveChecks, type CheckedTarget } from '../../health/kong/active.ts';
 import { allocateHealth, type HealthEvent, TargetHealth } from '../../health/kong/target-health.ts';
 import { checksOf } from '../../health/kong/rules.ts';
-import { describeError } from '../../observe/errno.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import { Selection } from '../../upstream/selection.ts';
 import { type PeerSnapshot, takeSnapshot } from '../../upstream/snapshot.ts';
@@ -17,33 +14,26 @@ import { locked } from '../../upstream/table/lists.ts';
 import { reloadTable } from '../../upstream/table/reload.ts';
 import { replaceResolved } from '../../upstream/table/resolve.ts';
 import { updateServer } from '../../upstream/table/servers.ts';
-
-/** How often names are looked up: the system does not say for how long its answers are good. */
-const LOOK_UP_MS = 5000;
+import { NameWatch } from './name-watch.ts';
+import type { NameAnswer, Names } from './names.ts';
 
 export interface PlaneGroupEnv {
   key: string;
   log: ErrorLog;
   maxWorkers: number;
+  names: Names;
   certificate(id: string): { cert: string; key: string } | null;
-}
-
-/** What is known of a target's name. */
-interface NameState {
-  /** `A`, `AAAA`, or why there are no addresses. */
-  dns: string;
 }
 
 export class PlaneGroup {
   readonly #env: PlaneGroupEnv;
   data: KongGroup;
   /** By server text. */
-  readonly names = new Map<string, NameState>();
-  #timer: NodeJS.Timeout | null = null;
-  #closed = false;
-  /** Counts the configurations: an answer that was asked for an earlier one is passed over. */
-  #round = 0;
-
+  readonly #watches = new Map<string, NameWatch>();
+  /** Those of them that are services (SRV). */
+  readonly #services = new Set<string>();
+  /** Weights of targets as configured. */
+  #weights = new Map<string, number>();
   readonly #active = new ActiveChecks({
     targets: () => this.#checked(),
     report: (target, event, detail) => this.#report(target, event, detail),
@@ -51,15 +41,18 @@ export class PlaneGroup {
 
   constructor(env: PlaneGroupEnv, upstream: KongUpstream | null, config: UpstreamConfig) {
     this.#env = env;
+    this.#weights = weightsOf(config);
     const table = createTable(config, { maxWorkers: env.maxWorkers });
     const health = allocateHealth(new Table(table).capacity);
     this.data = { key: env.key, upstream: withoutTargets(upstream), config, table, health };
-    this.#lookUp();
+    this.#follow();
     this.followChecks();
   }
 
   /** The group as it is configured from now on; peers that stay keep all they have. */
-  replace(upstream: KongUpstream | null, config: UpstreamConfig): void {
+  replace(upstream: KongUpstream | null, wanted: UpstreamConfig): void {
+    this.#weights = weightsOf(wanted);
+    const config = this.#withServices(wanted);
     const { table: before, health: counted } = this.data;
     const table = reloadTable(before, config);
     const health = table === before ? counted : allocateHealth(new Table(table).capacity);
@@ -73,7 +66,7 @@ export class PlaneGroup {
         updateServer(table, slot, generation, { unhealthy: false });
       } else if (table !== before) cells.set(slot, generation, false);
     }
-    this.#lookUp();
+    this.#follow();
     this.followChecks();
   }
 
@@ -135,48 +128,61 @@ export class PlaneGroup {
     updateServer(this.data.table, slot, generation, { unhealthy: !healthy });
   }
 
-  #lookUp(): void {
-    const round = ++this.#round;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+  /** Watches the names of the targets that are there now; those of targets that stay go on. */
+  #follow(): void {
     const { servers } = this.data.config;
-    const named = [...servers.entries()].filter(([, { resolve }]) => resolve);
-    for (const name of this.names.keys()) {
-      if (!named.some(([, { server }]) => server === name)) this.names.delete(name);
+    const named = new Map(servers.flatMap(({ resolve, server, host }) => (resolve ? [[server, host] as const] : [])));
+    for (const [server, watch] of this.#watches) {
+      if (named.has(server)) continue;
+      watch.close();
+      this.#watches.delete(server);
     }
-    if (named.length === 0) return;
-    void Promise.all(named.map(([index, server]) => this.#lookUpOne(index, server, round))).then(() => {
-      if (this.#closed || round !== this.#round) return;
-      this.#timer = later(() => this.#lookUp(), LOOK_UP_MS);
-      this.#timer.unref();
-    });
+    for (const [server, host] of named) {
+      if (this.#watches.has(server)) continue;
+      const take = (answer: NameAnswer): void => this.#resolved(server, answer);
+      const fail = (text: string): void => this.#env.log.error(`${host} could not be resolved: ${text}`);
+      this.#watches.set(server, new NameWatch(host, this.#env.names, take, fail));
+    }
   }
 
-  async #lookUpOne(index: number, { server, host, port }: UpstreamServerConfig, round: number): Promise<void> {
-    try {
-      const found = await lookup(host, { all: true, order: 'ipv4first' });
-      if (this.#closed || round !== this.#round) return;
-      const records = found.map(({ address, family }) => ({
-        host: address,
-        family: family === 6 ? (6 as const) : (4 as const),
-      }));
-      const { exhausted } = replaceResolved(this.data.table, this.data.config, index, records);
-      if (exhausted > 0) this.#env.log.error(`no room for ${exhausted} addresses of "${host}:${port}"`);
-      this.names.set(server, { dns: found.some(({ family }) => family === 4) ? 'A' : 'AAAA' });
-    } catch (error) {
-      if (this.#closed || round !== this.#round) return;
-      const known = this.names.get(server)?.dns;
-      const text = `dns server error: ${describeError(error)}`;
-      if (known !== text) this.#env.log.error(`${host} could not be resolved: ${describeError(error)}`);
-      // What was known stays: a name server that is away must not empty a group.
-      if (known !== 'A' && known !== 'AAAA') this.names.set(server, { dns: text });
-    }
+  /** What is known of a target's name: the kind of record, or why there are no addresses. */
+  dnsOf(server: string): string {
+    return this.#watches.get(server)?.dns ?? 'unknown';
+  }
+
+  /** An answer: addresses have the weight of the target, records of services their own weight and port. */
+  #resolved(server: string, { dns, records }: NameAnswer): void {
+    const { config, table, upstream } = this.data;
+    const index = config.servers.findIndex((one) => one.server === server);
+    const line = config.servers[index];
+    if (line === undefined) return;
+    if (dns === 'SRV') this.#services.add(server);
+    else this.#services.delete(server);
+    const changed = this.#withServices(config);
+    this.data = { ...this.data, config: changed };
+    const found = records.map(({ host, family, port, weight, target }) => {
+      const own = port === 0 ? line.port : port;
+      const name = dns === 'SRV' && upstream?.useSrvName === true ? target : line.host;
+      return { host, family, port: own, weight, target: `${name}:${own}`, priority: 0 };
+    });
+    const { exhausted } = replaceResolved(table, changed, index, found);
+    if (exhausted > 0) this.#env.log.error(`no room for ${exhausted} addresses of "${server}"`);
+  }
+
+  /** Targets whose names are services take port and weight from the records. */
+  #withServices(config: UpstreamConfig): UpstreamConfig {
+    const servers = config.servers.map((line): UpstreamServerConfig => {
+      if (!line.resolve) return line;
+      return this.#services.has(line.server)
+        ? { ...line, service: 'srv', weight: 1 }
+        : { ...line, service: null, weight: this.#weights.get(line.server) ?? line.weight };
+    });
+    return { ...config, servers };
   }
 
   close(): void {
-    this.#closed = true;
     this.#active.close();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const watch of this.#watches.values()) watch.close();
   }
 }
 
@@ -185,3 +191,6 @@ function withoutTargets(upstream: KongUpstream | null): KongGroup['upstream'] {
   const { targets: _, ...rest } = upstream;
   return rest;
 }
+
+const weightsOf = ({ servers }: UpstreamConfig): Map<string, number> =>
+  new Map(servers.map(({ server, weight }) => [server, weight]));

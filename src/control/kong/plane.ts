@@ -26,12 +26,15 @@ import { checksOf } from '../../health/kong/rules.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import { reclaimWorker } from '../../upstream/table/reclaim.ts';
 import { describeHealth } from './describe.ts';
+import { type NameServer, Names } from './names.ts';
 import { PlaneGroup } from './group.ts';
 
 export interface KongPlaneOptions {
   log: ErrorLog;
   /** Room for this many worker threads. */
   maxWorkers: number;
+  /** Name servers; none: the system is asked. */
+  nameServers(): NameServer[];
   /** Tells all workers. */
   send(change: KongChange): void;
 }
@@ -47,6 +50,8 @@ export class KongPlane implements KongDataPlane {
     caCertificates: [],
     groups: [],
   };
+  /** Made with the first group. */
+  #names: Names | null = null;
   readonly #groups = new Map<string, PlaneGroup>();
   readonly #upstreams = new Map<string, KongUpstream>();
 
@@ -114,7 +119,8 @@ export class KongPlane implements KongDataPlane {
     const { log, maxWorkers } = this.#options;
     const certificate = (id: string): { cert: string; key: string } | null =>
       this.state.certificates.find((one) => one.id === id) ?? null;
-    const group = new PlaneGroup({ key, log, maxWorkers, certificate }, upstream, config);
+    const names = (this.#names ??= new Names(this.#options.nameServers(), log.write.bind(log)));
+    const group = new PlaneGroup({ key, log, maxWorkers, names, certificate }, upstream, config);
     this.#groups.set(key, group);
     return group.data;
   }
@@ -162,6 +168,7 @@ export class KongPlane implements KongDataPlane {
 
   close(): void {
     for (const group of this.#groups.values()) group.close();
+    this.#names?.close();
   }
 }
 

@@ -134,10 +134,11 @@ function probeGrpc(address: ProbeAddress, settings: ProbeSettings, end: ProbeDon
   let status = 0;
   let grpcStatus = '';
   const note = (headers: Record<string, unknown>): void => {
-    if (headers['grpc-status'] !== undefined) grpcStatus = String(headers['grpc-status']);
+    const told = headers['grpc-status'];
+    if (typeof told === 'string') grpcStatus = told;
   };
   stream.on('response', (headers) => {
-    status = Number(headers[':status'] ?? 0);
+    status = headers[':status'] ?? 0;
     note(headers);
   });
   stream.on('trailers', note);

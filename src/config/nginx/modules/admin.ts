@@ -1,6 +1,6 @@
 /** `admin { … }`: the Admin API of the Kong door beside everything else. It is Headrace's own; nginx has none. */
 import { decodeText } from '../../bytes.ts';
-import { DEFAULT_ADMIN_LISTEN, DEFAULT_PROXY_LISTEN, parseListens } from '../../kong/settings.ts';
+import { DEFAULT_ADMIN_LISTEN, DEFAULT_PROXY_LISTEN, parseListens, parseNameServers } from '../../kong/settings.ts';
 import type { AdminAddress, AdminConfig } from '../../kong/settings.ts';
 import { Args, Context } from '../context.ts';
 import type { Cycle } from '../cycle.ts';
@@ -20,6 +20,7 @@ interface AdminRaw {
   token?: string;
   origins: string[];
   hosts: string[];
+  nameServers?: { host: string; port: number }[];
   cert?: string;
   key?: string;
 }
@@ -75,6 +76,12 @@ export const adminModule: ModuleDef = {
       if (raw.declarative !== undefined) return 'is duplicate';
       raw.declarative = readText(cf);
     }),
+    admin.custom('dns_resolver', ADMIN, Args.oneOrMore, (cf, raw): string | void => {
+      if (raw.nameServers !== undefined) return 'is duplicate';
+      const list = parseNameServers(cf.args.slice(1).join(' '));
+      if ('error' in list) throw cf.error(list.error);
+      raw.nameServers = list;
+    }),
     admin.text('token', ADMIN, 'token'),
     admin.list('origin', ADMIN, 'origins'),
     admin.list('host', ADMIN, 'hosts'),
@@ -108,6 +115,7 @@ export function finishAdmin(cycle: Cycle): AdminConfig | null {
     token: raw.token ?? null,
     origins: raw.origins,
     hosts: raw.hosts,
+    nameServers: raw.nameServers ?? null,
     tls: raw.cert === undefined || raw.key === undefined ? null : { cert: raw.cert, key: raw.key },
   };
 }
