@@ -13,6 +13,8 @@ import { suiteScope, until, within } from '../helpers/wait.ts';
 
 const scope = suiteScope(after);
 
+const PREFACE_LENGTH = h2.PREFACE.length;
+
 /** A gRPC message: not compressed. */
 function message(text: string): Buffer {
   const head = Buffer.alloc(5);
@@ -30,6 +32,7 @@ describe('HTTP/2 to servers', () => {
   let h: Headrace;
   let port = 0;
   let grpcPort = 0;
+  let tellers = 0;
   let seen: Seen[] = [];
   let client: http2.ClientHttp2Session;
 
@@ -86,12 +89,34 @@ describe('HTTP/2 to servers', () => {
       );
       while (!connection.ended) await connection.activity();
     });
+    // One that says its settings again with each answer, all in one piece.
+    const telling = await Backend.start(scope, async (connection) => {
+      tellers++;
+      let id = 1;
+      let at = PREFACE_LENGTH;
+      for (let bytes = Buffer.alloc(0); !connection.ended;) {
+        await connection.activity();
+        bytes = Buffer.concat(connection.received);
+        for (; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+          if (bytes[at + 3] !== h2.HEADERS) continue;
+          connection.socket.write(
+            Buffer.concat([
+              frame(h2.SETTINGS, 0, 0),
+              frame(h2.HEADERS, 4, id, block([[':status', '200']])),
+              frame(h2.DATA, 1, id, 'told'),
+            ]),
+          );
+          id += 2;
+        }
+      }
+    });
     h = await Headrace.start(
       scope,
       ({ port: at, dir }) => `
         proxy_temp_path ${dir}/temp;
         proxy_cache_path ${dir}/cache keys_zone=one:1m;
         upstream two { server 127.0.0.1:${backend}; keepalive 4; }
+        upstream telling { server 127.0.0.1:${telling.port}; keepalive 4; }
         upstream away { server 127.0.0.1:${raw.port}; server 127.0.0.1:${raw.port} ; keepalive 4; }
         server {
           listen 127.0.0.1:${at('h1')};
@@ -109,6 +134,7 @@ describe('HTTP/2 to servers', () => {
             proxy_cache_revalidate on;
             add_header X-Cache $upstream_cache_status;
           }
+          location /telling { proxy_pass http://telling; }
           location /away { proxy_pass http://away; }
         }
         server {
@@ -168,6 +194,11 @@ describe('HTTP/2 to servers', () => {
     seen = [];
     for (let k = 0; k < 5; k++) await ask(scope, port, `/${k}`);
     assert.equal(new Set(seen.map((s) => s.session)).size, 1);
+  });
+
+  test('settings that come with an answer do not end the connection', async () => {
+    for (let k = 0; k < 4; k++) assert.equal((await ask(scope, port, '/telling')).body.toString(), 'told');
+    assert.equal(tellers, 1);
   });
 
   test('bodies through a small window, buffered and streamed; a large answer', async () => {

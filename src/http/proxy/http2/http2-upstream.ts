@@ -335,6 +335,8 @@ export class Http2Upstream extends TransportChannel {
     this.#ending = false;
     this.state = IDLE;
     this.complete = true;
+    // An acknowledgement that waits for the turn's end would make the connection look busy, and be the end of it.
+    this.transport.flushBatched();
     this.reusable = this.#body.ended && !this.#goaway && this.#id < LAST_ID;
     this.events!.onBody(src, Math.max(0, this.#bodyStart), this.#bodyStart < 0 ? 0 : this.#bodyEnd, true);
   }
