@@ -77,5 +77,5 @@ export class CertificateStore {
 /** What is another one when a file was replaced or written. */
 function versionOf(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${stat.mtimeMs}`;
+  return stat === undefined ? '' : `${stat.dev}:${stat.ino}:${Math.floor(stat.mtimeMs / 1000)}`;
 }

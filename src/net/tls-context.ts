@@ -31,7 +31,7 @@ export function serverTls(
   credentials: readonly Credentials[] = ssl.certificates,
 ): ServerTls {
   const { commands } = ssl;
-  const pairs = ownCredentials(credentials, commands);
+  const pairs = lastOfEachType(ownCredentials(credentials, commands));
   const ca = authorities(ssl);
   const identity = sessionIdentity([
     pairs.map((c) => c.certificate),
@@ -85,6 +85,14 @@ export function serverTls(
 function prefersServer(ssl: SslServerConfig, { set = 0, clear = 0 }: SslCommands): boolean {
   const bit = constants.SSL_OP_CIPHER_SERVER_PREFERENCE;
   return ((ssl.preferServerCiphers ? bit : 0) & ~clear & bit) !== 0 || (set & bit) !== 0;
+}
+
+/** Of several pairs with one type of key the last one counts, as OpenSSL loads it over those before. */
+function lastOfEachType(pairs: readonly Credentials[]): readonly Credentials[] {
+  if (pairs.length < 2) return pairs;
+  const byType = new Map<string, Credentials>();
+  for (const pair of pairs) byType.set(new X509Certificate(pair.certificate).publicKey.asymmetricKeyType ?? '', pair);
+  return [...byType.values()];
 }
 
 /** `ssl_conf_command Certificate` and `PrivateKey` take the place of the last pair, as OpenSSL loads it over that. */

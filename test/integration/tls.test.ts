@@ -179,6 +179,7 @@ describe('TLS', { skip }, () => {
     server {
       listen 127.0.0.1:${port('commands')} ssl;
       ssl_certificate ${file('one.crt')}; ssl_certificate_key ${file('one.key')};
+      ssl_certificate ${file('new.crt')}; ssl_certificate_key ${file('new.key')};
       ssl_session_tickets off; ssl_protocols TLSv1.2;
       ssl_conf_command Certificate ${file('two.crt')}; ssl_conf_command PrivateKey ${file('two.key')};
       ssl_conf_command Options SessionTicket,-ServerPreference; ssl_conf_command Groups P-384;

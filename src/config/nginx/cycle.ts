@@ -76,7 +76,7 @@ export function errnoText(error: unknown): string {
 
 function fileVersion(file: string): string {
   const stat = statSync(fsPath(file), { throwIfNoEntry: false });
-  return stat === undefined || !stat.isFile() ? '' : `${stat.dev}:${stat.ino}:${stat.mtimeMs}`;
+  return stat === undefined || !stat.isFile() ? '' : `${stat.dev}:${stat.ino}:${Math.floor(stat.mtimeMs / 1000)}`;
 }
 
 export class Cycle {
