@@ -1,12 +1,18 @@
 /** What the Admin API is told, the proxy does: routes, balancing, hashes, retries, health, errors. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2';
+import { createServer as createSecure } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { a as dnsA, srv, TestDns } from '../discovery/dns-server.ts';
 import { directory } from '../helpers/headrace.ts';
 import { KongProcess } from '../helpers/kong.ts';
+import { requires } from '../helpers/requires.ts';
 import { freePort } from '../helpers/ports.ts';
 import { type Scope, until } from '../helpers/wait.ts';
 
@@ -348,6 +354,35 @@ test('the proxy of the Kong door', async (t) => {
     service.status = 1;
     await until('it to be back', async () => (await gate.health('grpc-good.test')).includes('HEALTHY'));
   });
+
+  await t.test(
+    'services over TLS, with the name of the Host field; others than http and https are refused',
+    async () => {
+      const openssl = requires(t, 'openssl');
+      if (openssl !== null) {
+        const dir = directory(t);
+        const subject = ['-subj', '/CN=inner.test', '-keyout', 'k.pem', '-out', 'c.pem', '-nodes', '-days', '2'];
+        execFileSync(openssl, ['req', '-x509', '-newkey', 'rsa:2048', ...subject], { cwd: dir, stdio: 'pipe' });
+        const pems = { key: readFileSync(join(dir, 'k.pem')), cert: readFileSync(join(dir, 'c.pem')) };
+        let asked: unknown = null;
+        const secure = createSecure(pems, (req, res) => {
+          asked = (req.socket as TLSSocket).servername;
+          res.end(JSON.stringify({ headers: req.headers }));
+        });
+        await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
+        t.after(() => void secure.close());
+        const address = `127.0.0.1:${(secure.address() as AddressInfo).port}`;
+        await gate.upstream('secure.test', { host_header: 'inner.test' }, [address], { protocol: 'https', port: 443 });
+        assert.equal(echo(await gate.get('secure.test')).headers.host, 'inner.test');
+        assert.equal(asked, 'inner.test');
+        await kong.send('PATCH', '/services/secure.test', { tls_verify: true });
+        await until('it to be refused', async () => (await gate.get('secure.test')).status === 502);
+      }
+      await gate.upstream('tcp-service.test', {}, [a.address], { protocol: 'tcp' });
+      const answer = await gate.get('tcp-service.test');
+      assert.deepEqual([answer.status, answer.headers['x-headrace-reason']], [503, 'protocol tcp']);
+    },
+  );
 
   await t.test('threshold: an upstream that has lost too much is down as a whole', async () => {
     const settings = { healthchecks: { threshold: 50, passive: { unhealthy: { http_failures: 1 } } } };

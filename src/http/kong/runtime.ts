@@ -122,10 +122,11 @@ export class KongRuntime {
       this.#wantsTls(r, match, service);
       return;
     }
-    const plan = service === undefined || !service.enabled ? null : this.#plan(service, route.requestBuffering);
+    const plan = service?.enabled === true ? this.#plan(service, route.requestBuffering) : null;
     if (service === undefined || plan === null) {
       r.kong = caseOf(r, match, EMPTY_SERVICE, null);
       r.kong.message = NO_SERVICE;
+      if (service?.enabled === true) r.fields.set('X-Headrace-Reason', `protocol ${service.protocol}`);
       engine.finalize(r, 503);
       return;
     }
@@ -153,6 +154,8 @@ export class KongRuntime {
 
   /** Null: what the service leads to is not known (yet). */
   #plan(service: KongService, buffered: boolean): KongPlan | null {
+    // Others are kept and shown, and cannot be spoken to.
+    if (service.protocol !== 'http' && service.protocol !== 'https') return null;
     const id = `${service.id} ${buffered}`;
     const known = this.#plans.get(id);
     if (known !== undefined) return known;
