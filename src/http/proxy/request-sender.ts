@@ -61,7 +61,7 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     if (r.body.complete || !config.passRequestBody || plan.body !== null) {
       if (!r.body.complete) r.body.discard();
       this.#exchange.begun();
-    } else if (config.requestBuffering || (r.bodyLength < 0 && !plan.streamsUnknown)) {
+    } else if (config.requestBuffering || arrivedWhole(r) || (r.bodyLength < 0 && !plan.streamsUnknown)) {
       r.body.buffer(this.#bodyReady);
     } else {
       this.#streamed = true;
@@ -169,4 +169,9 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     this.#setBody = null;
     this.first = null;
   }
+}
+
+/** All of the body came with the head: there is nothing to stream, and nginx treats it as buffered. */
+function arrivedWhole({ body, loc }: HttpRequest): boolean {
+  return body.atHand >= 0 && body.atHand <= loc.core.clientBodyBufferSize;
 }
