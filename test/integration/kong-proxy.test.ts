@@ -168,6 +168,8 @@ test('the proxy of the Kong door', async (t) => {
     const answer = await gate.get('nowhere.test');
     assert.equal(answer.status, 404);
     assert.match(answer.text, /"message":"no Route matched with those values"/);
+    assert.equal((JSON.parse(answer.text) as { request_id: string }).request_id, answer.headers['x-kong-request-id']);
+    assert.match(String(answer.headers['x-kong-response-latency']), /^\d+$/);
   });
 
   await t.test('round robin: exact halves, weights, a target that comes and goes', async () => {
@@ -193,7 +195,11 @@ test('the proxy of the Kong door', async (t) => {
     await gate.make('/services', { name: 'plain', url: `http://${a.address}/base` });
     await gate.make('/services/plain/routes', { paths: ['/api', '~/num/(?<n>\\d+)'], methods: ['GET'] });
     await until('the route', async () => (await gate.get('any.test', '/api')).status === 200);
-    const stripped = echo(await gate.get('any.test', '/api/x%20y?q=1'));
+    const whole = await gate.get('any.test', '/api/x%20y?q=1');
+    assert.match(String(whole.headers['x-kong-upstream-latency']), /^\d+$/);
+    assert.match(String(whole.headers['x-kong-proxy-latency']), /^\d+$/);
+    assert.equal(whole.headers.server, 'echo');
+    const stripped = echo(whole);
     assert.equal(stripped.url, '/base/x%20y?q=1');
     assert.equal(stripped.headers.host, a.address);
     assert.equal(stripped.headers['x-forwarded-prefix'], '/api');
@@ -437,6 +443,18 @@ test('the proxy of the Kong door', async (t) => {
       assert.equal(echo(await gate.get('a.dns.test')).headers.host, `host.dns.test:${first}`);
     },
   );
+
+  await t.test('a reload keeps what is known, health included', async () => {
+    const before = await gate.health('threshold.test');
+    assert.ok(before.includes('UNHEALTHY'));
+    kong.signal('SIGHUP');
+    await until('the reload', () => /generation \d+ drained/.test(kong.log));
+    assert.equal((await gate.get('rr.test')).status, 200);
+    assert.deepEqual(await gate.health('threshold.test'), before);
+    assert.equal((await gate.get('threshold.test')).status, 503);
+    await gate.make('/upstreams/rr.test/targets', { target: a.address });
+    await until('a target that was made after it', async () => (await gate.names('rr.test', 4)).includes(a.address));
+  });
 
   await t.test('a restart goes on with what is stored', async () => {
     await kong.stop();

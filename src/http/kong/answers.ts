@@ -31,6 +31,9 @@ const MESSAGES: Readonly<Record<number, string>> = {
 export function errorBody(r: HttpRequest, status: number): BuiltinPage {
   const message = r.kong?.message || (r.kong === null && status === 404 ? NO_ROUTE : '');
   const text = message || MESSAGES[status] || reasonPhrase(sentStatus(status)) || 'An unexpected error occurred';
-  const body = Buffer.from(JSON.stringify({ message: text, request_id: newRequestId() }));
+  const id = newRequestId();
+  r.fields.set('X-Kong-Request-Id', id);
+  r.fields.set('X-Kong-Response-Latency', String(Math.round(r.elapsedMs())));
+  const body = Buffer.from(JSON.stringify({ message: text, request_id: id }));
   return { status: sentStatus(status), contentType: 'application/json; charset=utf-8', body };
 }

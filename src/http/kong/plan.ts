@@ -5,9 +5,12 @@ import type { TargetBook } from '../../upstream/target-book.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { ProxyPlan } from '../proxy/plan.ts';
 import { UpstreamTls } from '../proxy/tls.ts';
+import type { Target } from '../proxy/target.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
+import { newRequestId } from '../variables/request.ts';
 import type { VariableTable } from '../variables/table.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
 import { NO_NAME, NO_PEER } from './answers.ts';
 import type { KongUpstreamGroup } from './group.ts';
 
@@ -39,6 +42,17 @@ export class KongPlan extends ProxyPlan {
     super(location, location.match, { pass, group: upstream.group, tls, variables, book, serial: 0 });
     this.service = service;
     this.upstream = upstream;
+  }
+
+  /** Fields that Kong adds to answers of servers. */
+  override readonly rewritesAnswer = true;
+
+  override rewriteAnswer(r: HttpRequest, target: Target, head: ResponseHead): void {
+    super.rewriteAnswer(r, target, head);
+    const upstreamMs = Math.max(0, r.upstream?.attempts.at(-1)?.headerMs ?? 0);
+    r.fields.set('X-Kong-Upstream-Latency', String(upstreamMs));
+    r.fields.set('X-Kong-Proxy-Latency', String(Math.max(0, Math.round(r.elapsedMs()) - upstreamMs)));
+    r.fields.set('X-Kong-Request-Id', newRequestId());
   }
 
   override uriOf(r: HttpRequest): string | null {
