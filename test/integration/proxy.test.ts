@@ -214,6 +214,8 @@ describe('bodies', () => {
     await withScript(echoing, async () => {
       const client = await Client.connect(t, h.port('main'));
       await client.send('POST /s/streamed/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
+      // One that comes whole with its head has a length.
+      await until('it to arrive', () => scripted.connections.at(-1)?.text.includes('abc'));
       await client.send('2\r\nde\r\n0\r\n\r\n');
       assert.equal(text(await client.response()), 'POST /x abcde');
       assert.equal(field(scripted.requests[0]!, 'transfer-encoding'), 'chunked');
