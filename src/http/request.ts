@@ -91,6 +91,8 @@ export interface BodyProducer {
   onDrain(r: HttpRequest): void;
   /** The client is gone: stop, nothing can be sent any more. */
   onAbort(r: HttpRequest): void;
+  /** The request is only being held back: a client that ends its side has left (limit_req, auth_delay). */
+  readonly delays?: boolean;
 }
 
 /** A filter between the producer and the client (limit_rate, ranges, compression). */

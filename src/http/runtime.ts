@@ -114,8 +114,9 @@ export class Location {
     this.log = log;
   }
 
-  /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off). */
+  /** Whether a client that ends its side in the middle of a request is taken as gone (proxy_ignore_client_abort off, or held back). */
   abortOnClientEnd(r: HttpRequest): boolean {
+    if (r.producer !== null && r.producer.delays === true) return true;
     if (r.upstream !== null) return r.upstream.leavesWithClient;
     return r.family !== null && r.family.live.size > 0 && !this.#ignoreClientAbort;
   }

@@ -39,12 +39,23 @@ describe('limits', () => {
       add_header X-Conn $limit_conn_status always;
       location /burst { limit_req zone=minute burst=9 nodelay; limit_req_status 429; try_files /page =404; }
       location /wait { limit_req zone=second burst=5; try_files /page =404; }
+      location /long { limit_req zone=minute burst=1; access_log left.log; try_files /page =404; }
       location /dry { limit_req zone=minute; limit_req_dry_run on; limit_conn held 1; limit_conn_dry_run on;
         try_files /page =404; }
       location /two { limit_req zone=other; limit_req zone=minute burst=1 nodelay; try_files /page =404; }
       location /hold { limit_conn held 3; limit_conn all 100; limit_conn_status 420; proxy_pass http://127.0.0.1:${backend.port}; }
       location /inner { limit_req zone=minute; error_page 503 /burst; }
     }`;
+
+  test('a client that ends its side while it is held back has left', async () => {
+    const { status } = await get('/long?k=leaves');
+    assert.equal(status, 200);
+    const client = await Client.connect(scope, h.port('main'));
+    await client.send(compose('/long?k=leaves'));
+    await h.logged('delaying request, excess: 1.000, by zone "minute"');
+    client.socket.end();
+    await h.logged('"GET /long?k=leaves HTTP/1.1" 499', 'left.log');
+  });
 
   const get = (target: string) => ask(scope, h.port('main'), target);
   const release = (): void => {

@@ -91,6 +91,7 @@ function isRefusal(verdict: number): boolean {
 
 /** `auth_delay`: a 401 that waits, so that guessing passwords takes time. */
 class Delay implements BodyProducer {
+  readonly delays = true;
   readonly #timer: Timer;
 
   constructor(r: HttpRequest, ms: number) {

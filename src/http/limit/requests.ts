@@ -126,6 +126,7 @@ function thousandths(n: number): string {
 
 /** Goes on with the request after a while; forgets it when the client leaves. */
 class Wait implements BodyProducer {
+  readonly delays = true;
   // Exact to a millisecond, which the timers of connections are not: this one decides on a rate.
   readonly #timer: NodeJS.Timeout;
 
