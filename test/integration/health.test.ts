@@ -339,9 +339,11 @@ describe('queue', () => {
 });
 
 test('a reload keeps what is known: the unhealthy stay so unreported, and who has passed need not pass again', async () => {
-  app.script = answers('no', [], '503 No');
   const unhealthy = (): number => h.lines('is unhealthy').filter((line) => line.includes('"two"')).length;
-  await until('two to fail again', async () => unhealthy() > 1 && (await get('/two/')).status === 502);
+  const earlier = unhealthy();
+  app.script = answers('no', [], '503 No');
+  // Both of its checks, each in its own time.
+  await until('two to fail again', async () => unhealthy() === earlier + 2 && (await get('/two/')).status === 502);
   const before = unhealthy();
   h.signal('SIGHUP');
   await h.logged('drained');

@@ -164,8 +164,11 @@ before(async () => {
     upstream kept { server 127.0.0.1:${fastcgi.port}; keepalive 4; }
     upstream second { server ${dead} max_fails=0; server 127.0.0.1:${fastcgi.port} backup; }
     upstream cache { server 127.0.0.1:${memcached.port}; keepalive 4; }
+    fastcgi_cache_path fastcgi-cache keys_zone=fastcgi:1m;
     server {
       listen 127.0.0.1:${port('main')};
+      location /f/cached { fastcgi_cache fastcgi; fastcgi_cache_key $uri; fastcgi_cache_valid 1h;
+        add_header X-Cache $upstream_cache_status; fastcgi_pass 127.0.0.1:${fastcgi.port}; }
       fastcgi_param URI $uri;
       fastcgi_param METHOD $request_method;
       fastcgi_param LENGTH $content_length;
@@ -195,6 +198,16 @@ before(async () => {
 
 const get = (target: string, options: Ask = {}): Promise<Response> => ask(scope, h.port('main'), target, options);
 const lines = (r: Response): string[] => text(r).split('\n');
+
+test('an answer to HEAD is not kept for GET: a CGI server may leave its body out', async () => {
+  for (const [method, status] of [
+    ['HEAD', 'MISS'],
+    ['GET', 'MISS'],
+    ['GET', 'HIT'],
+    ['HEAD', 'HIT'],
+  ] as const)
+    assert.equal(field(await get('/f/cached', { method }), 'x-cache'), status);
+});
 
 test('FastCGI: parameters, fields, body', async () => {
   const r = await get('/f/x', {

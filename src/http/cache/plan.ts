@@ -29,6 +29,8 @@ export class CachePlan {
   /** Largest header part in bytes (proxy_buffer_size). */
   readonly bufferSize: number;
   readonly module: string;
+  /** The server is told HEAD as it is, and may leave the body out: what it answers is not what GET gets. */
+  readonly bareHead: boolean;
   /** Fields that are not passed on: with a 304, and where ranges are offered by us. */
   readonly hideForNotModified: HideTable;
   readonly hideForRanges: HideTable;
@@ -53,6 +55,7 @@ export class CachePlan {
     this.config = config;
     this.upstream = upstream;
     this.module = module;
+    this.bareHead = module === 'fastcgi' || module === 'scgi' || module === 'uwsgi';
     this.fields = cacheFields(upstream.config.ignoreHeaders);
     this.tempPath = upstream.config.tempPath;
     this.bufferSize = upstream.config.bufferSize;

@@ -26,6 +26,7 @@ import { BYPASS, EXPIRED, HIT, MISS, REVALIDATED, STALE, UPDATING } from './plan
 import type { CachePlan } from './plan.ts';
 import { serve } from './serve.ts';
 import { variantOf } from './vary.ts';
+import { METHOD_HEAD } from '../wire/request-head.ts';
 import type { CacheZone } from './zone.ts';
 
 /** An update of what is there already keeps others waiting for no longer. */
@@ -344,7 +345,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     const { plan, r } = this;
     const now = Math.floor(clock.wall / 1000);
     const fresh = readFreshness(head, plan.fields, now);
-    if (!fresh.cacheable) this.cacheable = false;
+    if (!fresh.cacheable || (plan.bareHead && r.method === METHOD_HEAD)) this.cacheable = false;
     // Predicates and times are asked when the head stands as it is sent; an answer that is not buffered is not kept.
     if (this.cacheable && (!buffered || plan.refuses(r))) this.cacheable = false;
     if (this.cacheable && fresh.validUntil === 0) {
