@@ -4,8 +4,7 @@
  */
 import type { AdminView } from '../control/admin-desk.ts';
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
-import { ZONE_BOUNDS } from '../observe/zones.ts';
-import { HIST_BOUNDS } from '../upstream/table/layout.ts';
+import { BUCKET_BOUNDS } from '../observe/histogram.ts';
 import { VERSION } from '../version.ts';
 import type { Counters } from './plus/counters.ts';
 
@@ -29,11 +28,11 @@ class Page {
   }
 
   /** @param counts each in its own bucket; the last one has no bound */
-  histogram(metric: string, labels: Labels, bounds: readonly number[], counts: readonly number[], sumMs: number): void {
+  histogram(metric: string, labels: Labels, counts: readonly number[], sumMs: number): void {
     let total = 0;
     for (const [i, count] of counts.entries()) {
       total += count;
-      const le = i < bounds.length ? String(bounds[i]! / 1000) : '+Inf';
+      const le = i < BUCKET_BOUNDS.length ? String(BUCKET_BOUNDS[i]! / 1000) : '+Inf';
       this.add(metric, { ...labels, le }, total, '_bucket');
     }
     this.add(metric, labels, sumMs / 1000, '_sum');
@@ -118,7 +117,7 @@ export class Prometheus {
         page.add(`${name}_received_bytes_total`, labels, totals.received);
         page.add(`${name}_sent_bytes_total`, labels, totals.sent);
         if (kind === 'server') page.add(`${name}_processing`, labels, totals.processing);
-        page.histogram(`${name}_response_seconds`, labels, ZONE_BOUNDS, totals.hist, totals.timeMs);
+        page.histogram(`${name}_response_seconds`, labels, totals.hist, totals.timeMs);
       }
     }
   }
@@ -164,7 +163,7 @@ export class Prometheus {
           page.add(`${name}_health_checks_total`, { ...labels, outcome: 'passed' }, checks - fails);
           page.add(`${name}_health_checks_total`, { ...labels, outcome: 'failed' }, fails);
         }
-        page.histogram(`${name}_response_seconds`, labels, HIST_BOUNDS, peer.hist, peer.histSumMs);
+        page.histogram(`${name}_response_seconds`, labels, peer.hist, peer.histSumMs);
       }
       if (queue === null) continue;
       page.add('headrace_upstream_queue_size', { upstream }, queue.size);

@@ -2,6 +2,7 @@
  * Counters of `status_zone`: of servers and locations, over all worker threads. Each worker has a row of its own in shared
  * memory that only it writes, so counting is an add.
  */
+import { BUCKETS, bucketOf } from './histogram.ts';
 
 /** Rows: workers beyond share theirs with others, and then counts may be lost; more than that do not run anywhere. */
 const ROWS = 64;
@@ -14,10 +15,8 @@ const SENT = 3;
 const DISCARDED = 4;
 const TIME_MS = 5;
 const HIST = 6;
-/** Upper ends of the buckets of response times, milliseconds; the last bucket has none. */
-export const ZONE_BOUNDS: readonly number[] = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
 /** Answers by status, 100 to 599. */
-const CODES = HIST + ZONE_BOUNDS.length + 1;
+const CODES = HIST + BUCKETS;
 const FIELDS = CODES + 500;
 
 export interface ZoneTotals {
@@ -28,7 +27,7 @@ export interface ZoneTotals {
   discarded: number;
   received: number;
   sent: number;
-  /** Each in the bucket it falls into (`ZONE_BOUNDS`). */
+  /** Each in the bucket it falls into (`histogram.ts`). */
   hist: number[];
   timeMs: number;
 }
@@ -63,9 +62,7 @@ export class ZoneCounter {
     }
     row[CODES + status - 100]!++;
     row[TIME_MS]! += ms;
-    let bucket = 0;
-    while (bucket < ZONE_BOUNDS.length && ms > ZONE_BOUNDS[bucket]!) bucket++;
-    row[HIST + bucket]!++;
+    row[HIST + bucketOf(ms)]!++;
   }
 }
 
@@ -89,7 +86,7 @@ export function zoneTotals(sums: Float64Array, before: Float64Array | null): Zon
     discarded: of(DISCARDED),
     received: of(RECEIVED),
     sent: of(SENT),
-    hist: Array.from({ length: ZONE_BOUNDS.length + 1 }, (_, i) => of(HIST + i)),
+    hist: Array.from({ length: BUCKETS }, (_, i) => of(HIST + i)),
     timeMs: of(TIME_MS),
   };
 }

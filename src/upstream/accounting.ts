@@ -1,9 +1,10 @@
 /** What taking a peer and giving it back do to its state (spec 2.2, 2.3, 2.9). All calls come with the lock held. */
 import type { Attempt, Outcome } from './attempt.ts';
 import type { BalancerConfig, LeastTimeMode } from '../config/model.ts';
+import { BUCKETS, bucketOf } from '../observe/histogram.ts';
 import type { Selection } from './selection.ts';
 import { noteLatency } from './balancers/peak_ewma.ts';
-import { HIST_BOUNDS, HIST_BUCKETS, PRIMARY, ZOMBIE, type Table } from './table/layout.ts';
+import { PRIMARY, ZOMBIE, type Table } from './table/layout.ts';
 import { averaged, blocked, noteDowntime } from './table/rules.ts';
 import { release } from './table/slots.ts';
 import { planSlowStart } from './table/slow-start.ts';
@@ -101,13 +102,6 @@ function count(t: Table, slot: number, outcome: Outcome): void {
   if (bytesReceived !== undefined) t.received[slot] = t.received[slot]! + bytesReceived;
 }
 
-/** The bucket of a response time, milliseconds. */
-function bucketOf(ms: number): number {
-  let bucket = 0;
-  while (bucket < HIST_BOUNDS.length && ms > HIST_BOUNDS[bucket]!) bucket++;
-  return bucket;
-}
-
 /**
  * Times of an attempt that succeeded. An http answer without a header is no sample at all; a stream's connect and total
  * time count without a first byte. With `inflight` the balancer's own metric was taken when it was reached (`reached`).
@@ -117,7 +111,7 @@ function sample(t: Table, slot: number, outcome: Outcome, balancer: BalancerConf
   if (!hadHeader && connectMs === undefined) return;
   const taken = balancer.kind === 'least_time' && balancer.inflight ? balancer.mode : 'last_byte';
   t.responseTime[slot] = averaged(t.responseTime[slot]!, outcome.responseMs);
-  const bucket = slot * HIST_BUCKETS + bucketOf(outcome.responseMs);
+  const bucket = slot * BUCKETS + bucketOf(outcome.responseMs);
   t.hist[bucket] = t.hist[bucket]! + 1;
   t.histSum[slot] = t.histSum[slot]! + outcome.responseMs;
   if (connectMs !== undefined && taken !== 'connect') {

@@ -1,18 +1,8 @@
 /** The state of a group for APIs and metrics. */
+import { BUCKETS } from '../observe/histogram.ts';
 import type { Selection } from './selection.ts';
 import { currentOf } from './select/index.ts';
-import {
-  HIST_BUCKETS,
-  BACKUP,
-  CHECKING,
-  DOWN,
-  DRAINING,
-  F,
-  H,
-  PRIMARY,
-  type Table,
-  UNHEALTHY,
-} from './table/layout.ts';
+import { BACKUP, CHECKING, DOWN, DRAINING, F, H, PRIMARY, type Table, UNHEALTHY } from './table/layout.ts';
 import { blocked } from './table/rules.ts';
 import type { PeerInfo } from './table/text.ts';
 
@@ -52,7 +42,7 @@ export interface PeerSnapshot extends PeerInfo {
   connectMs: number;
   headerMs: number;
   responseMs: number;
-  /** Answers by response time, each counted in the bucket it falls into (`HIST_BOUNDS`); and the sum of their times. */
+  /** Answers by response time, each counted in the bucket it falls into (`observe/histogram.ts`); and the sum of their times. */
   hist: number[];
   histSumMs: number;
 }
@@ -120,7 +110,7 @@ function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
     connectMs: t.connectTime[slot]!,
     headerMs: t.headerTime[slot]!,
     responseMs: t.responseTime[slot]!,
-    hist: [...t.hist.subarray(slot * HIST_BUCKETS, (slot + 1) * HIST_BUCKETS)],
+    hist: [...t.hist.subarray(slot * BUCKETS, (slot + 1) * BUCKETS)],
     histSumMs: t.histSum[slot]!,
   };
 }

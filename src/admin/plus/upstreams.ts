@@ -1,7 +1,7 @@
 /** `/http/upstreams/`: groups, their servers, and changes of them. */
 import { GroupError } from '../../control/groups.ts';
 import type { GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
-import { HIST_BOUNDS } from '../../upstream/table/layout.ts';
+import { BUCKET_BOUNDS } from '../../observe/histogram.ts';
 import { ApiError, pathNotFound, statusOf } from '../errors.ts';
 import { readAddition, readChange, serverObject } from './servers.ts';
 
@@ -53,7 +53,7 @@ export function histogram(counts: readonly number[], sum: number): Record<string
   let total = 0;
   const buckets: [string, number][] = counts.map((count, i) => {
     total += count;
-    return [i < HIST_BOUNDS.length ? String(HIST_BOUNDS[i]) : 'inf', total];
+    return [i < BUCKET_BOUNDS.length ? String(BUCKET_BOUNDS[i]) : 'inf', total];
   });
   return { count: total, sum: Math.round(sum), buckets: Object.fromEntries(buckets) };
 }

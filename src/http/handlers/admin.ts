@@ -8,6 +8,8 @@ import { finalize } from '../engine.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
 import type { Handler } from '../runtime.ts';
+import { H } from '../wire/known.ts';
+import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
 
 /** What an answer of the main thread is about. */
 export type AdminKind = 'api' | 'upstream_conf' | 'prometheus';
@@ -122,6 +124,17 @@ class AdminExchange implements BodyProducer {
   }
 }
 
+/**
+ * Whether a browser sends this on behalf of another site. Such a page could change groups with a form or an image, for the
+ * browser reaches addresses that only administrators reach (Fetch Metadata, RFC 6454).
+ */
+function fromAnotherSite({ head }: HttpRequest): boolean {
+  const site = head.find('sec-fetch-site');
+  if (site >= 0 && !['same-origin', 'none'].includes(head.value(site))) return true;
+  const origin = head.get(H.origin);
+  return origin !== null && origin.replace(/^https?:\/\//, '') !== head.get(H.host);
+}
+
 /** @param prefix of the location: what `path` does not repeat */
 export function adminHandler(kind: AdminKind, writable: boolean, prefix: string, gate: AdminGate): Handler {
   const ready = (r: HttpRequest): void => {
@@ -139,6 +152,11 @@ export function adminHandler(kind: AdminKind, writable: boolean, prefix: string,
     });
   };
   return (r) => {
+    const reads = kind !== 'upstream_conf' && (r.method === METHOD_GET || r.method === METHOD_HEAD);
+    if (!reads && fromAnotherSite(r)) {
+      finalize(r, 403);
+      return;
+    }
     // As documented for `api`: what does not fit client_body_buffer_size is refused.
     if (r.bodyLength > r.loc.core.clientBodyBufferSize) {
       finalize(r, 413);

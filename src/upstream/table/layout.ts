@@ -5,6 +5,7 @@
  * A slot is the stable identity of a peer: it keeps its number while the ordered lists around it change, and is handed
  * out again only after the peer was removed and its last request has ended. `generation` tells two owners apart.
  */
+import { BUCKETS } from '../../observe/histogram.ts';
 import { LOCK } from '../../shared/lock.ts';
 
 const MAGIC = 0x48645231; // 'HdR1'
@@ -62,10 +63,6 @@ export const F = {
   queueOverflows: 6,
   words: 8,
 } as const;
-
-/** Upper ends of the buckets of response times, milliseconds; the last bucket has none. */
-export const HIST_BOUNDS: readonly number[] = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000];
-export const HIST_BUCKETS = 15;
 
 export const PRIMARY = 0;
 export const BACKUP = 1;
@@ -191,7 +188,7 @@ export class Table {
   readonly downtime: Float64Array;
   /** Answers by class, five to a slot: 1xx to 5xx. */
   readonly responses: Float64Array;
-  /** Response times: `HIST_BUCKETS` counts to a slot, each of its own bucket; and their sum. */
+  /** Response times: `BUCKETS` counts to a slot, each of its own bucket; and their sum. */
   readonly hist: Float64Array;
   readonly histSum: Float64Array;
 
@@ -294,7 +291,7 @@ export class Table {
     this.downStart = c.float64(n);
     this.downtime = c.float64(n);
     this.responses = c.float64(n * 5);
-    this.hist = c.float64(n * HIST_BUCKETS);
+    this.hist = c.float64(n * BUCKETS);
     this.histSum = c.float64(n);
     this.order = c.int32(n * 2);
     this.free = c.int32(n);

@@ -1,6 +1,6 @@
 /** Giving slots to peers and taking them back. All calls come with the lock held. */
+import { BUCKETS } from '../../observe/histogram.ts';
 import {
-  HIST_BUCKETS,
   CHECKING,
   DOWN,
   DRAINING,
@@ -78,7 +78,7 @@ export function claim(t: Table, spec: PeerSpec): number {
   t.head[H.freeCount] = free - 1;
   for (const field of [...gathered(t), ...inFlight(t)]) field[slot] = 0;
   t.responses.fill(0, slot * 5, slot * 5 + 5);
-  t.hist.fill(0, slot * HIST_BUCKETS, (slot + 1) * HIST_BUCKETS);
+  t.hist.fill(0, slot * BUCKETS, (slot + 1) * BUCKETS);
   t.histSum[slot] = 0;
   for (let row = 0; row < t.rows; row++) {
     t.connsBy[row * t.capacity + slot] = 0;
@@ -109,7 +109,7 @@ export function inherit(to: Table, slot: number, from: Table, old: number): void
     field[slot] = source[i]![old]!;
   });
   for (let k = 0; k < 5; k++) to.responses[slot * 5 + k] = from.responses[old * 5 + k]!;
-  for (let k = 0; k < HIST_BUCKETS; k++) to.hist[slot * HIST_BUCKETS + k] = from.hist[old * HIST_BUCKETS + k]!;
+  for (let k = 0; k < BUCKETS; k++) to.hist[slot * BUCKETS + k] = from.hist[old * BUCKETS + k]!;
   to.histSum[slot] = from.histSum[old]!;
   const weight = to.weight[slot]!;
   to.weight[slot] = from.weight[old]!;

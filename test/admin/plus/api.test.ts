@@ -232,6 +232,22 @@ describe('servers', () => {
   });
 });
 
+test('a page of another site changes nothing', async () => {
+  const port = h.port('main');
+  const add = { method: 'POST', body: JSON.stringify({ server: '127.0.0.1:1' }) };
+  const before = (await api('/http/upstreams/app/servers')).value;
+  for (const fields of [['Origin: http://elsewhere.example'], ['Origin: null'], ['Sec-Fetch-Site: cross-site']]) {
+    const added = await ask(scope, port, '/api/9/http/upstreams/app/servers', { ...add, fields });
+    assert.equal(added.status, 403, String(fields));
+    assert.equal((await ask(scope, port, '/conf?upstream=app&id=0&down=', { fields })).status, 403, String(fields));
+    assert.equal((await ask(scope, port, '/api/9/nginx', { fields })).status, 200, 'reading is no change');
+  }
+  assert.deepEqual((await api('/http/upstreams/app/servers')).value, before);
+  const own = ['Host: api.test', 'Origin: http://api.test', 'Sec-Fetch-Site: same-origin'];
+  const path = '/api/9/http/upstreams/app/servers/0';
+  assert.equal((await ask(scope, port, path, { method: 'PATCH', body: '{"weight":1}', fields: own })).status, 200);
+});
+
 test('upstream_conf', async () => {
   const conf = async (query: string): Promise<[number, string]> => {
     const response = await ask(scope, h.port('main'), `/conf?${query}`);
