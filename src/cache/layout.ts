@@ -2,6 +2,7 @@
  * The memory of a keys zone: one `SharedArrayBuffer`, a node for each key that was asked for of late. Nodes are found by
  * hash chains and stand in a list by last use. `KeysMemory` is a thread's view of it and holds no state of its own.
  */
+import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { Buffer } from 'node:buffer';
 import type { Lockable } from '../shared/lock.ts';
 
@@ -25,7 +26,7 @@ export const W = {
   words: 16,
 } as const;
 
-export const NIL = -1;
+export { NIL };
 /** Bytes of a key: an MD5 sum. */
 export const KEY_BYTES = 16;
 
@@ -177,7 +178,7 @@ export function insertNode(m: KeysMemory, key: Buffer): number {
   m.error[node] = 0;
   m.lockUntil[node] = 0;
   chain(m, node);
-  enqueue(m, node);
+  enqueue(m, W, node);
   return node;
 }
 
@@ -189,7 +190,7 @@ export function removeNode(m: KeysMemory, node: number): void {
     while (m.chainNext[at] !== node) at = m.chainNext[at]!;
     m.chainNext[at] = m.chainNext[node]!;
   }
-  dequeue(m, node);
+  dequeue(m, W, node);
   setBlocks(m, node, 0);
   discard(m, node);
   m.head[W.used] = m.head[W.used]! - 1;
@@ -199,8 +200,8 @@ export function removeNode(m: KeysMemory, node: number): void {
 export function refreshNode(m: KeysMemory, node: number, nowSec: number): void {
   m.accessed[node] = nowSec;
   if (m.head[W.newest] === node) return;
-  dequeue(m, node);
-  enqueue(m, node);
+  dequeue(m, W, node);
+  enqueue(m, W, node);
 }
 
 /** Notes how much a key's file takes on disk. */
@@ -229,24 +230,6 @@ function chain(m: KeysMemory, node: number): void {
   m.chains[head] = node;
 }
 
-function enqueue(m: KeysMemory, node: number): void {
-  const before = m.head[W.newest]!;
-  m.newer[node] = NIL;
-  m.older[node] = before;
-  if (before === NIL) m.head[W.oldest] = node;
-  else m.newer[before] = node;
-  m.head[W.newest] = node;
-}
-
-function dequeue(m: KeysMemory, node: number): void {
-  const newer = m.newer[node]!;
-  const older = m.older[node]!;
-  if (newer === NIL) m.head[W.newest] = older;
-  else m.older[newer] = older;
-  if (older === NIL) m.head[W.oldest] = newer;
-  else m.newer[older] = newer;
-}
-
 /** Chains, lists and sums anew, from the nodes: whoever held the lock has died in the middle of a change. */
 export function rebuild(m: KeysMemory): void {
   const used: number[] = [];
@@ -262,7 +245,7 @@ export function rebuild(m: KeysMemory): void {
   used.sort((x, y) => m.accessed[x]! - m.accessed[y]!);
   for (const node of used) {
     chain(m, node);
-    enqueue(m, node);
+    enqueue(m, W, node);
     m.total[0] += m.blocks[node]!;
   }
   m.head[W.used] = used.length;

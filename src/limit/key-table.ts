@@ -5,6 +5,7 @@
  * A key of up to 16 bytes stands in its node; of a longer one its SHA-256 does, so that nobody can make two keys meet.
  * Chains are chosen with a secret, so that nobody can fill one.
  */
+import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { hash, randomInt } from 'node:crypto';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
 import type { Lockable } from '../shared/lock.ts';
@@ -13,7 +14,7 @@ import type { Lockable } from '../shared/lock.ts';
 const W = { magic: 0, capacity: 1, rows: 2, used: 7, free: 8, newest: 9, oldest: 10, seed: 11, planes: 13, words: 16 };
 
 const MAGIC = 0x48724b31; // 'HrK1'
-export const NIL = -1;
+export { NIL };
 /** Words of a key in its node: four of bytes, and its length, or `DIGEST`. */
 const KEY_WORDS = 5;
 const DIGEST = -1;
@@ -66,8 +67,8 @@ export class KeyTable implements Lockable {
   readonly #chains: Int32Array;
   readonly #keys: Int32Array;
   readonly #chainNext: Int32Array;
-  readonly #newer: Int32Array;
-  readonly #older: Int32Array;
+  readonly newer: Int32Array;
+  readonly older: Int32Array;
   readonly #taken: Int32Array;
   /** The key that `find` and `insert` are about. */
   readonly #key = new Int32Array(KEY_WORDS);
@@ -92,8 +93,8 @@ export class KeyTable implements Lockable {
     this.#chains = int32(chainsFor(n));
     this.#keys = int32(n * KEY_WORDS);
     this.#chainNext = int32(n);
-    this.#newer = int32(n);
-    this.#older = int32(n);
+    this.newer = int32(n);
+    this.older = int32(n);
     this.#taken = int32(n);
     this.value = int32(n);
     this.parts = new Uint16Array(buffer, at, head[W.planes] === 1 ? n * this.rows : 0);
@@ -146,15 +147,15 @@ export class KeyTable implements Lockable {
     this.value[node] = 0;
     this.time[node] = 0;
     this.#chain(node);
-    this.#enqueue(node);
+    enqueue(this, W, node);
     return node;
   }
 
   /** The key was used now. */
   touch(node: number): void {
     if (this.head[W.newest] === node) return;
-    this.#dequeue(node);
-    this.#enqueue(node);
+    dequeue(this, W, node);
+    enqueue(this, W, node);
   }
 
   remove(node: number): void {
@@ -165,7 +166,7 @@ export class KeyTable implements Lockable {
       while (this.#chainNext[at] !== node) at = this.#chainNext[at]!;
       this.#chainNext[at] = this.#chainNext[node]!;
     }
-    this.#dequeue(node);
+    dequeue(this, W, node);
     this.#discard(node);
     this.head[W.used] = this.head[W.used]! - 1;
   }
@@ -229,24 +230,6 @@ export class KeyTable implements Lockable {
     this.#chains[head] = node;
   }
 
-  #enqueue(node: number): void {
-    const before = this.head[W.newest]!;
-    this.#newer[node] = NIL;
-    this.#older[node] = before;
-    if (before === NIL) this.head[W.oldest] = node;
-    else this.#newer[before] = node;
-    this.head[W.newest] = node;
-  }
-
-  #dequeue(node: number): void {
-    const newer = this.#newer[node]!;
-    const older = this.#older[node]!;
-    if (newer === NIL) this.head[W.newest] = older;
-    else this.#older[newer] = older;
-    if (older === NIL) this.head[W.oldest] = newer;
-    else this.#newer[older] = newer;
-  }
-
   /** Chains and lists anew; the order of use is lost. */
   #rebuild(): void {
     const nodes = [...this.#taken.keys()].filter((node) => this.#taken[node] === 1);
@@ -257,7 +240,7 @@ export class KeyTable implements Lockable {
     nodes.sort((a, b) => this.time[a]! - this.time[b]!);
     for (const node of nodes) {
       this.#chain(node);
-      this.#enqueue(node);
+      enqueue(this, W, node);
     }
     this.head[W.used] = nodes.length;
     this.head[LOCK.indexStale] = 0;

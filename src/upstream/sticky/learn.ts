@@ -4,6 +4,7 @@
  * A session is known by the MD5 of its id. Nodes of a fixed number are found by hash chains and stand in a list by last
  * use; a full table drops the least recently used. One lock; each operation is O(1).
  */
+import { NIL, dequeue, enqueue } from '../../shared/lru.ts';
 import { hash } from 'node:crypto';
 import type { UpstreamConfig } from '../../config/model.ts';
 import type { Clock } from '../clock.ts';
@@ -15,7 +16,6 @@ import { MAX_SID } from './sid.ts';
 const W = { magic: 0, capacity: 1, rows: 2, used: 7, free: 8, newest: 9, oldest: 10, words: 16 } as const;
 
 const MAGIC = 0x48724c31; // 'HrL1'
-const NIL = -1;
 /** About 4,000 sessions a megabyte, as nginx's documentation promises. */
 const ZONE_BYTES_PER_SESSION = 262;
 
@@ -223,7 +223,7 @@ function insert(m: Memory, key: Buffer): number {
   m.head[W.used] = m.head[W.used]! + 1;
   for (let i = 0; i < 4; i++) m.keys[node * 4 + i] = key.readInt32LE(i * 4);
   chain(m, node);
-  enqueue(m, node);
+  enqueue(m, W, node);
   return node;
 }
 
@@ -231,8 +231,8 @@ function refresh(m: Memory, node: number, sid: string, now: number): void {
   m.sidSize[node] = m.sids.write(sid, node * MAX_SID, MAX_SID, 'latin1');
   m.last[node] = now;
   if (m.head[W.newest] === node) return;
-  dequeue(m, node);
-  enqueue(m, node);
+  dequeue(m, W, node);
+  enqueue(m, W, node);
 }
 
 function remove(m: Memory, node: number): void {
@@ -243,7 +243,7 @@ function remove(m: Memory, node: number): void {
     while (m.chainNext[at] !== node) at = m.chainNext[at]!;
     m.chainNext[at] = m.chainNext[node]!;
   }
-  dequeue(m, node);
+  dequeue(m, W, node);
   discard(m, node);
   m.head[W.used] = m.head[W.used]! - 1;
 }
@@ -258,24 +258,6 @@ function chain(m: Memory, node: number): void {
   const head = chainOf(m, m.keys[node * 4]!);
   m.chainNext[node] = m.chains[head]!;
   m.chains[head] = node;
-}
-
-function enqueue(m: Memory, node: number): void {
-  const before = m.head[W.newest]!;
-  m.newer[node] = NIL;
-  m.older[node] = before;
-  if (before === NIL) m.head[W.oldest] = node;
-  else m.newer[before] = node;
-  m.head[W.newest] = node;
-}
-
-function dequeue(m: Memory, node: number): void {
-  const newer = m.newer[node]!;
-  const older = m.older[node]!;
-  if (newer === NIL) m.head[W.newest] = older;
-  else m.older[newer] = older;
-  if (older === NIL) m.head[W.oldest] = newer;
-  else m.newer[older] = newer;
 }
 
 function clear(m: Memory): void {
@@ -301,7 +283,7 @@ function rebuild(m: Memory): void {
   for (const i of order) {
     m.sidSize[nodes[i]!] = sizes[i]!;
     chain(m, nodes[i]!);
-    enqueue(m, nodes[i]!);
+    enqueue(m, W, nodes[i]!);
   }
   m.head[W.used] = nodes.length;
   m.head[H.indexStale] = 0;
