@@ -8,13 +8,14 @@ import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { HELD } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { failedText } from '../../observe/errno.ts';
-import { Attempt, BUSY } from '../../upstream/group.ts';
+import { Attempt } from '../../upstream/group.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import { BAD_GATEWAY, INTERNAL_ERROR, OK } from '../session.ts';
 import type { UpstreamAttempt } from '../session.ts';
 import { closeSoon } from '../tcp-session.ts';
 import type { Content, TcpSession } from '../tcp-session.ts';
 import { watchDrops } from './drops.ts';
+import { choosePeer } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { openServer } from './open.ts';
 import type { Opening } from './open.ts';
@@ -111,22 +112,14 @@ export class TcpProxy implements TransportOwner, Content {
 
   #connect(): void {
     const s = this.#s;
-    s.action = 'connecting to upstream';
     this.#attemptAt = clock.now;
-    const trace = { address: '', connectMs: -1, firstByteMs: -1, sessionMs: -1, bytesSent: 0, bytesReceived: 0 };
+    const { trace, peer } = choosePeer(s, this.#group, this.#attempt);
     this.#trace = trace;
-    (s.attempts ??= []).push(trace);
-    const slot = this.#group.peers.pick(this.#attempt);
-    if (slot === BUSY) {
-      trace.address = this.#group.config.name;
-      s.log('error', 'no live upstreams');
+    if (peer === null) {
       s.finalize(BAD_GATEWAY);
       return;
     }
-    const peer = this.#group.peers.peer(slot);
     this.#peer = peer;
-    trace.address = peer.address;
-    s.lastServerName = peer.server;
     s.onTimeout = this.#onConnectTimeout;
     s.timer.arm(this.#plan.config.connectTimeoutMs);
     const header = this.#plan.tls === null ? null : this.#proxyHeader();

@@ -6,11 +6,12 @@ import { clock } from '../../net/clock.ts';
 import { lookupLiteral } from '../../net/udp.ts';
 import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { failedText } from '../../observe/errno.ts';
-import { Attempt, BUSY } from '../../upstream/group.ts';
+import { Attempt } from '../../upstream/group.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import { BAD_GATEWAY, INTERNAL_ERROR, OK } from '../session.ts';
 import type { UpstreamAttempt } from '../session.ts';
 import type { UdpContent, UdpSession } from '../udp-session.ts';
+import { choosePeer } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { DatagramPacer } from './pace.ts';
 import type { ProxyPlan } from './plan.ts';
@@ -75,22 +76,14 @@ class UdpProxy implements UdpContent {
 
   #connect(): void {
     const s = this.#s;
-    s.action = 'connecting to upstream';
     this.#attemptAt = clock.now;
-    const trace = { address: '', connectMs: -1, firstByteMs: -1, sessionMs: -1, bytesSent: 0, bytesReceived: 0 };
+    const { trace, peer } = choosePeer(s, this.#group, this.#attempt);
     this.#trace = trace;
-    (s.attempts ??= []).push(trace);
-    const slot = this.#group.peers.pick(this.#attempt);
-    if (slot === BUSY) {
-      trace.address = this.#group.config.name;
-      s.log('error', 'no live upstreams');
+    if (peer === null) {
       s.finalize(BAD_GATEWAY);
       return;
     }
-    const peer = this.#group.peers.peer(slot);
     this.#peer = peer;
-    trace.address = peer.address;
-    s.lastServerName = peer.server;
     s.onTimeout = this.#onTimeout;
     s.timer.arm(this.#plan.config.timeoutMs);
     if (peer.family === 'unix') {

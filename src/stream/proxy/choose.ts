@@ -1,0 +1,26 @@
+/** An attempt of a session at a server: what TCP and UDP have in common of it. */
+import { BUSY } from '../../upstream/group.ts';
+import type { Attempt, PeerInfo } from '../../upstream/group.ts';
+import type { Session, UpstreamAttempt } from '../session.ts';
+import type { StreamGroup } from './group.ts';
+
+/** Notes a new attempt and chooses its server; `peer` null: there is none, and the log says so. */
+export function choosePeer(
+  s: Session,
+  group: StreamGroup,
+  attempt: Attempt,
+): { trace: UpstreamAttempt; peer: PeerInfo | null } {
+  s.action = 'connecting to upstream';
+  const trace = { address: '', connectMs: -1, firstByteMs: -1, sessionMs: -1, bytesSent: 0, bytesReceived: 0 };
+  (s.attempts ??= []).push(trace);
+  const slot = group.peers.pick(attempt);
+  if (slot === BUSY) {
+    trace.address = group.config.name;
+    s.log('error', 'no live upstreams');
+    return { trace, peer: null };
+  }
+  const peer = group.peers.peer(slot);
+  trace.address = peer.address;
+  s.lastServerName = peer.server;
+  return { trace, peer };
+}
