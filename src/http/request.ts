@@ -337,6 +337,9 @@ export interface HideTable {
   ids: Uint8Array;
   /** Lower-case names that are not known, by their hash (clients can make names collide: all are kept); null: none. */
   others: Map<number, readonly string[]> | null;
+  /** Date and server name are the block's own matter, even where it has none: none is made here. */
+  ownDate: boolean;
+  ownServer: boolean;
 }
 
 /** What is kept of each attempt, for `$upstream_…` and the error log. */

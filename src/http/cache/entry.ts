@@ -58,7 +58,11 @@ export class CachedAnswer implements UpstreamTrace {
     const modified = head.get(H['last-modified']);
     this.lastModified = modified === null ? -1 : parseHttpDate(modified);
     this.acceptRanges = head.has(H['accept-ranges']);
-    this.special = head.has(H['x-accel-redirect']) || head.has(H['x-accel-limit-rate']) || head.has(H.connection);
+    this.special =
+      head.has(H['x-accel-redirect']) ||
+      head.has(H['x-accel-limit-rate']) ||
+      head.has(H.connection) ||
+      head.has(H.upgrade);
     this.weight = 512 + entry.header.head.length + entry.header.key.length + (entry.body?.length ?? 0);
   }
 

@@ -6,11 +6,10 @@ import { checkPreconditions } from '../filters/not-modified.ts';
 import { contentRange, multipart, requestedRanges } from '../filters/ranges.ts';
 import type { ByteRange, MultipartSegment } from '../filters/ranges.ts';
 import { sendFile } from '../handlers/static-send.ts';
-import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_HEAD } from '../wire/request-head.ts';
 import { accelRedirect, limitRate } from '../proxy/accel.ts';
-import { extended } from '../proxy/hide.ts';
+import { extended, hideHopFields } from '../proxy/hide.ts';
 import { dropDuplicates } from '../proxy/rewrite-answer.ts';
 import type { CachedAnswer } from './entry.ts';
 import type { CachePlan } from './plan.ts';
@@ -33,9 +32,7 @@ export function serve(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, sta
       accelRedirect(r, head, upstream.cookies);
       return;
     }
-    if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0) {
-      r.hide = extended(r.hide, nominatedFields(head));
-    }
+    hideHopFields(r, head);
   }
   r.contentLength = header.bodyLength;
   if (upstream.rewritesAnswer) upstream.rewriteAnswer(r, upstream, head);

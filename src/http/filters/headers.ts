@@ -38,7 +38,7 @@ export class Hider {
     if (table === undefined) {
       const ids = before === null ? new Uint8Array(KNOWN_COUNT) : before.ids.slice();
       ids[this.#id] = 1;
-      table = { ids, others: before === null ? null : before.others };
+      table = before === null ? { ids, others: null, ownDate: false, ownServer: false } : { ...before, ids };
       if (this.#tables.size < 64) this.#tables.set(before, table);
     }
     r.hide = table;

@@ -1,11 +1,10 @@
 /** The answer's way from the server to the client: what its head leads to, and its body's pieces as they come. */
 import type { Buffer } from 'node:buffer';
 import type { LogLevel } from '../../config/model.ts';
-import type { HideTable, HttpRequest } from '../request.ts';
+import type { HttpRequest } from '../request.ts';
 import { SENT } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import * as engine from '../engine.ts';
-import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
@@ -19,7 +18,7 @@ import { reportAttempt } from './attempt-report.ts';
 import { AnswerBuffering } from './answer-buffering.ts';
 import type { Exchange } from './exchange.ts';
 import { abandonDetached, endDetached } from './detachment.ts';
-import { extended } from './hide.ts';
+import { extended, hideHopFields } from './hide.ts';
 import { StoreKeeper } from './store.ts';
 import { dropDuplicates } from './rewrite-answer.ts';
 import { Tunnel } from './tunnel.ts';
@@ -89,9 +88,7 @@ export class AnswerRelay implements UpstreamEvents {
     r.status = status;
     r.block = head;
     r.hide = plan.responseHide;
-    if (head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0) {
-      r.hide = extended(r.hide, nominatedFields(head));
-    }
+    if (head.has(H.connection) || head.has(H.upgrade)) hideHopFields(r, head);
     r.contentLength = channel.contentLength;
     if (plan.rewritesAnswer) plan.rewriteAnswer(r, exchange.target, head);
     if (head.repeats) dropDuplicates(r, head);
@@ -110,7 +107,7 @@ export class AnswerRelay implements UpstreamEvents {
       this.buffering.keep(session, alone);
       return true;
     }
-    if (plan.store !== null && this.buffered && head.status === 200) {
+    if (plan.store !== null && this.buffered && head.status === 200 && !plan.headOnly(r)) {
       this.buffering.keep(new StoreKeeper(r, plan.store, head), alone);
     }
     return false;
@@ -284,7 +281,7 @@ export class AnswerRelay implements UpstreamEvents {
     exchange.disarm();
     r.status = 101;
     r.block = head;
-    r.hide = withUpgrade(plan.responseHide);
+    r.hide = plan.responseHide;
     r.keepAlive = false;
     channel.upgrade();
     this.#tunnel = new Tunnel(r, channel, plan.config.readTimeoutMs, () => this.#tunnelOver(channel));
@@ -320,11 +317,4 @@ export class AnswerRelay implements UpstreamEvents {
     this.head = null;
     this.trailers = null;
   }
-}
-
-/** The Upgrade field of a 101 is for the client. */
-function withUpgrade(hide: HideTable): HideTable {
-  const ids = hide.ids.slice();
-  ids[H.upgrade] = 0;
-  return { ids, others: hide.others };
 }

@@ -21,7 +21,7 @@ import { AttemptRecord } from './attempt-record.ts';
 import { reportAttempt } from './attempt-report.ts';
 import { endDetached, leaveClient } from './detachment.ts';
 import { allowed, CONNECTING, ERROR, INVALID, READING, REASONS, SENDING, TIMEOUT, timedOutText } from './failures.ts';
-import { gateFor, type RateGate } from './rate-gate.ts';
+import { RateGate } from './rate-gate.ts';
 import { QueueWait } from './queue-wait.ts';
 import { RequestSender } from './request-sender.ts';
 import { resolveTarget } from './target.ts';
@@ -170,7 +170,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const { plan, record } = this;
     this.channel = channel;
     record.connectMs = record.elapsed();
-    this.#gate = plan.limitRate === null ? null : gateFor(this.r, plan.limitRate, this.relay, channel);
+    this.#gate = plan.limitRate === null ? null : new RateGate(this.relay, channel, this.r, plan.limitRate);
     const headOnly = plan.headOnly(this.r) && !(this.session !== null && this.session.convertsHead);
     channel.begin(this.#gate ?? this.relay, headOnly, plan.config.bufferSize);
     this.#arm(SENDING, plan.config.sendTimeoutMs);

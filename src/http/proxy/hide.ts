@@ -1,18 +1,21 @@
 /** Which fields are not passed on: tables made when a configuration is loaded, asked once per field. */
 import { H, hashName, KNOWN_COUNT } from '../wire/known.ts';
 import type { KnownName } from '../wire/known.ts';
-import type { HideTable } from '../request.ts';
+import type { HideTable, HttpRequest } from '../request.ts';
+import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
+import type { ResponseHead } from '../wire/response-head.ts';
 
 /** Table of the given names (any case). */
 export function hideTable(names: Iterable<string>): HideTable {
-  const table: HideTable = { ids: new Uint8Array(KNOWN_COUNT), others: null };
+  const table: HideTable = { ids: new Uint8Array(KNOWN_COUNT), others: null, ownDate: false, ownServer: false };
   for (const name of names) hideName(table, name.toLowerCase());
   return table;
 }
 
 /** A copy with more names, for what only one message asks. */
 export function extended(table: HideTable, names: readonly string[]): HideTable {
-  const copy: HideTable = { ids: table.ids.slice(), others: table.others === null ? null : new Map(table.others) };
+  const others = table.others === null ? null : new Map(table.others);
+  const copy: HideTable = { ...table, ids: table.ids.slice(), others };
   for (const name of names) hideName(copy, name);
   return copy;
 }
@@ -54,9 +57,16 @@ export const RESPONSE_FRAMING: readonly string[] = [
   'Proxy-Connection',
   'Content-Length',
   'Transfer-Encoding',
-  'Upgrade',
   'Trailer',
 ];
+
+/** What an answer's own Connection field names is for this hop only; HTTP/2 has no Upgrade (RFC 9113 section 8.2.2). */
+export function hideHopFields(r: HttpRequest, head: ResponseHead): void {
+  const named = head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0;
+  const upgrade = r.version >= 20 && head.has(H.upgrade);
+  if (!named && !upgrade) return;
+  r.hide = extended(r.hide!, [...(named ? nominatedFields(head) : []), ...(upgrade ? ['upgrade'] : [])]);
+}
 
 /** Hidden unless proxy_pass_header names them (ngx_http_proxy_module). */
 export const RESPONSE_HIDDEN: readonly string[] = [

@@ -52,7 +52,8 @@ export class ProxyPlan extends UpstreamPlan {
   constructor(location: LocationConfig, match: LocationMatch, parts: CommonParts) {
     const config = location.proxy;
     const { variables } = parts;
-    super({ ...parts, settings: config, protocol: config.httpVersion, hidden: RESPONSE_HIDDEN });
+    const http2 = config.httpVersion === '2';
+    super({ ...parts, settings: config, protocol: config.httpVersion, hidden: RESPONSE_HIDDEN, ownsDate: !http2 });
     const http11 = config.httpVersion !== '1.0';
     this.streamsUnknown = http11;
     this.versionLine = Buffer.from(` HTTP/${http11 ? '1.1' : '1.0'}\r\n`);
@@ -64,7 +65,6 @@ export class ProxyPlan extends UpstreamPlan {
     const cachedFields = config.cache === null ? null : withConditions(fields);
     this.form = requestForm(fields, REQUEST_HIDDEN, variables);
     this.cachedForm = cachedFields === null ? null : requestForm(cachedFields, CACHED_HIDDEN, variables);
-    const http2 = config.httpVersion === '2';
     this.alpn = http2 ? ['h2'] : [];
     if (http2) {
       const passFields = config.passRequestHeaders;

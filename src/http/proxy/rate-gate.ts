@@ -15,7 +15,10 @@ import type { Failure, UpstreamChannel, UpstreamEvents } from './upstream-channe
 export class RateGate implements UpstreamEvents {
   readonly #next: UpstreamEvents;
   readonly #channel: UpstreamChannel;
-  readonly #rate: number;
+  readonly #r: HttpRequest;
+  readonly #value: Value;
+  /** Bytes a second; 0: no limit. Known once the head is there: the value may depend on it. */
+  #rate = 0;
   readonly #timer = new Timer(() => this.#release());
   #startSec = 0;
   #passed = 0;
@@ -25,19 +28,26 @@ export class RateGate implements UpstreamEvents {
   #failure: Failure | null = null;
   #closed = false;
 
-  /** @param rate bytes a second, more than 0 */
-  constructor(next: UpstreamEvents, channel: UpstreamChannel, rate: number) {
+  /** @param value bytes a second; what is no size counts as 0, which is no limit */
+  constructor(next: UpstreamEvents, channel: UpstreamChannel, r: HttpRequest, value: Value) {
     this.#next = next;
     this.#channel = channel;
-    this.#rate = rate;
+    this.#r = r;
+    this.#value = value;
   }
 
   onHead(head: ResponseHead): void {
     this.#startSec = Math.floor(clock.wall / 1000);
     this.#next.onHead(head);
+    // `$upstream_http_…` speaks of this answer now, unless the exchange has ended with its head.
+    if (!this.#closed) this.#rate = parseSize(this.#value.get(this.#r)) ?? 0;
   }
 
   onBody(buf: Buffer, start: number, end: number, last: boolean): void {
+    if (this.#rate === 0) {
+      this.#next.onBody(buf, start, end, last);
+      return;
+    }
     if (this.#waiting !== null) {
       // A client that has drained made the channel go on.
       this.#channel.pause();
@@ -115,10 +125,4 @@ export class RateGate implements UpstreamEvents {
     this.#timer.cancel();
     this.#waiting = null;
   }
-}
-
-/** The gate for an answer; null: it has no rate. @param value bytes a second; what is no size counts as 0 */
-export function gateFor(r: HttpRequest, value: Value, next: UpstreamEvents, channel: UpstreamChannel): RateGate | null {
-  const rate = parseSize(value.get(r)) ?? 0;
-  return rate === 0 ? null : new RateGate(next, channel, rate);
 }

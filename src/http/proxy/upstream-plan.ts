@@ -34,6 +34,8 @@ export interface PlanParts {
   book: TargetBook<UpstreamGroup>;
   /** Fields of answers that are not passed on unless …_pass_header names them. */
   hidden: readonly string[];
+  /** Where …_pass_header names Date or Server, an answer without it goes on without it (ngx_http_proxy_process_header). */
+  ownsDate?: boolean;
   /** Tells locations apart (`keepalive … local`). */
   serial: number;
   /** What idle connections must have in common beyond address and TLS. */
@@ -98,6 +100,10 @@ export abstract class UpstreamPlan implements Target {
     const passed = new Set(config.passHeaders.map((name) => name.toLowerCase()));
     const hidden = parts.hidden.filter((name) => !passed.has(name.toLowerCase()));
     this.responseHide = hideTable([...RESPONSE_FRAMING, ...hidden, ...config.hideHeaders]);
+    if (parts.ownsDate === true) {
+      this.responseHide.ownDate = passed.has('date');
+      this.responseHide.ownServer = passed.has('server');
+    }
     this.nextStatus = new Uint8Array(600);
     for (const status of config.nextUpstream.statuses) this.nextStatus[status] = 1;
     this.accel = acceleration(config.ignoreHeaders);

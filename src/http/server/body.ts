@@ -3,7 +3,7 @@
  * answers asks. Fed by the connection; knows lengths and limits, not sockets.
  */
 import { Buffer } from 'node:buffer';
-import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END, CHUNK_MORE } from '../wire/chunked.ts';
+import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END } from '../wire/chunked.ts';
 import type { HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
 import { TempFile } from './temp-file.ts';
@@ -137,27 +137,7 @@ export class RequestBody {
    * @returns where the body's bytes end (`end` unless it is complete or held), or one of `FEED_…`
    */
   feed(buf: Buffer, pos: number, end: number, last = false): number {
-    if (this.#chunked) {
-      const decoder = this.#decoder!;
-      while (pos < end && !this.held) {
-        const event = decoder.next(buf, pos, end);
-        pos = decoder.pos;
-        if (event === CHUNK_DATA) {
-          // A chunk that is announced too large is refused before all of it has come, as nginx does.
-          const announced = this.received + decoder.dataEnd - decoder.dataStart + decoder.left;
-          if (this.#limit > 0 && announced > this.#limit) return FEED_TOO_LARGE;
-          if (!this.#take(buf, decoder.dataStart, decoder.dataEnd)) return FEED_FAILED;
-        } else if (event === CHUNK_END) {
-          this.#finish();
-          return pos;
-        } else if (event === CHUNK_BAD) {
-          return FEED_BAD;
-        } else if (event === CHUNK_MORE) {
-          return pos;
-        }
-      }
-      return pos;
-    }
+    if (this.#chunked) return this.#feedChunked(buf, pos, end);
     const take = Math.min(this.#remaining, end - pos);
     if (this.#framed) {
       if (take < end - pos) return FEED_BAD;
@@ -169,6 +149,31 @@ export class RequestBody {
     if (!this.#take(buf, pos, pos + take)) return FEED_FAILED;
     if (this.#remaining === 0 && !this.#framed) this.#finish();
     return pos + take;
+  }
+
+  /** The data of all chunks that came together is moved together, over their framing: it goes on as one piece. */
+  #feedChunked(buf: Buffer, pos: number, end: number): number {
+    const decoder = this.#decoder!;
+    let start = pos;
+    let at = pos;
+    for (;;) {
+      const event = decoder.next(buf, pos, end);
+      pos = decoder.pos;
+      if (event === CHUNK_DATA) {
+        const n = decoder.dataEnd - decoder.dataStart;
+        // A chunk that is announced too large is refused before all of it has come, as nginx does.
+        if (this.#limit > 0 && this.received + (at - start) + n + decoder.left > this.#limit) return FEED_TOO_LARGE;
+        if (at === start) start = at = decoder.dataStart;
+        else if (decoder.dataStart !== at) buf.copyWithin(at, decoder.dataStart, decoder.dataEnd);
+        at += n;
+        continue;
+      }
+      if (event === CHUNK_BAD) return FEED_BAD;
+      this.lastPiece = event === CHUNK_END;
+      if (at > start && !this.#take(buf, start, at)) return FEED_FAILED;
+      if (event === CHUNK_END) this.#finish();
+      return pos;
+    }
   }
 
   /** Frames say that a body ends; false: it is shorter than its Content-Length said. */

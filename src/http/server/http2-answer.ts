@@ -7,7 +7,7 @@ import type { FieldList } from '../fields.ts';
 import type { HideTable, HttpRequest } from '../request.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
-import { hidden, httpDate, NO_TRAILERS, passes } from '../wire/writer.ts';
+import { hidden, httpDate, NO_TRAILERS, datePasses, serverPasses } from '../wire/writer.ts';
 import type { ServerLines } from '../wire/writer.ts';
 import {
   encodedField,
@@ -38,8 +38,8 @@ class ServerFields {
       this.#date = encodedField('date', httpDate(second * 1000));
       this.#both = Bytes.concat([this.#server, this.#date]);
     }
-    const ownServer = passes(r.block, r.hide, H.server);
-    const ownDate = passes(r.block, r.hide, H.date);
+    const ownServer = serverPasses(r.block, r.hide);
+    const ownDate = datePasses(r.block, r.hide);
     const fields = ownServer ? (ownDate ? EMPTY : this.#date) : ownDate ? this.#server : this.#both;
     o.bytes(fields, 0, fields.length);
   }

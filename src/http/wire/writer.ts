@@ -181,6 +181,16 @@ export function passes(block: ResponseHead | null, hide: HideTable | null, id: n
   return block !== null && block.has(id) && (hide === null || hide.ids[id] === 0);
 }
 
+/** `Server` is the block's matter: it brings its own, or there is to be none. */
+export function serverPasses(block: ResponseHead | null, hide: HideTable | null): boolean {
+  return passes(block, hide, H.server) || (hide !== null && hide.ownServer);
+}
+
+/** As `serverPasses`, for `Date`. */
+export function datePasses(block: ResponseHead | null, hide: HideTable | null): boolean {
+  return passes(block, hide, H.date) || (hide !== null && hide.ownDate);
+}
+
 /** `Server` and `Date` lines, made anew once a second. */
 export class ServerLines {
   /** The value of `Server`. */
@@ -203,11 +213,11 @@ export class ServerLines {
       this.#both = Buffer.from(this.#server + date, 'latin1');
       this.#date = Buffer.from(date, 'latin1');
     }
-    if (!passes(block, hide, H.server)) {
-      const lines = passes(block, hide, H.date) ? null : this.#both;
+    if (!serverPasses(block, hide)) {
+      const lines = datePasses(block, hide) ? null : this.#both;
       if (lines !== null) o.bytes(lines, 0, lines.length);
       else o.text(this.#server);
-    } else if (!passes(block, hide, H.date)) {
+    } else if (!datePasses(block, hide)) {
       o.bytes(this.#date, 0, this.#date.length);
     }
   }
