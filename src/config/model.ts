@@ -20,6 +20,7 @@ import type {
   RefererConfig,
 } from './model-access.ts';
 import type { GzipConfig } from './model-answers.ts';
+import type { HealthCheckConfig, MatchConfig } from './model-health.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
@@ -35,6 +36,7 @@ import type { StreamConfig } from './stream-model.ts';
 import type { CacheZoneConfig } from './cache-model.ts';
 
 export type * from './model-pass.ts';
+export type * from './model-health.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -448,50 +450,6 @@ export interface MapConfig {
   wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
   regexes: { regex: RegexText; value: ValueText }[];
 }
-
-// ---------------------------------------------------------------------------------------------- health checks
-
-export interface HealthCheckConfig {
-  place: Place;
-  intervalMs: number;
-  /** Each probe is sent up to so much later. */
-  jitterMs: number;
-  /** Probes in a row that must fail (pass) before the server is unhealthy (healthy again). */
-  fails: number;
-  passes: number;
-  uri: string;
-  /** Null: the server's own. */
-  port: number | null;
-  /** Name of a `match`; null: 2xx and 3xx pass. */
-  match: string | null;
-  /** New servers get no requests before they have passed. */
-  mandatory: boolean;
-  /** Written; states outlive a reload in any case. */
-  persistent: boolean;
-  /** How long a connection is used for probes; 0: each has its own. */
-  keepaliveTimeMs: number;
-  type: 'http' | 'grpc';
-  grpcService: string;
-  /** Status that counts as healthy; null: `SERVING`. */
-  grpcStatus: number | null;
-}
-
-/** A `match` block; all conditions must hold. */
-export interface MatchConfig {
-  name: string;
-  place: Place;
-  /** Ranges include their ends. */
-  status: { negate: boolean; ranges: [from: number, to: number][] } | null;
-  headers: MatchHeader[];
-  body: { negate: boolean; regex: RegexText } | null;
-  /** Variables, without `$`, that must be neither empty nor `0`. */
-  require: string[];
-}
-
-export type MatchHeader =
-  | { name: string; test: 'present'; negate: boolean }
-  | { name: string; test: 'equal'; negate: boolean; value: string }
-  | { name: string; test: 'regex'; negate: boolean; regex: RegexText };
 
 // ---------------------------------------------------------------------------------------------- upstream
 

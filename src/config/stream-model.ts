@@ -15,6 +15,7 @@ import type {
   ValueText,
 } from './model.ts';
 import type { AccessRule, LimitConnConfig, LimitZoneConfig } from './model-access.ts';
+import type { StreamCheckConfig, StreamMatchConfig } from './model-health.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 
 export interface StreamConfig {
@@ -29,6 +30,8 @@ export interface StreamConfig {
   /** `limit_conn_zone`. */
   limitZones: LimitZoneConfig[];
   logFormats: LogFormatConfig[];
+  /** `match` blocks. */
+  matches: StreamMatchConfig[];
 }
 
 export interface StreamServerConfig {
@@ -53,6 +56,10 @@ export interface StreamServerConfig {
   sets: { variable: string; value: ValueText }[];
   proxy: StreamProxyConfig;
   handler: StreamHandlerConfig;
+  /** `health_check` of the group that sessions go to. */
+  healthChecks: StreamCheckConfig[];
+  /** A probe as a whole may take so long. */
+  healthTimeoutMs: number;
 }
 
 export interface StreamCoreConfig {

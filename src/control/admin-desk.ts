@@ -23,6 +23,8 @@ export interface AdminView {
   /** Workers that took the place of one that died. */
   respawned(): number;
   readonly groups: Groups;
+  /** Those of `stream`. */
+  readonly streamGroups: Groups;
 }
 
 export interface AdminService {

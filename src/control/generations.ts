@@ -11,7 +11,7 @@ import { reclaimWorker } from '../upstream/table/reclaim.ts';
 import { reloadTable } from '../upstream/table/reload.ts';
 import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
 import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
-import { checkedLocations } from '../config/health-checks.ts';
+import { mandatoryGroups } from '../config/health-checks.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
 import { createTraffic } from '../observe/traffic.ts';
 import { createZone } from '../observe/zones.ts';
@@ -38,8 +38,6 @@ interface Draining {
 export function identity({ implicit, name, port }: UpstreamConfig): string {
   return implicit ? `implicit ${name} ${port}` : name;
 }
-
-const NOBODY: ReadonlySet<number> = new Set();
 
 /** The groups of http and those of stream, each with their memory. */
 export function groupsOf({
@@ -101,21 +99,6 @@ function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZone
   return { zones: zonesOf(config), memory: data.limitZones };
 }
 
-/** Does any of its locations have health checks? */
-export function hasHealthChecks({ config }: Generation): boolean {
-  return config.http !== null && checkedLocations(config.http).length > 0;
-}
-
-/** Groups with a mandatory health check, by index. */
-function mandatoryGroups({ http }: Config): Set<number> {
-  const found = http === null ? [] : checkedLocations(http);
-  return new Set(
-    found
-      .filter(({ location }) => location.healthChecks!.some(({ mandatory }) => mandatory))
-      .map(({ upstream }) => upstream),
-  );
-}
-
 /** Memory for the names of `status_zone`; names that stay keep theirs. */
 function makeStatusZones(http: HttpConfig | null, before: StatusZones | null): StatusZones {
   const made: StatusZones = { server: {}, location: {} };
@@ -168,12 +151,13 @@ export class Generations {
       const zone = before === null ? null : (previous?.data.cacheZones[cache.name] ?? null);
       cacheZones[cache.name] = reloadKeysZone(zone, before, cache, maxWorkers);
     }
+    const mandatory = mandatoryGroups(config);
     const data: GenerationData = {
       id: ++this.#lastId,
       // Workers have no use for the texts of the files, nor for the Admin API's settings and secrets.
       config: { ...config, sources: [], admin: null },
-      ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers, mandatoryGroups(config)),
-      stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, NOBODY),
+      ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers, mandatory.http),
+      stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, mandatory.stream),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
       cacheZones,
       statusZones: makeStatusZones(config.http, previous?.data.statusZones ?? null),
@@ -194,7 +178,7 @@ export class Generations {
       for (const [i, upstream] of upstreams.entries()) {
         const table = memory.tables[i];
         if (table === undefined || !used.includes(table)) continue;
-        const waits = memory === current.data && mandatory.has(i);
+        const waits = (memory === current.data ? mandatory.http : mandatory.stream).has(i);
         const back = reloadTable(table, upstream, Date.now(), waits);
         // Only if it has grown meanwhile, which a smaller configuration does not make it do.
         if (back !== table) memory.tables[i] = back;

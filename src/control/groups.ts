@@ -60,7 +60,7 @@ export interface ServerChange {
 }
 
 export interface ServerAddition extends ServerChange {
-  /** `address:port`, `[v6]:port`, `unix:/path`; without a port 80. */
+  /** `address:port`, `[v6]:port`, `unix:/path`; without a port 80 in http. */
   server: string;
   route?: string;
   backup?: boolean;
@@ -84,36 +84,42 @@ export interface GroupView {
   zombies: number;
 }
 
+/** Where groups are configured: two may have one name. */
+export type Door = 'http' | 'stream';
+
 export interface GroupsEnv {
   /** Epoch milliseconds. */
   now(): number;
   /** Members have changed: whoever waits in a queue may have somewhere to go. */
   changed(): void;
   /** Counters of a group's servers by `slot:generation`; null: it is not checked. */
-  health(key: string): ReadonlyMap<string, HealthCounters> | null;
+  health(door: Door, group: string): ReadonlyMap<string, HealthCounters> | null;
 }
 
 const MAX_ROUTE = 32;
 
 export class Groups {
   readonly #env: GroupsEnv;
+  readonly #door: Door;
   #groups = new Map<string, ManagedGroup>();
 
-  constructor(env: GroupsEnv) {
+  constructor(env: GroupsEnv, door: Door = 'http') {
     this.#env = env;
+    this.#door = door;
   }
 
   /** From now on it is about the groups of this generation. */
   follow({ config, data }: Generation): void {
     const before = this.#groups;
     this.#groups = new Map();
-    for (const [i, upstream] of (config.http?.upstreams ?? []).entries()) {
+    const { tables } = this.#door === 'http' ? data : data.stream;
+    for (const [i, upstream] of (config[this.#door]?.upstreams ?? []).entries()) {
       if (upstream.implicit) continue;
       const { stateFile } = upstream;
       const old = before.get(upstream.name)?.state ?? null;
       // one file has one writer: a write may be under way
       const state = stateFile === null ? null : old?.path === stateFile ? old : new StateFile(stateFile);
-      this.#groups.set(upstream.name, new ManagedGroup(upstream, data.tables[i]!, state, this.#env));
+      this.#groups.set(upstream.name, new ManagedGroup(upstream, tables[i]!, state, this.#env, this.#door));
     }
   }
 
@@ -129,6 +135,7 @@ export class Groups {
 
 export class ManagedGroup {
   readonly config: UpstreamConfig;
+  readonly #door: Door;
   /** @internal */
   readonly state: StateFile | null;
   readonly #buffer: SharedArrayBuffer;
@@ -136,8 +143,9 @@ export class ManagedGroup {
   readonly #selection: Selection;
   readonly #env: GroupsEnv;
 
-  constructor(config: UpstreamConfig, table: SharedArrayBuffer, state: StateFile | null, env: GroupsEnv) {
+  constructor(config: UpstreamConfig, table: SharedArrayBuffer, state: StateFile | null, env: GroupsEnv, door: Door) {
     this.config = config;
+    this.#door = door;
     this.state = state;
     this.#buffer = table;
     this.#table = new Table(table);
@@ -148,7 +156,7 @@ export class ManagedGroup {
   /** Everything that is known of the group now. */
   snapshot(): GroupView {
     const { config } = this;
-    const health = this.#env.health(config.name);
+    const health = this.#env.health(this.#door, config.name);
     return locked(this.#table, () => {
       this.#selection.tellTime();
       const peers = takeSnapshot(this.#selection).map((peer) => {
@@ -222,9 +230,12 @@ export class ManagedGroup {
   }
 
   #addressOf(server: string): ReturnType<typeof peerAddress> {
-    const parsed = parseUrl(server, { defaultPort: 80 });
+    const parsed = parseUrl(server, this.#door === 'http' ? { defaultPort: 80 } : {});
     if (!parsed.ok) throw new GroupError('UpstreamBadAddress', `${parsed.error} in "${server}"`);
     const { url } = parsed;
+    if (this.#door === 'stream' && url.kind !== 'unix' && url.noPort) {
+      throw new GroupError('UpstreamBadAddress', `no port in server "${server}"`);
+    }
     if (url.kind === 'unix') return peerAddress('unix', url.host, 0);
     if (url.address === null) {
       throw new GroupError('UpstreamConfNoResolver', `"${server}" is a name: only addresses can be added at run time`);

@@ -3,6 +3,7 @@
  */
 import { availableParallelism } from 'node:os';
 import type { AdminConfig } from '../config/kong/settings.ts';
+import { hasHealthChecks } from '../config/health-checks.ts';
 import type { Config } from '../config/model.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { describeError } from '../observe/errno.ts';
@@ -18,13 +19,13 @@ import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
 import type { KongPlane } from './kong/plane.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Generation, Generations, hasHealthChecks, needsResolving } from './generations.ts';
+import { type Generation, Generations, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
 import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
 import { PidFile } from './pid-file.ts';
 import { Privileges } from './privileges.ts';
-import { Groups } from './groups.ts';
+import { Groups, type GroupsEnv } from './groups.ts';
 import type { HealthChecks } from './health.ts';
 import type { Resolving } from './resolving.ts';
 import { type Command, onSignals } from './signals.ts';
@@ -72,11 +73,13 @@ export class Master {
   #loadedAt = 0;
   readonly #bell = new MainBell();
   /** The groups that run: what changes them goes through here. */
-  readonly groups = new Groups({
+  readonly #groupsEnv: GroupsEnv = {
     now: Date.now,
     changed: () => this.#bell.announce(),
-    health: (name) => this.#health?.counters(name) ?? null,
-  });
+    health: (door, group) => this.#health?.counters(door, group) ?? null,
+  };
+  readonly groups = new Groups(this.#groupsEnv);
+  readonly streamGroups = new Groups(this.#groupsEnv, 'stream');
   #kong: KongPlane | null = null;
 
   #started = false;
@@ -130,6 +133,7 @@ export class Master {
       workers: () => this.#pool.workers(),
       respawned: () => this.#pool.respawned,
       groups: this.groups,
+      streamGroups: this.streamGroups,
     };
   }
 
@@ -205,6 +209,7 @@ export class Master {
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
     this.groups.follow(generation);
+    this.streamGroups.follow(generation);
     await this.#resolve(generation);
     await this.#cache(generation);
     await this.#check(generation);
@@ -219,7 +224,7 @@ export class Master {
   }
 
   async #check(generation: Generation): Promise<void> {
-    if (this.#health === null && !hasHealthChecks(generation)) return;
+    if (this.#health === null && !hasHealthChecks(generation.config)) return;
     const { HealthChecks } = await import('./health.ts');
     this.#health ??= new HealthChecks(this.#log, () => this.#bell.announce());
     this.#health.follow(generation);

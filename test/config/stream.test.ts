@@ -84,6 +84,67 @@ test('sticky in stream: what is looked for is what is learned', async () => {
   assert.deepEqual(sticky.create, ['remote_addr']);
 });
 
+test('health checks, and bytes in what is sent and expected', async () => {
+  const config = await stream(`
+    health_check_timeout 2s;
+    match a { send "x\\r\\n\\x00\\xFf"; expect "\\x2e"; }
+    match b { expect ~* \\x2e; }
+    upstream u { zone u 64k; server 127.0.0.1:1; }
+    server { listen 1; proxy_pass u; health_check; health_check interval=2s jitter=1s fails=2 passes=3 port=9 match=a mandatory persistent; }
+    server { listen 1 udp; proxy_pass u; health_check udp match=b; health_check_timeout 1s; }`);
+  assert.deepEqual(
+    config.matches.map(({ send, expect }) => [send, expect]),
+    [
+      ['x\r\n\0\xff', { kind: 'text', text: '.' }],
+      [null, { kind: 'regex', regex: { pattern: '\\x2e', caseless: true } }],
+    ],
+  );
+  const [first, second] = config.servers;
+  const checks = first!.healthChecks.map(({ place, ...rest }) => (place.line > 0 ? rest : null));
+  const usual = { intervalMs: 5000, jitterMs: 0, fails: 1, passes: 1, port: null, match: null };
+  assert.deepEqual(checks, [
+    { ...usual, mandatory: false, persistent: false, udp: false },
+    {
+      intervalMs: 2000,
+      jitterMs: 1000,
+      fails: 2,
+      passes: 3,
+      port: 9,
+      match: 'a',
+      mandatory: true,
+      persistent: true,
+      udp: false,
+    },
+  ]);
+  assert.equal(first!.healthTimeoutMs, 2000);
+  assert.deepEqual([second!.healthTimeoutMs, second!.healthChecks[0]!.udp], [1000, true]);
+});
+
+const checked = (directives: string, zone = 'zone u 64k;'): string =>
+  `upstream u { ${zone} server 127.0.0.1:1; } server { listen 1; proxy_pass u; ${directives} }`;
+
+/** Of what nginx sells: our own words. */
+const OWN_MISTAKES: [text: string, message: string][] = [
+  [checked('health_check interval=0;'), 'invalid parameter "interval=0"'],
+  [checked('health_check uri=/;'), 'invalid parameter "uri=/"'],
+  [checked('health_check udp udp;'), 'duplicate parameter "udp"'],
+  [checked('health_check udp=1;'), 'invalid parameter "udp=1"'],
+  [checked('health_check persistent;'), '"persistent" requires "mandatory"'],
+  [checked('health_check match=x;'), 'unknown match "x"'],
+  [checked('health_check;', ''), 'health checks require upstream "u" in '],
+  ['server { listen 1; return a; health_check; }', '"health_check" needs a server that passes sessions to a group'],
+  ['server { listen 1; proxy_pass $hostname:1; health_check; }', '"health_check" needs a server that passes sessions'],
+  ['match a { } match a { }', '"match" directive "a" is duplicate'],
+  ['match a { status 200; }', 'unknown match condition "status", it must be "send" or "expect"'],
+  ['match a { send; }', 'invalid number of arguments in the "send" condition'],
+  ['match a { send a; send b; }', 'duplicate "send" condition'],
+  ['match a { send \\x8; }', 'invalid escape "\\x8", it must be like \\x80'],
+  ['match a { expect ~; }', 'invalid number of arguments in the "expect" condition'],
+  ['match a { expect a b; }', 'invalid number of arguments in the "expect" condition'],
+  ['match a { expect a; expect b; }', 'duplicate "expect" condition'],
+  ['match a { expect ~ (; }', 'pcre2_compile() failed: missing closing parenthesis in "("'],
+];
+
 /** Texts of nginx 1.31.5 for the same lines, without place. */
 const MISTAKES: [text: string, message: string][] = [
   ['server { return a; }', 'no "listen" is defined for server'],
@@ -119,7 +180,7 @@ const MISTAKES: [text: string, message: string][] = [
 ];
 
 test('mistakes, in the words of nginx', async () => {
-  for (const [text, message] of MISTAKES) {
+  for (const [text, message] of [...MISTAKES, ...OWN_MISTAKES]) {
     await assert.rejects(stream(text), (error: unknown) => {
       assert.ok(error instanceof ConfigError, text);
       assert.ok(error.message.startsWith(message), `${text}: ${error.message}`);

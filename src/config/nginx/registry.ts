@@ -34,6 +34,7 @@ import { ssiModule } from './modules/ssi.ts';
 import { sslModule } from './modules/ssl.ts';
 import { streamCore } from './modules/stream-core.ts';
 import { streamHandlers } from './modules/stream-handlers.ts';
+import { streamHealthCheckModule } from './modules/stream-health-check.ts';
 import { streamProxyModule } from './modules/stream-proxy.ts';
 import { stubStatus } from './modules/stub-status.ts';
 import { upstreamModule } from './modules/upstream.ts';
@@ -74,6 +75,7 @@ export const MODULES: readonly ModuleDef[] = [
   streamCore,
   streamHandlers,
   streamProxyModule,
+  streamHealthCheckModule,
   adminModule,
   apiModule,
   accepted,

@@ -23,6 +23,7 @@ export class StreamBuilder extends BlockBuilder {
       splits: [],
       limitZones: [],
       logFormats: [],
+      matches: [],
     };
     return Object.assign(config, ...this.modules.map((module) => module.stream?.(this))) as StreamConfig;
   }

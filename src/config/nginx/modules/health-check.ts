@@ -1,7 +1,5 @@
 /** `health_check` of a location and the `match` blocks that it names (spec 1.6). */
-import { ConfigError, at } from '../../errors.ts';
-import type { HealthCheckConfig, MatchConfig, Place } from '../../model.ts';
-import { parseNumber, parseTime } from '../../units.ts';
+import type { HealthCheckConfig, MatchConfig } from '../../model.ts';
 import { Args, Context } from '../context.ts';
 import { directive } from '../directive.ts';
 import type { Build, ModuleDef } from '../module.ts';
@@ -12,8 +10,7 @@ import type { Conf } from '../parser.ts';
 import { slot } from '../scope.ts';
 import { checkRegex, useVariable } from '../variables.ts';
 import type { RawUpstream } from '../upstreams.ts';
-
-const MAX_PORT = 65535;
+import { type CheckOption, fault, needZone, readOptions, usualRules } from './health-check-options.ts';
 
 const matchesSlot = slot<{ list: MatchConfig[] }>('matches', () => ({ list: [] }));
 const checksSlot = slot<{ list?: HealthCheckConfig[] }>('health_check', () => ({}));
@@ -101,95 +98,45 @@ function body(cf: Conf, [operator = '', pattern]: string[]): MatchConfig['body']
 function healthCheck(cf: Conf): void {
   const raw = cf.scope.loc.get(checksSlot);
   const check: HealthCheckConfig = {
-    place: cf.blockPlace,
-    intervalMs: 5000,
-    jitterMs: 0,
-    fails: 1,
-    passes: 1,
+    ...usualRules(cf),
     uri: '/',
-    port: null,
-    match: null,
-    mandatory: false,
-    persistent: false,
     keepaliveTimeMs: 0,
     type: 'http',
     grpcService: '',
     grpcStatus: null,
   };
-  const seen = new Set<string>();
-  for (const arg of cf.args.slice(1)) readOption(cf, check, seen, arg);
+  const seen = readOptions(cf, check, (option) => readOwn(cf, check, option));
   if (check.type === 'grpc' && (seen.has('uri') || seen.has('match'))) {
     throw cf.error('"type=grpc" cannot be used together with "uri" or "match"');
   }
   raw.list = [...(raw.list ?? []), check];
 }
 
-function readOption(cf: Conf, check: HealthCheckConfig, seen: Set<string>, arg: string): void {
-  const invalid = (): ConfigError => cf.error(`invalid parameter "${arg}"`);
-  const [key = '', value] = arg.split(/=(.*)/s);
-  if (seen.has(key)) throw cf.error(`duplicate parameter "${arg}"`);
-  seen.add(key);
-  const time = (least: number): number => {
-    const ms = parseTime(value as string, 'ms');
-    if (ms === null || ms < least) throw invalid();
-    return ms;
-  };
-  const number = (least: number, most: number): number => {
-    const n = parseNumber(value as string);
-    if (n === null || n < least || n > most) throw invalid();
-    return n;
-  };
-  switch (value === undefined ? key : `${key}=`) {
-    case 'interval=':
-      check.intervalMs = time(1);
-      return;
-    case 'jitter=':
-      check.jitterMs = time(0);
-      return;
+function readOwn(cf: Conf, check: HealthCheckConfig, option: CheckOption): boolean {
+  const { key, value, form, arg } = option;
+  switch (form) {
     case 'keepalive_time=':
-      check.keepaliveTimeMs = time(0);
-      return;
-    case 'fails=':
-      check.fails = number(1, 1e9);
-      return;
-    case 'passes=':
-      check.passes = number(1, 1e9);
-      return;
-    case 'port=':
-      check.port = number(1, MAX_PORT);
-      return;
+      check.keepaliveTimeMs = option.time(0);
+      return true;
     case 'uri=':
       // it stands in the request line as it is
-      if (!/^\/[\x21-\x7e\x80-\xff]*$/.test(value as string)) throw invalid();
-      check.uri = value as string;
-      return;
-    case 'match=':
-      if (value === '') throw invalid();
-      check.match = value as string;
-      return;
-    case 'mandatory':
-      check.mandatory = true;
-      return;
-    case 'persistent':
-      if (!check.mandatory) throw cf.error('"persistent" requires "mandatory"');
-      check.persistent = true;
-      return;
+      if (!/^\/[\x21-\x7e\x80-\xff]*$/.test(value)) throw option.invalid();
+      check.uri = value;
+      return true;
     case 'type=':
       if (value !== 'grpc') throw cf.error(`invalid parameter "${arg}", the type must be "grpc"`);
       check.type = 'grpc';
-      return;
+      return true;
     case 'grpc_service=':
     case 'grpc_status=':
       if (check.type !== 'grpc') throw cf.error(`"${key}" requires "type=grpc" before it`);
-      if (key === 'grpc_service') check.grpcService = value as string;
-      else check.grpcStatus = number(0, 16);
-      return;
+      if (key === 'grpc_service') check.grpcService = value;
+      else check.grpcStatus = option.number(0, 16);
+      return true;
     default:
-      throw invalid();
+      return false;
   }
 }
-
-const fault = (text: string, place: Place): ConfigError => new ConfigError(text, place, at(place));
 
 /** What can only be seen when all is read: what the location does, the group's zone, the match block. */
 function finish(check: HealthCheckConfig, node: LocationNode, build: Build): HealthCheckConfig {
@@ -208,12 +155,7 @@ function finish(check: HealthCheckConfig, node: LocationNode, build: Build): Hea
   if (group === null) {
     throw fault('"health_check" needs a location that passes requests to a group: "proxy_pass http://name"', place);
   }
-  if (!group.explicit || group.zone === null) {
-    throw fault(
-      `health checks require upstream "${group.name}"${at(group.place)} to be in shared memory: "zone"`,
-      place,
-    );
-  }
+  needZone(group, place);
   if (check.match !== null) {
     const known = build.block.main.get(matchesSlot).list;
     if (!known.some(({ name }) => name === check.match)) throw fault(`unknown match "${check.match}"`, place);
