@@ -1,12 +1,15 @@
 /** The Admin API beside the workers. Its code is loaded when a configuration asks for it. */
 import type { Config } from '../config/model.ts';
 import type { KongAdmin } from '../admin/kong/service.ts';
+import type { AdminConfig } from '../config/kong/settings.ts';
+import { keepOwnCertificate } from '../control/kong/own-certificate.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
 export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
   let admin: KongAdmin | null = null;
+  let prepared: AdminConfig | null = null;
   return {
     async prepare(config: Config): Promise<string | null> {
       const settings = config.admin ?? null;
@@ -19,15 +22,17 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
           status: () => statusOf(node),
         });
         await admin.prepare(settings);
-        for (const { text } of settings?.proxyListens.filter(({ ssl }) => ssl && settings.tls === null) ?? []) {
-          log.warn(`proxy_listen ${text} ssl: not listened on, as there is no certificate`);
-        }
+        prepared = settings;
         return null;
       } catch (error) {
         return error instanceof Error ? error.message : describeError(error);
       }
     },
-    commit: async () => admin?.commit(),
+    commit: async () => {
+      const own = prepared?.ownTls ?? null;
+      if (prepared !== null && own !== null) keepOwnCertificate(prepared.dataDir, own);
+      await admin?.commit();
+    },
     abandon: async () => admin?.abandon(),
     close: async () => admin?.close(),
   };

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import {
   type AdminAddress,
   type AdminConfig,
+  type CertificatePair,
   DEFAULT_ADMIN_LISTEN,
   DEFAULT_PROXY_LISTEN,
   parseListens,
@@ -30,14 +31,13 @@ export interface KongOptions {
   errorLog: string;
   /** Of `export`; null: the terminal. */
   output: string | null;
-  /** What was passed over, to be said. */
-  warnings: string[];
 }
 
 const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
   'admin-listen': { type: 'string' },
   'proxy-listen': { type: 'string' },
+  'stream-listen': { type: 'string' },
   store: { type: 'string' },
   config: { type: 'string', short: 'c' },
   data: { type: 'string' },
@@ -46,6 +46,8 @@ const OPTIONS = {
   'admin-host': { type: 'string', multiple: true },
   'admin-ssl-cert': { type: 'string' },
   'admin-ssl-key': { type: 'string' },
+  'ssl-cert': { type: 'string' },
+  'ssl-key': { type: 'string' },
   'dns-resolver': { type: 'string' },
   workers: { type: 'string' },
   pid: { type: 'string' },
@@ -58,10 +60,13 @@ type Name = keyof typeof OPTIONS;
 const KONG_NAMES: Partial<Record<Name, string>> = {
   'admin-listen': 'KONG_ADMIN_LISTEN',
   'proxy-listen': 'KONG_PROXY_LISTEN',
+  'stream-listen': 'KONG_STREAM_LISTEN',
   config: 'KONG_DECLARATIVE_CONFIG',
   'admin-origin': 'KONG_ADMIN_GUI_URL',
   'admin-ssl-cert': 'KONG_ADMIN_SSL_CERT',
   'admin-ssl-key': 'KONG_ADMIN_SSL_CERT_KEY',
+  'ssl-cert': 'KONG_SSL_CERT',
+  'ssl-key': 'KONG_SSL_CERT_KEY',
   'dns-resolver': 'KONG_DNS_RESOLVER',
   workers: 'KONG_NGINX_WORKER_PROCESSES',
 };
@@ -75,6 +80,8 @@ Options:                                         environment
                         (default: ${DEFAULT_ADMIN_LISTEN})
   --proxy-listen LIST   proxy                    HEADRACE_PROXY_LISTEN, KONG_PROXY_LISTEN
                         (default: ${DEFAULT_PROXY_LISTEN})
+  --stream-listen LIST  routes of TCP, TLS, UDP  HEADRACE_STREAM_LISTEN, KONG_STREAM_LISTEN
+                        (default: off)
   --store STORE         sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or memory
                                                  HEADRACE_STORE, KONG_DATABASE with KONG_PG_…
                         (default: sqlite:DATA/kong.db)
@@ -85,6 +92,9 @@ Options:                                         environment
   --admin-origin URL    pages that may call it   HEADRACE_ADMIN_ORIGIN, KONG_ADMIN_GUI_URL
   --admin-host NAME     names of the Admin API   HEADRACE_ADMIN_HOST
   --admin-ssl-cert FILE, --admin-ssl-key FILE    HEADRACE_ADMIN_SSL_…, KONG_ADMIN_SSL_…
+  --ssl-cert LIST, --ssl-key LIST                HEADRACE_SSL_…, KONG_SSL_…
+                        of the proxy, for names that the store has no certificate for
+                        (default: those of the Admin API, or one that is made at the first start)
   --dns-resolver LIST   name servers of targets  HEADRACE_DNS_RESOLVER, KONG_DNS_RESOLVER
                         (default: the system's)
   --workers N           worker threads           HEADRACE_WORKERS, KONG_NGINX_WORKER_PROCESSES
@@ -116,18 +126,18 @@ export function readKongOptions(args: readonly string[], env: Environment, cwd: 
     if (Array.isArray(value)) return value;
     return (text(name) ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]));
   };
-  const warnings: string[] = [];
   const dataDir = resolve(cwd, text('data') ?? defaultDataDir(env));
   const file = text('config');
   const store = readStore(text('store'), file, dataDir, env);
-  const tls = readTls(text('admin-ssl-cert'), text('admin-ssl-key'), cwd);
+  const tls = readPairs('admin-ssl', text('admin-ssl-cert'), text('admin-ssl-key'), cwd)[0] ?? null;
   const pid = text('pid');
   const log = text('error-log') ?? 'stderr';
   return {
     help: given.help === true,
     admin: {
-      listens: adminListens(text('admin-listen') ?? DEFAULT_ADMIN_LISTEN, tls !== null, warnings),
+      listens: listens('--admin-listen', text('admin-listen') ?? DEFAULT_ADMIN_LISTEN),
       proxyListens: listens('--proxy-listen', text('proxy-listen') ?? DEFAULT_PROXY_LISTEN),
+      streamListens: listens('--stream-listen', text('stream-listen') ?? 'off', 'stream'),
       store:
         store === 'memory'
           ? store
@@ -140,12 +150,13 @@ export function readKongOptions(args: readonly string[], env: Environment, cwd: 
       hosts: list('admin-host'),
       nameServers: nameServers(text('dns-resolver')),
       tls,
+      proxyTls: readPairs('ssl', text('ssl-cert'), text('ssl-key'), cwd),
+      ownTls: null,
     },
     workers: readWorkers(text('workers')),
     pidFile: pid === null ? null : resolve(cwd, pid),
     errorLog: log === 'stderr' ? log : resolve(cwd, log),
     output: typeof given.output === 'string' ? resolve(cwd, given.output) : null,
-    warnings,
   };
 }
 
@@ -194,26 +205,23 @@ function nameServers(text: string | null): AdminConfig['nameServers'] {
   return list;
 }
 
-function listens(option: string, text: string): AdminAddress[] {
-  const list = parseListens(text);
+function listens(option: string, text: string, kind: 'http' | 'stream' = 'http'): AdminAddress[] {
+  const list = parseListens(text, kind);
   if ('error' in list) throw new UsageError(`${option}: ${list.error}`);
   return list;
 }
 
-/** Kong makes a certificate of its own for addresses with `ssl`; here one has to be given. */
-function adminListens(text: string, hasTls: boolean, warnings: string[]): AdminAddress[] {
-  const list = listens('--admin-listen', text);
-  if (hasTls) return list;
-  for (const { text: address } of list.filter(({ ssl }) => ssl)) {
-    warnings.push(`${address} ssl: not listened on, as there is no --admin-ssl-cert`);
-  }
-  return list.filter(({ ssl }) => !ssl);
-}
-
-function readTls(cert: string | null, key: string | null, cwd: string): AdminConfig['tls'] {
-  if (cert === null && key === null) return null;
-  if (cert === null || key === null) throw new UsageError('--admin-ssl-cert and --admin-ssl-key belong together');
-  return { cert: readText(resolve(cwd, cert)).text, key: readText(resolve(cwd, key)).text };
+/** Files of certificates and of their keys: lists with commas between, the same number of both. */
+function readPairs(option: string, certs: string | null, keys: string | null, cwd: string): CertificatePair[] {
+  const [certFiles, keyFiles] = [certs, keys].map((text) =>
+    (text ?? '').split(',').flatMap((file) => file.trim() || []),
+  );
+  if (certFiles!.length !== keyFiles!.length)
+    throw new UsageError(`--${option}-cert and --${option}-key belong together`);
+  return certFiles!.map((file, i) => ({
+    cert: readText(resolve(cwd, file)).text,
+    key: readText(resolve(cwd, keyFiles![i]!)).text,
+  }));
 }
 
 function readText(file: string): { file: string; text: string } {

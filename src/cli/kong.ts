@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { Config } from '../config/model.ts';
-import { withKongProxy } from '../config/kong/proxy-config.ts';
 import { isLoopback } from '../config/kong/settings.ts';
 import { earlyLog } from '../control/early-log.ts';
 import { ConfigRefused } from '../control/load-config.ts';
+import { withKong } from '../control/kong/with-kong.ts';
 import { Master } from '../control/master.ts';
 import { openDriver, openStore } from '../store/open.ts';
 import { StoreUnavailable } from '../store/store.ts';
@@ -75,7 +75,6 @@ async function serveKong(first: KongOptions, again: () => KongOptions): Promise<
     errorLogPath: first.errorLog,
   };
   const log = earlyLog(source);
-  for (const warning of first.warnings) log.warn(warning);
   const open = admin.listens.filter(({ host }) => !isLoopback(host));
   if (open.length > 0 && admin.token === null) {
     log.warn(
@@ -85,7 +84,7 @@ async function serveKong(first: KongOptions, again: () => KongOptions): Promise<
   let options: KongOptions | null = first;
   const load = async (): Promise<Config> => {
     try {
-      return await withKongProxy(configOf((options ??= again())));
+      return await withKong(configOf((options ??= again())));
     } catch (error) {
       if (error instanceof UsageError) throw new ConfigRefused([error.message]);
       throw error;

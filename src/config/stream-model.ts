@@ -78,6 +78,8 @@ export type StreamHandlerConfig =
   /** `upstream`: index into `StreamConfig.upstreams`; null when the target holds variables. */
   | { kind: 'proxy'; upstream: number | null; variableTarget: ValueText | null }
   | { kind: 'return'; text: ValueText }
+  /** Routes by Kong's entities, of which the workers are told apart from the configuration. */
+  | { kind: 'kong' }
   /** Hands the connection to another listening address of this process. */
   | { kind: 'pass'; address: ValueText };
 

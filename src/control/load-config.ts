@@ -58,20 +58,16 @@ export const loadConfig: LoadConfig = async ({ prefix, file, globals, errorLogPa
     });
     objects = result.objects;
     say(result.warnings, log);
-    return await withProxy(result.config);
+    const { config } = result;
+    if (config.admin == null) return config;
+    const { withKong } = await import('./kong/with-kong.ts');
+    return await withKong(config);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     say(error.warnings, log);
     throw new ConfigRefused([error.message]);
   }
 };
-
-/** `proxy_listen` of an `admin` block. */
-async function withProxy(config: Config): Promise<Config> {
-  if (config.admin == null) return config;
-  const { withKongProxy } = await import('../config/kong/proxy-config.ts');
-  return withKongProxy(config);
-}
 
 function say(warnings: readonly Diagnostic[], log: ErrorLog): void {
   for (const { level, message } of warnings) log.write(level, message);

@@ -3,6 +3,7 @@
  * can be decided here is not decided per request.
  */
 import { dirname } from 'node:path';
+import type { KongFeed } from '../config/kong/groups.ts';
 import type {
   Config,
   ErrorLogTarget,
@@ -44,7 +45,7 @@ import { stubStatus } from './handlers/stub-status.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
 import { errorBody } from './kong/answers.ts';
-import { type KongFeed, KongRuntime } from './kong/runtime.ts';
+import { KongRuntime } from './kong/runtime.ts';
 import { LimitBook } from './limit/zones.ts';
 import { compileLimitConn } from './limit/connections.ts';
 import { compileLimitReq } from './limit/requests.ts';

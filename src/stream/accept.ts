@@ -27,12 +27,15 @@ export function acceptTcp(
   traffic.row[ACCEPTED]!++;
   const { kind, proxyProtocol, soKeepalive } = listen.runtime.config;
   if (soKeepalive !== null) socket.setKeepAlive(soKeepalive.on, soKeepalive.idleMs);
-  const transport = tls === null ? (given ?? new Transport(socket, null)) : null;
+  // Routes of the Kong door say whether TLS ends here, once the name is known that the client asks for.
+  const late = tls !== null && listen.runtime.defaultServer.config.handler.kind === 'kong';
+  const transport = tls === null || late ? (given ?? new Transport(socket, null)) : null;
   const s = new TcpSession(listen, client ?? addressOf(socket, kind === 'unix'), socket, transport);
+  s.termination = tls;
   if (transport !== null) transport.owner = s;
   s.noteConnected();
   if (!proxyProtocol) {
-    s.begin(tls);
+    s.begin(late ? null : tls);
     return;
   }
   s.action = 'reading PROXY protocol';
@@ -40,7 +43,7 @@ export function acceptTcp(
     ready(info) {
       s.proxyProtocol = info;
       s.action = 'initializing session';
-      s.begin(tls);
+      s.begin(late ? null : tls);
     },
     failed(why) {
       const late = why === 'client timed out';

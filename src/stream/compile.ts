@@ -1,5 +1,6 @@
 /** Compiles a configuration's stream part into what sessions read. Runs once per worker and generation. */
 import { dirname } from 'node:path';
+import type { KongFeed } from '../config/kong/groups.ts';
 import type { Config, ErrorLogTarget, ListenConfig, ResolverConfig } from '../config/model.ts';
 import type { StreamConfig, StreamServerConfig } from '../config/stream-model.ts';
 import type { Resolver } from '../discovery/resolver.ts';
@@ -14,6 +15,7 @@ import type { LogFiles } from '../variables/access-log.ts';
 import { HostTable } from '../variables/host-table.ts';
 import { passHandler, proxyHandler, returnHandler } from './handlers.ts';
 import type { PassOn } from './handlers.ts';
+import { KongStream } from './kong/runtime.ts';
 import { ConnectionTable } from '../limit/connections.ts';
 import { SessionLimits } from './limits.ts';
 import { StreamGroup } from './proxy/group.ts';
@@ -26,6 +28,7 @@ import { StreamVariables } from './variables/table.ts';
 /** What a generation is compiled with. */
 export interface StreamEnv {
   group: GroupEnv;
+  kong: KongFeed;
   /** Shared peer tables, by index into `StreamConfig.upstreams`. */
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
@@ -56,6 +59,10 @@ class Compiler {
   readonly #book: TargetBook<StreamGroup>;
   readonly #generation: StreamGeneration;
   readonly #accessLogs: AccessLogCompiler<Session>;
+  /** One for all servers of the Kong door. */
+  #kongStream: KongStream | null = null;
+  /** What is let go when the last session is over. */
+  readonly #closes: (() => void)[] = [];
 
   constructor(id: number, config: Config, stream: StreamConfig, env: StreamEnv) {
     this.#config = config;
@@ -78,7 +85,12 @@ class Compiler {
   run(): StreamRuntime {
     for (const server of this.#stream.servers) this.#generation.servers.push(this.#server(server));
     const listens = this.#stream.listens.map((listen) => this.#listen(listen));
-    return { generation: this.#generation, listens, close: () => this.#accessLogs.close() };
+    return { generation: this.#generation, listens, close: () => this.#close() };
+  }
+
+  #close(): void {
+    for (const close of this.#closes) close();
+    this.#accessLogs.close();
   }
 
   #listen(config: ListenConfig): StreamListenRuntime {
@@ -113,6 +125,17 @@ class Compiler {
     return new SessionLimits(limits, limitConn);
   }
 
+  #kong(proxy: StreamServerConfig['proxy']): Handler {
+    const { kong, group } = this.#env;
+    if (this.#kongStream === null) {
+      const made = new KongStream({ proxy, group, variables: this.#variables, book: this.#book }, kong);
+      this.#kongStream = made;
+      this.#closes.push(kong.follow((change) => made.take(change)));
+    }
+    const runtime = this.#kongStream;
+    return (s) => runtime.handle(s);
+  }
+
   #handler({ handler, proxy }: StreamServerConfig): Handler | null {
     switch (handler.kind) {
       case 'return':
@@ -125,6 +148,8 @@ class Compiler {
         const directory = dirname(this.#config.file);
         return proxyHandler(new ProxyPlan(proxy, group, target, this.#book, this.#variables, directory));
       }
+      case 'kong':
+        return this.#kong(proxy);
       default:
         return null;
     }

@@ -9,6 +9,7 @@ import type { PrereadHello } from '../net/hello-preread.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
 import type { TlsInfo } from '../net/tls-info.ts';
 import type { VariableContext } from '../variables/context.ts';
+import type { KongCase } from './kong/case.ts';
 import type { StreamListen } from './listen.ts';
 import { releaseSlots } from './limits.ts';
 import type { LimitSlot } from './limits.ts';
@@ -67,6 +68,8 @@ export abstract class Session implements VariableContext {
   lastServerName = '';
   /** What `ssl_preread` has found; null: nothing, or it was not asked. */
   hello: PrereadHello | null = null;
+  /** What the Kong door keeps of it; null: it is not one of its sessions. */
+  kong: KongCase | null = null;
   /** What was read of the client and not passed on yet. */
   held: Buffer | null = null;
   /** What `preread_bytes` waited for (`$preread_data`), one character a byte; null: nothing was read in advance. */

@@ -38,6 +38,8 @@ export class TcpSession extends Session implements TransportOwner {
   /** The client's connection; null: its handshake is under way. */
   transport: Transport | null;
   content: Content | null = null;
+  /** Ends TLS on this address; null: a plain one. */
+  termination: TlsChooser<Session> | null = null;
   /** For whatever the session waits for at present. */
   readonly timer: Timer = new Timer(() => this.#onTimer());
   /** What to do when `timer` fires. */
@@ -94,6 +96,18 @@ export class TcpSession extends Session implements TransportOwner {
     });
   }
 
+  /** Ends the client's TLS after all, whose first bytes were looked at; the handler is called again behind it. */
+  terminate(): void {
+    const { held, transport } = this;
+    transport!.detach();
+    this.transport = null;
+    this.held = null;
+    this.#phase = 'handshake';
+    if (held !== null) this.socket.unshift(held);
+    this.#handshake(this.termination!);
+    this.socket.resume();
+  }
+
   #handshakeFailed(why: string | null): void {
     if (this.status !== 0) return;
     if (why === 'handshake timed out') this.log('info', 'client timed out (110: Connection timed out)');
@@ -131,7 +145,8 @@ export class TcpSession extends Session implements TransportOwner {
   }
 
   #afterHandshake(): void {
-    if (!needsPreread(this)) {
+    // Behind TLS that was looked into there is nothing more to look for.
+    if (!needsPreread(this) || (this.tls !== null && this.hello !== null)) {
       this.#serve();
       return;
     }

@@ -16,6 +16,8 @@ import type { Server } from '../http/runtime.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import { serverTls } from '../net/tls-context.ts';
+import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { AccessLogs } from '../observe/access-log-writer.ts';
 import { reopenFiles } from '../observe/append-file.ts';
@@ -30,6 +32,7 @@ import { Bells } from './bells.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { KongInbox } from './kong.ts';
+import { KongTls } from './kong-tls.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
 import { StreamSide, listensFor } from './stream.ts';
 import type { PreparedStream } from './stream.ts';
@@ -48,7 +51,7 @@ interface Bound {
 }
 
 /** Contexts of an address; names of certificates may look at the client's address. */
-type HttpTls = TlsTable<Server, ClientAddress>;
+type HttpTls = TlsChooser<ClientAddress>;
 
 /** A generation that is compiled and bound, waiting for its commit. */
 interface Prepared {
@@ -75,12 +78,14 @@ function keyOf(runtime: ListenRuntime): string {
 const HTTP1_ONLY = ['http/1.1', 'http/1.0'];
 const WITH_HTTP2 = ['h2', ...HTTP1_ONLY];
 
-function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: string): HttpTls {
+function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: string, kong: KongInbox): HttpTls {
   const { generation, config, defaultServer, hosts } = runtime;
+  const { ssl, root } = defaultServer.config;
   const { variables } = generation;
   const servers = config.servers.map((i) => generation.servers[i]!);
-  return new TlsTable({ servers, defaultServer, hosts }, tickets, {
-    alpn: (server) => (server.config.http2.on || config.http2 ? WITH_HTTP2 : HTTP1_ONLY),
+  const alpn = (server: Server): string[] => (server.config.http2.on || config.http2 ? WITH_HTTP2 : HTTP1_ONLY);
+  const table = new TlsTable<Server, ClientAddress>({ servers, defaultServer, hosts }, tickets, {
+    alpn,
     keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
     directory,
     evaluate: (server, texts) => {
@@ -92,13 +97,15 @@ function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: stri
       };
     },
   });
+  if (root.handler.kind !== 'kong' || ssl === null) return table;
+  return new KongTls(table, kong, (credentials) => serverTls(ssl, tickets, alpn(defaultServer), credentials));
 }
 
 class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
-  readonly #stream = new StreamSide(init.workerId);
   readonly kong = new KongInbox();
+  readonly #stream = new StreamSide(init.workerId, this.kong);
   readonly #accessLogs = new AccessLogs({
     onFailure: (message) => this.#log.alert(message),
     onOpenFailure: (message) => this.#log.write('crit', message),
@@ -176,6 +183,7 @@ class HttpWorker {
     if (config.stream === null) return null;
     const runtime = compileStream(data.id, config, config.stream, {
       group: this.#env,
+      kong: this.kong,
       tables: data.stream.tables,
       learnZones: data.stream.learnZones,
       limitZones: data.limitZones,
@@ -213,7 +221,7 @@ class HttpWorker {
   async #bind(prepared: Prepared): Promise<void> {
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets, prepared.directory) : null;
+      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets, prepared.directory, this.kong) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound = this.#makeBound(runtime, tls);

@@ -5,7 +5,9 @@ import type { ListenConfig, PeerAddress } from '../config/model.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import { serverTls } from '../net/tls-context.ts';
 import { handshakeInfo } from '../net/tls-info.ts';
+import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { failedText } from '../observe/errno.ts';
 import { acceptTcp } from '../stream/accept.ts';
@@ -14,10 +16,12 @@ import { SessionList, StreamListen } from '../stream/listen.ts';
 import type { StreamListenRuntime, StreamServer } from '../stream/runtime.ts';
 import type { Session } from '../stream/session.ts';
 import { UdpListen } from '../stream/udp-listen.ts';
+import type { KongInbox } from './kong.ts';
+import { KongTls } from './kong-tls.ts';
 import { TlsTable } from './tls.ts';
 
 /** Contexts of an address; names of certificates are evaluated against the session. */
-type StreamTls = TlsTable<StreamServer, Session>;
+type StreamTls = TlsChooser<Session>;
 
 /** A listening address of this worker. */
 interface Bound {
@@ -55,9 +59,10 @@ export function listensFor({ kind, host, port }: ListenConfig, to: PeerAddress):
   return host === to.host || host === (to.family === 6 ? '::' : '0.0.0.0');
 }
 
-function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory: string): StreamTls {
+function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory: string, kong: KongInbox): StreamTls {
   const { variables } = runtime.generation;
-  return new TlsTable(runtime, tickets, {
+  const { ssl, handler, alpn } = runtime.defaultServer.config;
+  const table = new TlsTable<StreamServer, Session>(runtime, tickets, {
     alpn: (server) => server.config.alpn,
     keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
     directory,
@@ -69,15 +74,19 @@ function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory
       };
     },
   });
+  if (handler.kind !== 'kong' || ssl === null) return table;
+  return new KongTls(table, kong, (credentials) => serverTls(ssl, tickets, alpn, credentials));
 }
 
 export class StreamSide {
   readonly sessions = new SessionList();
   readonly #bound = new Map<string, Bound>();
   readonly #workerId: number;
+  readonly #kong: KongInbox;
 
-  constructor(workerId: number) {
+  constructor(workerId: number, kong: KongInbox) {
     this.#workerId = workerId;
+    this.#kong = kong;
   }
 
   /**
@@ -90,7 +99,7 @@ export class StreamSide {
   async bind(prepared: PreparedStream, tickets: TicketSecret, directory: string, maxSessions: number): Promise<void> {
     for (const runtime of prepared.runtime.listens) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? tlsTable(runtime, tickets, directory) : null;
+      const tls = runtime.config.ssl ? tlsTable(runtime, tickets, directory, this.#kong) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound: Bound = { listen: new StreamListen(runtime, this.sessions), tls, listener: null, udp: null };

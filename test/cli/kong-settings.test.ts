@@ -12,13 +12,16 @@ const read = (args: string[] = [], env: Environment = {}): KongOptions =>
 const store = (args: string[] = [], env: Environment = {}): string =>
   read(['--data', '/data', ...args], env).admin.store;
 
+const plain = { ssl: false, http2: false, udp: false };
+
 test('alone: loopback for the API, everybody for the proxy, SQLite in the data directory', () => {
   const { admin, workers, errorLog, pidFile } = read(['--data', 'here']);
   assert.deepEqual(
     { ...admin, workers, errorLog, pidFile },
     {
-      listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false }],
-      proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false }],
+      listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ...plain }],
+      proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ...plain }],
+      streamListens: [],
       store: 'sqlite:/cwd/here/kong.db',
       dataDir: '/cwd/here',
       declarative: null,
@@ -28,6 +31,8 @@ test('alone: loopback for the API, everybody for the proxy, SQLite in the data d
       hosts: [],
       nameServers: null,
       tls: null,
+      proxyTls: [],
+      ownTls: null,
       workers: null,
       errorLog: 'stderr',
       pidFile: null,
@@ -44,13 +49,24 @@ test('an option counts before HEADRACE_…, and that before KONG_…', () => {
   assert.equal(read([], { KONG_NGINX_WORKER_PROCESSES: '3' }).workers, 3);
 });
 
-test('addresses with ssl want a certificate', () => {
-  const { admin, warnings } = read([], { KONG_ADMIN_LISTEN: '0.0.0.0:8001, 0.0.0.0:8444 http2 ssl reuseport' });
+test('addresses, and what stands behind them', () => {
+  const { admin } = read(['--stream-listen', '9000 ssl, *:9001 udp reuseport'], {
+    KONG_PROXY_LISTEN: '0.0.0.0:8000, 0.0.0.0:8443 http2 ssl reuseport backlog=16384',
+  });
   assert.deepEqual(
-    admin.listens.map(({ text }) => text),
-    ['0.0.0.0:8001'],
+    admin.proxyListens.map(({ port, ssl, http2 }) => [port, ssl, http2]),
+    [
+      [8000, false, false],
+      [8443, true, true],
+    ],
   );
-  assert.deepEqual(warnings, ['0.0.0.0:8444 ssl: not listened on, as there is no --admin-ssl-cert']);
+  assert.deepEqual(
+    admin.streamListens.map(({ host, port, ssl, udp }) => [host, port, ssl, udp]),
+    [
+      ['127.0.0.1', 9000, true, false],
+      ['0.0.0.0', 9001, false, true],
+    ],
+  );
   assert.deepEqual(read(['--admin-listen', 'off']).admin.listens, []);
   assert.equal(read(['--admin-listen', '[::1]:80']).admin.listens[0]?.port, 80);
 });
@@ -105,6 +121,9 @@ suite('what cannot be meant', () => {
     [['--config', '/nowhere/kong.yml'], {}, /^\/nowhere\/kong\.yml cannot be read: ENOENT/],
     [['--workers', '0'], {}, /^--workers 0: it can be auto, or a number from 1 to 999$/],
     [['--admin-ssl-cert', 'x'], {}, /^--admin-ssl-cert and --admin-ssl-key belong together$/],
+    [['--ssl-cert', 'x,y', '--ssl-key', 'z'], {}, /^--ssl-cert and --ssl-key belong together$/],
+    [['--stream-listen', '1 ssl udp'], {}, /^--stream-listen: "ssl" and "udp" of address "1" cannot be together$/],
+    [['--stream-listen', '1 http2'], {}, /^--stream-listen: unknown parameter "http2" of address "1"$/],
     [[], { KONG_DATABASE: 'cassandra' }, /^KONG_DATABASE=cassandra: it can be postgres or off$/],
   ];
   for (const [args, env, text] of rows) {

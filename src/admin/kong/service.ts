@@ -111,9 +111,11 @@ export class KongAdmin {
   }
 
   #listen(address: AdminAddress, config: AdminConfig): Promise<Listening> {
-    return listenAdmin(address, config.tls, (request) => this.#answer(request)).catch((error: unknown) => {
-      throw new Error(`admin listen ${address.text}: ${describeError(error)}`);
-    });
+    return listenAdmin(address, config.tls ?? config.ownTls, (request) => this.#answer(request)).catch(
+      (error: unknown) => {
+        throw new Error(`admin listen ${address.text}: ${describeError(error)}`);
+      },
+    );
   }
 
   async #answer(request: AdminRequest): Promise<AdminAnswer> {

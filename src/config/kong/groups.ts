@@ -34,6 +34,14 @@ export interface KongChange extends Partial<Omit<KongState, 'serial' | 'groups'>
   groups?: { set: KongGroup[]; removed: string[] };
 }
 
+/** Where a worker's runtimes learn of Kong's entities. */
+export interface KongFeed {
+  /** Null: the main thread has told nothing yet. */
+  readonly state: KongState | null;
+  /** @returns stops it */
+  follow(take: (change: KongChange) => void): () => void;
+}
+
 export const upstreamKey = (name: string): string => `upstream ${name}`;
 export const hostKey = (host: string, port: number): string => `host ${host} ${port}`;
 

@@ -5,7 +5,8 @@
  */
 import type { Config, HttpConfig, ListenConfig, LocationConfig } from '../model.ts';
 import { loadNginxConfig } from '../nginx/load.ts';
-import type { AdminAddress, AdminConfig } from './settings.ts';
+import type { StreamConfig } from '../stream-model.ts';
+import { type AdminAddress, type AdminConfig, proxyCertificates } from './settings.ts';
 
 /** The largest body that a client may send; Kong has no limit of its own. */
 const CLIENT_MAX_BODY_SIZE = 0;
@@ -31,52 +32,91 @@ const SET_HEADERS: LocationConfig['proxy']['setHeaders'] = [
  */
 export async function withKongProxy(config: Config): Promise<Config> {
   const { admin } = config;
-  if (admin == null || proxied(admin).length === 0) return config;
-  const own = await proxyConfig(proxied(admin), admin);
-  return { ...config, http: config.http === null ? own : joined(config.http, own) };
+  if (admin == null || (admin.proxyListens.length === 0 && admin.streamListens.length === 0)) return config;
+  const own = await proxyConfig(admin);
+  return {
+    ...config,
+    http: config.http === null || own.http === null ? (config.http ?? own.http) : joined(config.http, own.http),
+    stream:
+      config.stream === null || own.stream === null ? (config.stream ?? own.stream) : joined(config.stream, own.stream),
+  };
 }
 
-/** Addresses with `ssl` need a certificate. */
-export function proxied({ proxyListens, tls }: AdminConfig): AdminAddress[] {
-  return proxyListens.filter(({ ssl }) => !ssl || tls !== null);
-}
+const addressOf = ({ host, port }: AdminAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-/** Files that the text names; they are nowhere but here. */
-const CERTIFICATE = '/proxy.crt';
-const KEY = '/proxy.key';
-
-async function proxyConfig(listens: readonly AdminAddress[], { tls }: AdminConfig): Promise<HttpConfig> {
-  const lines = listens.map(
-    ({ host, port, ssl }) => `listen ${host.includes(':') ? `[${host}]` : host}:${port}${ssl ? ' ssl' : ''};`,
+async function proxyConfig(admin: AdminConfig): Promise<Pick<Config, 'http' | 'stream'>> {
+  const pairs = proxyCertificates(admin);
+  // Files that the text names; they are nowhere but here.
+  const files = new Map(
+    pairs.flatMap(({ cert, key }, i): [string, string][] => [
+      [`/proxy-${i}.crt`, cert],
+      [`/proxy-${i}.key`, key],
+    ]),
   );
-  if (listens.some(({ ssl }) => ssl)) lines.push(`ssl_certificate ${CERTIFICATE}; ssl_certificate_key ${KEY};`);
-  lines.push(`client_max_body_size ${CLIENT_MAX_BODY_SIZE};`);
-  const text = `events {} http { access_log off; server { ${lines.join(' ')} } }`;
+  const certificates = pairs.map((_, i) => `ssl_certificate /proxy-${i}.crt; ssl_certificate_key /proxy-${i}.key;`);
+  const server = (listens: readonly AdminAddress[], lines: readonly string[]): string => {
+    if (listens.length === 0) return '';
+    const secure = listens.some(({ ssl }) => ssl) ? certificates : [];
+    const addresses = listens.map(
+      (listen) =>
+        `listen ${addressOf(listen)}${listen.ssl ? ' ssl' : ''}${listen.http2 ? ' http2' : ''}${listen.udp ? ' udp' : ''};`,
+    );
+    return `server { ${[...addresses, ...secure, ...lines].join(' ')} }`;
+  };
+  const http = server(admin.proxyListens, [
+    `client_max_body_size ${CLIENT_MAX_BODY_SIZE};`,
+    // Where the settings of services of gRPC come from.
+    'location /grpc { grpc_pass 127.0.0.1:9; }',
+  ]);
+  // Where the settings of services of TCP, TLS and UDP come from.
+  const target = 'proxy_pass 127.0.0.1:9; proxy_ssl on;';
+  const plain = admin.streamListens.filter(({ ssl }) => !ssl);
+  const secure = admin.streamListens.filter(({ ssl }) => ssl);
+  const stream = server(plain, [target]) + server(secure, [target, 'ssl_preread on;']);
+  const text = [
+    'events {}',
+    http === '' ? '' : `http { access_log off; ${http} }`,
+    stream === '' ? '' : `stream { ${stream} }`,
+  ].join(' ');
   const { config } = await loadNginxConfig({
     prefix: '/',
     file: '/kong',
     cpuCount: 1,
     superUser: false,
     lookup: async () => [],
-    readFile: (file) => (file === CERTIFICATE ? (tls?.cert ?? '') : file === KEY ? (tls?.key ?? '') : text),
+    readFile: (file) => files.get(file) ?? text,
     glob: () => [],
   });
-  const http = config.http!;
+  if (config.http !== null) prepareHttp(config.http);
+  if (config.stream !== null) prepareStream(config.stream);
+  return config;
+}
+
+function prepareHttp(http: HttpConfig): void {
   const { root } = http.servers[0]!;
   root.handler = { kind: 'kong' };
   root.proxy.httpVersion = '1.1';
   root.proxy.setHeaders = SET_HEADERS;
   root.proxy.passHeaders = ['Server', 'Date'];
   root.proxy.redirects = [];
-  return http;
+  root.grpc = root.locations[0]!.grpc!;
+  root.grpc.setHeaders = SET_HEADERS;
+  root.grpc.passHeaders = ['Server', 'Date'];
+  root.locations = [];
+  http.upstreams = [];
+}
+
+function prepareStream(stream: StreamConfig): void {
+  for (const server of stream.servers) server.handler = { kind: 'kong' };
+  stream.upstreams = [];
 }
 
 /** Beside the servers of an nginx.conf. */
-function joined(http: HttpConfig, own: HttpConfig): HttpConfig {
-  const before = http.servers.length;
+function joined<C extends HttpConfig | StreamConfig>(those: C, own: C): C {
+  const before = those.servers.length;
   const listens = own.listens.map((listen): ListenConfig => {
     const servers = listen.servers.map((i) => i + before);
     return { ...listen, servers, defaultServer: listen.defaultServer + before };
   });
-  return { ...http, servers: [...http.servers, ...own.servers], listens: [...http.listens, ...listens] };
+  return { ...those, servers: [...those.servers, ...own.servers], listens: [...those.listens, ...listens] };
 }

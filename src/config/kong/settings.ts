@@ -7,12 +7,23 @@ export interface AdminAddress {
   host: string;
   port: number;
   ssl: boolean;
+  http2: boolean;
+  /** Datagrams; of `streamListens` alone. */
+  udp: boolean;
+}
+
+/** PEM. */
+export interface CertificatePair {
+  cert: string;
+  key: string;
 }
 
 export interface AdminConfig {
   listens: AdminAddress[];
   /** Addresses of the proxy, which the data plane binds. */
   proxyListens: AdminAddress[];
+  /** Those of routes of TCP, TLS and UDP. */
+  streamListens: AdminAddress[];
   /** `memory`, `sqlite:FILE`, `postgres://…`. */
   store: string;
   /** Where the node's id is kept; absolute. */
@@ -29,22 +40,44 @@ export interface AdminConfig {
   hosts: string[];
   /** Name servers for targets; null: the system's. */
   nameServers: { host: string; port: number }[] | null;
-  /** PEM, for addresses with `ssl`. */
-  tls: { cert: string; key: string } | null;
+  /** For addresses of the Admin API with `ssl`. */
+  tls: CertificatePair | null;
+  /** For those of the proxy, where the store has none for a name; empty: `tls`. */
+  proxyTls: CertificatePair[];
+  /** Made by the program itself, in the place of both; null: not needed. */
+  ownTls: CertificatePair | null;
+}
+
+/** Does the configuration ask for TLS and bring no certificate? */
+export function needsCertificate({ listens, proxyListens, streamListens, tls, proxyTls }: AdminConfig): boolean {
+  if (tls !== null) return false;
+  return (
+    listens.some(({ ssl }) => ssl) ||
+    (proxyTls.length === 0 && [...proxyListens, ...streamListens].some(({ ssl }) => ssl))
+  );
+}
+
+/** What clients of the proxy see when the store has nothing for the name that they ask for. */
+export function proxyCertificates({ tls, proxyTls, ownTls }: AdminConfig): CertificatePair[] {
+  if (proxyTls.length > 0) return proxyTls;
+  return [tls ?? ownTls].filter((pair) => pair !== null);
 }
 
 export const DEFAULT_ADMIN_LISTEN = '127.0.0.1:8001';
 export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8000';
 
 /** Words after an address that Kong and nginx know, and that change nothing here. */
-const HARMLESS = /^(?:http2|reuseport|deferred|bind|backlog=\d+|so_keepalive=\S+|ipv6only=(?:on|off))$/;
+const HARMLESS = /^(?:reuseport|deferred|bind|backlog=\d+|so_keepalive=\S+|ipv6only=(?:on|off))$/;
+
+/** What may stand behind an address, besides what changes nothing. */
+const PARAMETERS = { http: ['ssl', 'http2'], stream: ['ssl', 'udp'] } as const;
 
 /**
  * `127.0.0.1:8001 reuseport, 127.0.0.1:8444 http2 ssl`, or `off`.
  *
  * @returns the addresses, or what is wrong
  */
-export function parseListens(text: string): AdminAddress[] | { error: string } {
+export function parseListens(text: string, kind: 'http' | 'stream' = 'http'): AdminAddress[] | { error: string } {
   if (text.trim() === 'off') return [];
   const list: AdminAddress[] = [];
   for (const entry of text.split(',')) {
@@ -54,9 +87,16 @@ export function parseListens(text: string): AdminAddress[] | { error: string } {
     if ('error' in host || host.port === null) {
       return { error: `invalid address "${address}"; it can be ADDRESS:PORT, perhaps with "ssl" after it` };
     }
-    const unknown = words.find((word) => word !== 'ssl' && !HARMLESS.test(word));
+    const known: readonly string[] = PARAMETERS[kind];
+    const unknown = words.find((word) => !known.includes(word) && !HARMLESS.test(word));
     if (unknown !== undefined) return { error: `unknown parameter "${unknown}" of address "${address}"` };
-    list.push({ text: address, host: host.host, port: host.port, ssl: words.includes('ssl') });
+    const [ssl, http2, udp] = ['ssl', 'http2', 'udp'].map((word) => words.includes(word)) as [
+      boolean,
+      boolean,
+      boolean,
+    ];
+    if (ssl && udp) return { error: `"ssl" and "udp" of address "${address}" cannot be together` };
+    list.push({ text: address, host: host.host, port: host.port, ssl, http2, udp });
   }
   return list;
 }

@@ -45,3 +45,30 @@ export function unavailable({ total, available }: Share, threshold: number, targ
   const percent = (available / total) * 100;
   return percent > threshold || available === total ? null : 'below threshold';
 }
+
+/** Peers whose states can be counted anew when they have changed. */
+interface Watched {
+  readonly version: number;
+  snapshot(): readonly Weighed[];
+}
+
+/** The weights of a group, counted again only when something has changed. */
+export class ShareWatch {
+  readonly #peers: Watched;
+  #share: Share = { total: 0, available: 0 };
+  #version = -1;
+
+  constructor(peers: Watched) {
+    this.#peers = peers;
+  }
+
+  /** As the function of this name. */
+  unavailable(threshold: number, targets: number): string | null {
+    const { version } = this.#peers;
+    if (version !== this.#version) {
+      this.#share = shareOf(this.#peers.snapshot());
+      this.#version = version;
+    }
+    return unavailable(this.#share, threshold, targets);
+  }
+}

@@ -1,11 +1,13 @@
-/** How requests for a service are taken to its servers. */
-import type { LocationConfig } from '../../config/model.ts';
+/** How requests for a service are taken to its servers: by HTTP/1.1, or by HTTP/2 where gRPC is spoken. */
+import type { LocationConfig, ProxySslConfig, UpstreamPassConfig, UpstreamSettings } from '../../config/model.ts';
 import type { KongCaCertificate, KongCertificate, KongService } from '../../config/kong/model.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
+import { GrpcPlan } from '../proxy/http2/grpc-plan.ts';
 import { ProxyPlan } from '../proxy/plan.ts';
 import { UpstreamTls } from '../proxy/tls.ts';
 import type { Target } from '../proxy/target.ts';
+import type { CommonParts, UpstreamPlan } from '../proxy/upstream-plan.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
 import { newRequestId } from '../variables/request.ts';
@@ -22,24 +24,30 @@ export interface KongPlanEnv {
   caCertificates: ReadonlyMap<string, KongCaCertificate>;
 }
 
-export class KongPlan extends ProxyPlan {
+export type KongPlan = UpstreamPlan & { readonly service: KongService; readonly upstream: KongUpstreamGroup };
+
+export const speaksGrpc = ({ protocol }: KongService): boolean => protocol === 'grpc' || protocol === 'grpcs';
+
+export function kongPlan(
+  service: KongService,
+  upstream: KongUpstreamGroup,
+  requestBuffering: boolean,
+  env: KongPlanEnv,
+): KongPlan {
+  return speaksGrpc(service)
+    ? new KongGrpcPlan(service, upstream, env)
+    : new KongHttpPlan(service, upstream, requestBuffering, env);
+}
+
+class KongHttpPlan extends ProxyPlan {
   readonly service: KongService;
   readonly upstream: KongUpstreamGroup;
 
   constructor(service: KongService, upstream: KongUpstreamGroup, requestBuffering: boolean, env: KongPlanEnv) {
-    const secure = /^(?:https|grpcs)$/.test(service.protocol);
-    const location = settings(service, upstream, requestBuffering, env);
-    const pass = {
-      scheme: secure ? 'https' : 'http',
-      upstream: null,
-      variableTarget: null,
-      hostHeader: service.host,
-      port: String(service.port),
-      uri: null,
-    } as const;
-    const { variables, book } = env;
-    const tls = secure ? new UpstreamTls(location.proxy.ssl, variables, '/') : null;
-    super(location, location.match, { pass, group: upstream.group, tls, variables, book, serial: 0 });
+    const { proxy } = env.location;
+    const ssl = sslOf(proxy.ssl, service, upstream, env);
+    const location = { ...env.location, proxy: { ...proxy, ...settingsOf(service), requestBuffering, ssl } };
+    super(location, location.match, parts(service, upstream, ssl, env));
     this.service = service;
     this.upstream = upstream;
   }
@@ -49,63 +57,117 @@ export class KongPlan extends ProxyPlan {
 
   override rewriteAnswer(r: HttpRequest, target: Target, head: ResponseHead): void {
     super.rewriteAnswer(r, target, head);
-    const upstreamMs = Math.max(0, r.upstream?.attempts.at(-1)?.headerMs ?? 0);
-    r.fields.set('X-Kong-Upstream-Latency', String(upstreamMs));
-    r.fields.set('X-Kong-Proxy-Latency', String(Math.max(0, Math.round(r.elapsedMs()) - upstreamMs)));
-    r.fields.set('X-Kong-Request-Id', newRequestId());
+    addFields(r);
   }
 
   override uriOf(r: HttpRequest): string | null {
     return r.kong!.uri;
   }
 
-  /** Somebody was there when the request came, and is not any more, or was tried. */
   override nobody(r: HttpRequest): number {
-    this.explain(r, this.upstream.unavailable() ?? 'all targets tried');
-    return 503;
-  }
-
-  /** Prepares the answer to a request that no server can be had for. */
-  explain(r: HttpRequest, reason: string): void {
-    const plain = this.upstream.data.upstream === null;
-    r.kong!.message = plain ? NO_NAME : NO_PEER;
-    r.fields.set('X-Headrace-Reason', plain ? 'name not resolved' : reason);
-    const what = plain ? `host "${this.service.host}"` : `upstream "${this.service.host}"`;
-    logRequest(r, 'error', `${r.kong!.message}: ${reason} (${what})`);
+    return nobody(r, this);
   }
 }
 
-function settings(
+class KongGrpcPlan extends GrpcPlan {
+  readonly service: KongService;
+  readonly upstream: KongUpstreamGroup;
+
+  constructor(service: KongService, upstream: KongUpstreamGroup, env: KongPlanEnv) {
+    const grpc = env.location.grpc!;
+    const ssl = sslOf(grpc.ssl, service, upstream, env);
+    super({ ...grpc, ...settingsOf(service), ssl }, parts(service, upstream, ssl, env));
+    this.service = service;
+    this.upstream = upstream;
+  }
+
+  override readonly rewritesAnswer = true;
+
+  override rewriteAnswer(r: HttpRequest, target: Target, head: ResponseHead): void {
+    super.rewriteAnswer(r, target, head);
+    addFields(r);
+  }
+
+  override uriOf(r: HttpRequest): string | null {
+    return r.kong!.uri;
+  }
+
+  override nobody(r: HttpRequest): number {
+    return nobody(r, this);
+  }
+}
+
+function addFields(r: HttpRequest): void {
+  const upstreamMs = Math.max(0, r.upstream?.attempts.at(-1)?.headerMs ?? 0);
+  r.fields.set('X-Kong-Upstream-Latency', String(upstreamMs));
+  r.fields.set('X-Kong-Proxy-Latency', String(Math.max(0, Math.round(r.elapsedMs()) - upstreamMs)));
+  r.fields.set('X-Kong-Request-Id', newRequestId());
+}
+
+/** Somebody was there when the request came, and is not any more, or was tried. */
+function nobody(r: HttpRequest, plan: KongPlan): number {
+  explain(r, plan, plan.upstream.unavailable() ?? 'all targets tried');
+  return 503;
+}
+
+/** Prepares the answer to a request that no server can be had for. */
+export function explain(r: HttpRequest, { service, upstream }: KongPlan, reason: string): void {
+  const plain = upstream.data.upstream === null;
+  r.kong!.message = plain ? NO_NAME : NO_PEER;
+  r.fields.set('X-Headrace-Reason', plain ? 'name not resolved' : reason);
+  const what = plain ? `host "${service.host}"` : `upstream "${service.host}"`;
+  logRequest(r, 'error', `${r.kong!.message}: ${reason} (${what})`);
+}
+
+const isSecure = ({ protocol }: KongService): boolean => protocol === 'https' || protocol === 'grpcs';
+
+function parts(
+  service: KongService,
+  upstream: KongUpstreamGroup,
+  ssl: ProxySslConfig,
+  { variables, book }: KongPlanEnv,
+): CommonParts {
+  const pass: UpstreamPassConfig = {
+    // Services of other protocols never come here.
+    scheme: service.protocol as UpstreamPassConfig['scheme'],
+    upstream: null,
+    variableTarget: null,
+    hostHeader: service.host,
+    port: String(service.port),
+    uri: null,
+  };
+  const tls = isSecure(service) ? new UpstreamTls(ssl, variables, '/') : null;
+  return { pass, group: upstream.group, tls, variables, book, serial: 0 };
+}
+
+function settingsOf(service: KongService): Partial<UpstreamSettings> {
+  return {
+    connectTimeoutMs: service.connectTimeoutMs,
+    sendTimeoutMs: service.writeTimeoutMs,
+    readTimeoutMs: service.readTimeoutMs,
+    nextUpstream: { error: true, timeout: true, invalidHeader: true, nonIdempotent: false, statuses: [] },
+    nextUpstreamTries: service.retries + 1,
+    nextUpstreamTimeoutMs: 0,
+  };
+}
+
+function sslOf(
+  ssl: ProxySslConfig,
   service: KongService,
   { data }: KongUpstreamGroup,
-  requestBuffering: boolean,
-  { location, certificates, caCertificates }: KongPlanEnv,
-): LocationConfig {
-  const { proxy } = location;
+  { certificates, caCertificates }: KongPlanEnv,
+): ProxySslConfig {
   const certificate = service.clientCertificate ?? data.upstream?.clientCertificate ?? null;
   const own = certificate === null ? undefined : certificates.get(certificate);
   const trusted = service.caCertificates.flatMap((id) => caCertificates.get(id)?.cert ?? []);
   return {
-    ...location,
-    proxy: {
-      ...proxy,
-      requestBuffering,
-      connectTimeoutMs: service.connectTimeoutMs,
-      sendTimeoutMs: service.writeTimeoutMs,
-      readTimeoutMs: service.readTimeoutMs,
-      nextUpstream: { error: true, timeout: true, invalidHeader: true, nonIdempotent: false, statuses: [] },
-      nextUpstreamTries: service.retries + 1,
-      nextUpstreamTimeoutMs: 0,
-      ssl: {
-        ...proxy.ssl,
-        name: '$kong_host',
-        serverName: true,
-        verify: service.tlsVerify ?? false,
-        verifyDepth: service.tlsVerifyDepth ?? proxy.ssl.verifyDepth,
-        trustedCertificate: trusted.length === 0 ? null : trusted.join('\n'),
-        certificatePem: own?.cert ?? null,
-        certificateKeyPem: own?.key ?? null,
-      },
-    },
+    ...ssl,
+    name: '$kong_host',
+    serverName: true,
+    verify: service.tlsVerify ?? false,
+    verifyDepth: service.tlsVerifyDepth ?? ssl.verifyDepth,
+    trustedCertificate: trusted.length === 0 ? null : trusted.join('\n'),
+    certificatePem: own?.cert ?? null,
+    certificateKeyPem: own?.key ?? null,
   };
 }

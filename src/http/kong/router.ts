@@ -6,6 +6,7 @@
  * older route. Routes are split by path when the router is built, so that each path is ordered by itself; for a request the
  * first entry that fits is the answer.
  */
+import { NameSet } from '../../config/kong/sni.ts';
 import { compileRegex } from '../../config/pcre.ts';
 import type { KongPath, KongRoute } from '../../config/kong/model.ts';
 
@@ -50,7 +51,7 @@ interface Entry {
   hosts: HostRule[];
   methods: ReadonlySet<string> | null;
   headers: HeaderRule[];
-  snis: ReadonlySet<string> | null;
+  snis: NameSet | null;
   prefix: string | null;
   regex: RegExp | null;
   /** For the order. */
@@ -119,8 +120,7 @@ const overHttp = ({ protocols }: KongRoute): boolean =>
 function entriesOf(route: KongRoute): Entry[] {
   const hosts = route.hosts.map(hostRule);
   const methods = route.methods.length === 0 ? null : new Set(route.methods);
-  const snis =
-    route.snis.length === 0 ? null : new Set(route.snis.map((name) => name.toLowerCase().replace(/\.$/, '')));
+  const snis = route.snis.length === 0 ? null : new NameSet(route.snis);
   const headers = route.headers.map(headerRule);
   const category =
     (hosts.length > 0 ? HOST : 0) |

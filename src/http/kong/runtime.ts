@@ -2,8 +2,9 @@
  * Kong's entities as a worker runs them: a router, and plans and groups that are made when a request first asks for them. A
  * change of an upstream touches its group and the plans that lead to it; peers that come and go change in shared memory.
  */
-import { hostKey, type KongChange, type KongGroup, type KongState, upstreamKey } from '../../config/kong/groups.ts';
-import type { KongCaCertificate, KongCertificate, KongService } from '../../config/kong/model.ts';
+import { Buffer } from 'node:buffer';
+import { hostKey, type KongChange, type KongFeed, type KongGroup, upstreamKey } from '../../config/kong/groups.ts';
+import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
 import type { LocationConfig } from '../../config/model.ts';
 import type { GroupEnv } from '../../upstream/group.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
@@ -13,10 +14,10 @@ import type { UpstreamGroup } from '../proxy/group.ts';
 import type { HttpRequest } from '../request.ts';
 import type { VariableTable } from '../variables/table.ts';
 import { escapeUri } from '../wire/escape.ts';
-import { NO_SERVICE, WANTS_TLS } from './answers.ts';
+import { isGrpc, NO_GRPC, NO_SERVICE, WANTS_HTTP2, WANTS_TLS } from './answers.ts';
 import { KongUpstreamGroup } from './group.ts';
 import { valuesOf } from './hash-input.ts';
-import { KongPlan } from './plan.ts';
+import { explain, type KongPlan, kongPlan } from './plan.ts';
 import { type Routed, type RouteMatch, Router } from './router.ts';
 import { servicePath } from './target-uri.ts';
 
@@ -27,16 +28,14 @@ export interface KongRuntimeEnv {
   book: TargetBook<UpstreamGroup>;
 }
 
-/** Where a worker's runtimes learn of Kong's entities. */
-export interface KongFeed {
-  /** Null: the main thread has told nothing yet. */
-  readonly state: KongState | null;
-  /** @returns stops it */
-  follow(take: (change: KongChange) => void): () => void;
-}
+const needsTls = ({ protocols }: KongRoute): boolean => protocols.includes('https') && !protocols.includes('http');
+const forGrpc = ({ protocols }: KongRoute): boolean => protocols.includes('grpc') || protocols.includes('grpcs');
 
 const byId = <T extends { id: string }>(list: readonly T[]): Map<string, T> =>
   new Map(list.map((one) => [one.id, one]));
+
+/** Of `HttpRequest.version`. */
+const HTTP2 = 20;
 
 /** What the router looks at; one for all requests of a runtime. */
 class RoutedRequest implements Routed {
@@ -118,10 +117,11 @@ export class KongRuntime {
     }
     const { route } = match;
     const service = route.service === null ? undefined : this.#services.get(route.service);
-    if (r.channel.tls === null && !route.protocols.some((protocol) => protocol === 'http' || protocol === 'grpc')) {
+    if (r.channel.tls === null && needsTls(route)) {
       this.#wantsTls(r, match, service);
       return;
     }
+    if (forGrpc(route) && !this.#grpc(r, match, service)) return;
     const plan = service?.enabled === true ? this.#plan(service, route.requestBuffering) : null;
     if (service === undefined || plan === null) {
       r.kong = caseOf(r, match, EMPTY_SERVICE, null);
@@ -136,7 +136,7 @@ export class KongRuntime {
       proxy(r, plan);
       return;
     }
-    plan.explain(r, reason);
+    explain(r, plan, reason);
     engine.finalize(r, 503);
   }
 
@@ -152,17 +152,34 @@ export class KongRuntime {
     engine.finalize(r, 426);
   }
 
-  /** Null: what the service leads to is not known (yet). */
+  /** A route of gRPC is for requests of gRPC alone. @returns false: it is answered */
+  #grpc(r: HttpRequest, match: RouteMatch, service: KongService | undefined): boolean {
+    const grpc = isGrpc(r);
+    if (grpc && r.version === HTTP2) {
+      if (r.channel.tls !== null || match.route.protocols.includes('grpc')) return true;
+      r.fields.set('grpc-status', '1');
+      r.fields.set('grpc-message', 'gRPC request matched gRPCs route');
+      r.respond(200, 'application/grpc', Buffer.alloc(0));
+      return false;
+    }
+    r.kong = caseOf(r, match, service ?? EMPTY_SERVICE, null);
+    r.kong.message = grpc ? WANTS_HTTP2 : NO_GRPC;
+    if (grpc) r.fields.set('Upgrade', 'HTTP/2');
+    engine.finalize(r, grpc ? 426 : 415);
+    return false;
+  }
+
+  /** Null: what the service leads to is not known (yet), or it is spoken to on other addresses. */
   #plan(service: KongService, buffered: boolean): KongPlan | null {
-    // Others are kept and shown, and cannot be spoken to.
-    if (service.protocol !== 'http' && service.protocol !== 'https') return null;
+    // Others are for routes of TCP, TLS and UDP.
+    if (!/^(?:http|grpc)s?$/.test(service.protocol)) return null;
     const id = `${service.id} ${buffered}`;
     const known = this.#plans.get(id);
     if (known !== undefined) return known;
     const group = this.#group(upstreamKey(service.host)) ?? this.#group(hostKey(service.host, service.port));
     if (group === null) return null;
     const certificates = { certificates: this.#certificates, caCertificates: this.#caCertificates };
-    const plan = new KongPlan(service, group, buffered, { ...this.#env, ...certificates });
+    const plan = kongPlan(service, group, buffered, { ...this.#env, ...certificates });
     this.#plans.set(id, plan);
     return plan;
   }

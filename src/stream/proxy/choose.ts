@@ -24,3 +24,21 @@ export function choosePeer(
   s.lastServerName = peer.server;
   return { trace, peer };
 }
+
+/**
+ * A server could not be reached: says so to the group.
+ *
+ * @param timedOut it did not answer in time
+ */
+export function attemptFailed(
+  s: Session,
+  group: StreamGroup,
+  attempt: Attempt,
+  peer: PeerInfo | null,
+  elapsedMs: number,
+  timedOut: boolean,
+): void {
+  if (group.observer !== null && peer !== null) group.observer.ended(s, peer, timedOut ? 504 : 502);
+  const outcome = { failed: true, next: false, hadHeader: false, headerMs: 0, responseMs: elapsedMs };
+  if (group.peers.done(attempt, outcome)) s.log('warn', 'upstream server temporarily disabled');
+}

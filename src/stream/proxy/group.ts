@@ -1,7 +1,7 @@
 /** A group as a worker's stream side sees it: the peers, and what a choice may depend on. */
 import type { UpstreamConfig } from '../../config/model.ts';
 import { Group } from '../../upstream/group.ts';
-import type { Attempt, GroupEnv } from '../../upstream/group.ts';
+import type { Attempt, GroupEnv, PeerInfo } from '../../upstream/group.ts';
 import type { Variables } from '../../variables/table.ts';
 import type { Value } from '../../variables/value.ts';
 import type { Session } from '../session.ts';
@@ -10,6 +10,17 @@ import type { StreamSticky } from './sticky.ts';
 
 const NO_KEYS = {};
 
+/** What another door than nginx's looks at instead of `hash`, and who hears of the end of each attempt. */
+export interface StreamBindings {
+  hashKey: Value<Session> | null;
+  observer: AttemptObserver | null;
+}
+
+export interface AttemptObserver {
+  /** @param status 504: the server did not answer in time; 502: it could not be reached; 200: it was */
+  ended(s: Session, peer: PeerInfo, status: number): void;
+}
+
 export class StreamGroup {
   readonly config: UpstreamConfig;
   readonly peers: Group;
@@ -17,6 +28,8 @@ export class StreamGroup {
   /** The method looks at the client's address. */
   readonly #byAddress: boolean;
   readonly sticky: StreamSticky | null;
+  /** Null: nobody wants to hear of attempts. */
+  readonly observer: AttemptObserver | null;
 
   constructor(
     config: UpstreamConfig,
@@ -24,10 +37,13 @@ export class StreamGroup {
     env: GroupEnv,
     variables: Variables<Session>,
     learnZone: SharedArrayBuffer | null,
+    bindings: StreamBindings | null = null,
   ) {
     this.config = config;
     this.peers = new Group(config, table, env);
-    this.#hashKey = config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : null;
+    this.#hashKey =
+      config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : (bindings?.hashKey ?? null);
+    this.observer = bindings?.observer ?? null;
     this.#byAddress = config.balancer.kind === 'ip_hash';
     this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
   }

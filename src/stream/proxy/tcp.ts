@@ -15,7 +15,7 @@ import type { UpstreamAttempt } from '../session.ts';
 import { closeSoon } from '../tcp-session.ts';
 import type { Content, TcpSession } from '../tcp-session.ts';
 import { watchDrops } from './drops.ts';
-import { choosePeer } from './choose.ts';
+import { attemptFailed, choosePeer } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { openServer } from './open.ts';
 import type { Opening } from './open.ts';
@@ -134,20 +134,20 @@ export class TcpProxy implements TransportOwner, Content {
 
   readonly #onConnectTimeout = (): void => {
     this.#s.log('error', 'upstream timed out (110: Connection timed out)');
-    this.#nextUpstream();
+    this.#nextUpstream(true);
   };
 
   /** The present attempt has failed before the server was connected. */
-  #nextUpstream(): void {
+  #nextUpstream(timedOut = false): void {
     const s = this.#s;
     const { config } = this.#plan;
     this.#opening?.cancel();
     this.#opening = null;
     const elapsed = clock.now - this.#attemptAt;
     this.#trace.sessionMs = elapsed;
+    const peer = this.#peer;
     this.#peer = null;
-    const outcome = { failed: true, next: false, hadHeader: false, headerMs: 0, responseMs: elapsed };
-    if (this.#group.peers.done(this.#attempt, outcome)) s.log('warn', 'upstream server temporarily disabled');
+    attemptFailed(s, this.#group, this.#attempt, peer, elapsed, timedOut);
     const late = config.nextUpstreamTimeoutMs > 0 && clock.now - this.#beganAt >= config.nextUpstreamTimeoutMs;
     if (this.#attempt.triesLeft === 0 || !config.nextUpstream || late) s.finalize(BAD_GATEWAY);
     else this.#connect();
@@ -408,6 +408,7 @@ export class TcpProxy implements TransportOwner, Content {
     const trace = this.#trace;
     if (trace.sessionMs < 0) trace.sessionMs = clock.now - this.#attemptAt;
     const hadHeader = trace.firstByteMs >= 0;
+    if (trace.connectMs >= 0) this.#group.observer?.ended(this.#s, peer, OK);
     this.#group.peers.done(this.#attempt, {
       failed: false,
       next: false,

@@ -11,7 +11,7 @@ import type { PeerInfo } from '../../upstream/group.ts';
 import { BAD_GATEWAY, INTERNAL_ERROR, OK } from '../session.ts';
 import type { UpstreamAttempt } from '../session.ts';
 import type { UdpContent, UdpSession } from '../udp-session.ts';
-import { choosePeer } from './choose.ts';
+import { attemptFailed, choosePeer } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { DatagramPacer } from './pace.ts';
 import type { ProxyPlan } from './plan.ts';
@@ -160,10 +160,10 @@ class UdpProxy implements UdpContent {
     const { config } = this.#plan;
     const elapsed = clock.now - this.#attemptAt;
     this.#trace.sessionMs = elapsed;
+    const peer = this.#peer;
     this.#peer = null;
     this.#dropSocket();
-    const outcome = { failed: true, next: false, hadHeader: false, headerMs: 0, responseMs: elapsed };
-    if (this.#group.peers.done(this.#attempt, outcome)) s.log('warn', 'upstream server temporarily disabled');
+    attemptFailed(s, this.#group, this.#attempt, peer, elapsed, false);
     const late = config.nextUpstreamTimeoutMs > 0 && clock.now - this.#beganAt >= config.nextUpstreamTimeoutMs;
     if (this.#attempt.triesLeft === 0 || !config.nextUpstream || late) s.finalize(BAD_GATEWAY);
     else this.#connect();
@@ -302,6 +302,7 @@ class UdpProxy implements UdpContent {
     trace.bytesReceived = this.upstreamBytes.received;
     trace.bytesSent = this.upstreamBytes.sent;
     const hadHeader = trace.firstByteMs >= 0;
+    this.#group.observer?.ended(this.#s, peer, this.#broken ? BAD_GATEWAY : OK);
     this.#group.peers.done(this.#attempt, {
       failed: this.#broken,
       next: false,

@@ -10,6 +10,7 @@ import { tlsVariables } from '../../variables/ssl.ts';
 import { Variables } from '../../variables/table.ts';
 import { seconds } from '../../variables/times.ts';
 import type { Getter } from '../../variables/value.ts';
+import { kongHost } from '../kong/host.ts';
 import type { Session, UpstreamAttempt } from '../session.ts';
 
 type SessionGetter = Getter<Session>;
@@ -75,6 +76,7 @@ const SESSION_VARIABLES: Record<string, SessionGetter> = {
   ssl_preread_server_name: (s) => (s.hello === null ? null : s.hello.serverName),
   ssl_preread_alpn_protocols: (s) => (s.hello === null ? null : s.hello.alpn),
   limit_conn_status: (s) => s.limitStatus,
+  kong_host: kongHost,
   // Beyond nginx.
   preread_data: (s) => s.firstBytes,
 };

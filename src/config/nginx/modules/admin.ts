@@ -14,6 +14,7 @@ interface AdminRaw {
   seen?: boolean;
   listens: AdminAddress[];
   proxyListens: AdminAddress[];
+  streamListens: AdminAddress[];
   store?: string;
   data?: string;
   declarative?: { file: string; text: string };
@@ -23,16 +24,26 @@ interface AdminRaw {
   nameServers?: { host: string; port: number }[];
   cert?: string;
   key?: string;
+  proxyCerts: string[];
+  proxyKeys: string[];
 }
 
-const adminSlot = slot<AdminRaw>('admin', () => ({ listens: [], proxyListens: [], origins: [], hosts: [] }));
+const adminSlot = slot<AdminRaw>('admin', () => ({
+  listens: [],
+  proxyListens: [],
+  streamListens: [],
+  origins: [],
+  hosts: [],
+  proxyCerts: [],
+  proxyKeys: [],
+}));
 const admin = table<AdminRaw>((cf) => cf.cycle.core.get(adminSlot));
 const ADMIN = Context.admin;
 
-function listen(cf: Conf, list: AdminAddress[]): void {
-  const parsed = parseListens(cf.args.slice(1).join(' '));
+function listen(cf: Conf, list: AdminAddress[], kind: 'http' | 'stream' = 'http'): void {
+  const parsed = parseListens(cf.args.slice(1).join(' '), kind);
   if ('error' in parsed) throw cf.error(parsed.error);
-  const double = parsed.find(({ text }) => list.some((other) => other.text === text));
+  const double = parsed.find(({ text, udp }) => list.some((other) => other.text === text && other.udp === udp));
   if (double !== undefined) throw cf.error(`duplicate listen options for "${double.text}"`);
   list.push(...parsed);
 }
@@ -70,6 +81,7 @@ export const adminModule: ModuleDef = {
     }),
     admin.custom('listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.listens)),
     admin.custom('proxy_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.proxyListens)),
+    admin.custom('stream_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.streamListens, 'stream')),
     admin.custom('store', ADMIN, Args.one, store),
     admin.path('data', ADMIN, 'data'),
     admin.custom('declarative', ADMIN, Args.one, (cf, raw): string | void => {
@@ -93,6 +105,8 @@ export const adminModule: ModuleDef = {
       if (raw.key !== undefined) return 'is duplicate';
       raw.key = readText(cf).text;
     }),
+    admin.custom('proxy_ssl_certificate', ADMIN, Args.one, (cf, raw) => void raw.proxyCerts.push(readText(cf).text)),
+    admin.custom('proxy_ssl_certificate_key', ADMIN, Args.one, (cf, raw) => void raw.proxyKeys.push(readText(cf).text)),
   ],
 };
 
@@ -108,6 +122,7 @@ export function finishAdmin(cycle: Cycle): AdminConfig | null {
     listens: raw.listens.length > 0 ? raw.listens : (parseListens(DEFAULT_ADMIN_LISTEN) as AdminAddress[]),
     proxyListens:
       raw.proxyListens.length > 0 ? raw.proxyListens : (parseListens(DEFAULT_PROXY_LISTEN) as AdminAddress[]),
+    streamListens: raw.streamListens,
     store: memory ? 'memory' : (raw.store ?? `sqlite:${dataDir}/kong.db`),
     dataDir,
     declarative: raw.declarative ?? null,
@@ -117,6 +132,8 @@ export function finishAdmin(cycle: Cycle): AdminConfig | null {
     hosts: raw.hosts,
     nameServers: raw.nameServers ?? null,
     tls: raw.cert === undefined || raw.key === undefined ? null : { cert: raw.cert, key: raw.key },
+    proxyTls: raw.proxyCerts.map((cert, i) => ({ cert, key: raw.proxyKeys[i]! })),
+    ownTls: null,
   };
 }
 
@@ -127,12 +144,11 @@ export function adminFault(cycle: Cycle): string | null {
   if ((raw.cert === undefined) !== (raw.key === undefined)) {
     return '"ssl_certificate" and "ssl_certificate_key" of "admin" belong together';
   }
+  if (raw.proxyCerts.length !== raw.proxyKeys.length) {
+    return '"proxy_ssl_certificate" and "proxy_ssl_certificate_key" of "admin" belong together';
+  }
   if (raw.declarative !== undefined && raw.store !== undefined && raw.store !== 'memory') {
     return '"declarative" keeps entities in memory: it cannot be together with another "store"';
-  }
-  const secure = raw.listens.find(({ ssl }) => ssl);
-  if (secure !== undefined && raw.cert === undefined) {
-    return `no "ssl_certificate" is defined for the "listen ... ssl" directive of "admin"`;
   }
   return null;
 }
