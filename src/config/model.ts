@@ -343,6 +343,8 @@ export interface CoreConfig {
   satisfy: 'all' | 'any';
   /** How long a 401 of the access phase is held back. */
   authDelayMs: number;
+  /** Hints of servers (103) are passed on when one of these is neither empty nor `0`; absent: never. */
+  earlyHints?: ValueText[];
   errorPages: ErrorPage[];
   serverTokens: 'on' | 'off' | 'build';
   serverNameInRedirect: boolean;

@@ -53,6 +53,7 @@ import { UpstreamGroup } from './proxy/group.ts';
 import { compilePass } from './proxy/compile.ts';
 import { compileErrorPages } from './server/error-pages.ts';
 import { HostTable } from '../variables/host-table.ts';
+import { holds } from '../variables/value.ts';
 import { compileKeepaliveDisable } from './server/keepalive.ts';
 import type { ListenRuntime } from './server/listen.ts';
 import { LocationTree } from './server/location-tree.ts';
@@ -218,6 +219,7 @@ class Compiler {
     if (tryFiles !== null) loc.phases.push(tryFiles);
     const mirror = compileMirror(config.mirror);
     if (mirror !== null) loc.phases.push(mirror);
+    loc.earlyHints = this.#earlyHints(config.core.earlyHints);
     loc.errorPages = compileErrorPages(config, this.#variables);
     loc.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);
     loc.children = config.locations.map((child) => this.#location(child, server));
@@ -226,6 +228,12 @@ class Compiler {
     if (config.limitExcept !== null)
       loc.limitExcept = new LimitExcept(this.#location(config.limitExcept, server, named));
     return loc;
+  }
+
+  #earlyHints(conditions: readonly string[] | undefined): Location['earlyHints'] {
+    if (conditions === undefined) return null;
+    const values = conditions.map((text) => this.#variables.compile(text));
+    return (r) => holds(values, r);
   }
 
   /** Who may come in. A new kind of checker is a line here; the order is nginx's. */

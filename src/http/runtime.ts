@@ -87,6 +87,8 @@ export class Location {
   postAction: ((r: HttpRequest) => void) | null = null;
   /** Counts its requests (status_zone); null: nobody asked. */
   zone: ZoneCounter | null = null;
+  /** Whether hints of servers (103) are passed on; null: never. */
+  earlyHints: ((r: HttpRequest) => boolean) | null = null;
   errorPages: CompiledErrorPage[] | null = null;
   /** Makes the body of errors; null: nginx's pages. */
   errorBody: ((r: HttpRequest, status: number) => BuiltinPage) | null = null;

@@ -111,6 +111,15 @@ export function constantValue(text: string): Value<VariableContext> {
   return new Constant(text);
 }
 
+/** Whether one of the values is neither empty nor `0`: what conditions of many directives ask. */
+export function holds<C extends VariableContext>(values: readonly Value<C>[], c: C): boolean {
+  for (let i = 0; i < values.length; i++) {
+    const text = values[i]!.get(c);
+    if (text !== '' && text !== '0') return true;
+  }
+  return false;
+}
+
 /** Compiles parts; picks the cheapest form. */
 export function compileParts<C extends VariableContext>(
   parts: readonly ValuePart[],

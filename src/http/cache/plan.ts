@@ -2,6 +2,7 @@
 import type { CacheConfig, TempPath } from '../../config/cache-model.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
+import { holds } from '../../variables/value.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { UpstreamPlan } from '../proxy/upstream-plan.ts';
@@ -124,13 +125,4 @@ export class CachePlan {
 
 function clientTarget(r: HttpRequest): string {
   return r.validUnparsed ? r.head.target() : r.args === '' ? r.uri : `${r.uri}?${r.args}`;
-}
-
-/** Whether one of the values is neither empty nor `0`. */
-function holds(values: readonly Value[], r: HttpRequest): boolean {
-  for (let i = 0; i < values.length; i++) {
-    const text = values[i]!.get(r);
-    if (text !== '' && text !== '0') return true;
-  }
-  return false;
 }

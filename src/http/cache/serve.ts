@@ -9,7 +9,7 @@ import { sendFile } from '../handlers/static-send.ts';
 import { H } from '../wire/known.ts';
 import { METHOD_HEAD } from '../wire/request-head.ts';
 import { accelRedirect, limitRate } from '../proxy/accel.ts';
-import { extended, hideHopFields } from '../proxy/hide.ts';
+import { extended, hopHidden } from '../proxy/hide.ts';
 import { dropDuplicates } from '../proxy/rewrite-answer.ts';
 import type { CachedAnswer } from './entry.ts';
 import type { CachePlan } from './plan.ts';
@@ -32,7 +32,7 @@ export function serve(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, sta
       accelRedirect(r, head, upstream.cookies);
       return;
     }
-    hideHopFields(r, head);
+    r.hide = hopHidden(r.hide, r, head);
   }
   r.contentLength = header.bodyLength;
   if (upstream.rewritesAnswer) upstream.rewriteAnswer(r, upstream, head);

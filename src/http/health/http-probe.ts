@@ -178,6 +178,8 @@ class HttpProbe implements Probe, UpstreamEvents {
     this.#timer.arm(this.#settings.readTimeoutMs);
   }
 
+  onHints(): void {}
+
   onHead(head: ResponseHead): void {
     this.#heard = true;
     const settings = this.#settings;

@@ -16,9 +16,10 @@ import { checkPreconditions } from '../filters/not-modified.ts';
 import { offerRanges } from '../filters/ranges.ts';
 import { reportAttempt } from './attempt-report.ts';
 import { AnswerBuffering } from './answer-buffering.ts';
+import { passHints } from './early-hints.ts';
 import type { Exchange } from './exchange.ts';
 import { abandonDetached, endDetached } from './detachment.ts';
-import { extended, hideHopFields } from './hide.ts';
+import { extended, hopHidden } from './hide.ts';
 import { StoreKeeper } from './store.ts';
 import { dropDuplicates } from './rewrite-answer.ts';
 import { Tunnel } from './tunnel.ts';
@@ -88,12 +89,16 @@ export class AnswerRelay implements UpstreamEvents {
     r.status = status;
     r.block = head;
     r.hide = plan.responseHide;
-    if (head.has(H.connection) || head.has(H.upgrade)) hideHopFields(r, head);
+    if (head.has(H.connection) || head.has(H.upgrade)) r.hide = hopHidden(r.hide, r, head);
     r.contentLength = channel.contentLength;
     if (plan.rewritesAnswer) plan.rewriteAnswer(r, exchange.target, head);
     if (head.repeats) dropDuplicates(r, head);
     const cached = (session !== null || plan.store !== null) && this.#keep(head, false);
     if ((cached || plan.config.forceRanges) && status === 200 && r.errorStatus === 0) this.#conditions(r, head, cached);
+  }
+
+  onHints(head: ResponseHead): void {
+    passHints(this.#exchange, this.#exchange.r, head);
   }
 
   /**

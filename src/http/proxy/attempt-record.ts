@@ -14,6 +14,8 @@ export class AttemptRecord {
   bytesReceived = 0;
   /** Bytes of the answer's body. */
   responseLength = 0;
+  /** Bytes of interim answers (103). */
+  hintsLength = 0;
 
   #selectedAt = 0;
   #past: UpstreamAttempt[] = NONE;
@@ -24,7 +26,7 @@ export class AttemptRecord {
     this.#selectedAt = clock.now;
     this.connectMs = this.headerMs = this.responseMs = -1;
     this.status = 0;
-    this.bytesSent = this.bytesReceived = this.responseLength = 0;
+    this.bytesSent = this.bytesReceived = this.responseLength = this.hintsLength = 0;
   }
 
   /** Milliseconds since the peer was selected. */

@@ -60,12 +60,15 @@ export const RESPONSE_FRAMING: readonly string[] = [
   'Trailer',
 ];
 
-/** What an answer's own Connection field names is for this hop only; HTTP/2 has no Upgrade (RFC 9113 section 8.2.2). */
-export function hideHopFields(r: HttpRequest, head: ResponseHead): void {
+/**
+ * What an answer's own Connection field names is for this hop only, and HTTP/2 has no Upgrade (RFC 9113 section 8.2.2).
+ * @returns `table`, extended by those
+ */
+export function hopHidden(table: HideTable, r: HttpRequest, head: ResponseHead): HideTable {
   const named = head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0;
   const upgrade = r.version >= 20 && head.has(H.upgrade);
-  if (!named && !upgrade) return;
-  r.hide = extended(r.hide!, [...(named ? nominatedFields(head) : []), ...(upgrade ? ['upgrade'] : [])]);
+  if (!named && !upgrade) return table;
+  return extended(table, [...(named ? nominatedFields(head) : []), ...(upgrade ? ['upgrade'] : [])]);
 }
 
 /** Hidden unless proxy_pass_header names them (ngx_http_proxy_module). */

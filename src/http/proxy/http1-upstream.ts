@@ -69,7 +69,8 @@ export class Http1Upstream extends TransportChannel {
         return;
       }
       if (head.status === 101 || head.status >= 200) break;
-      // Interim answers are not for us; the next head follows (RFC 9110 section 15.2).
+      // Other interim answers are not for us; the next head follows (RFC 9110 section 15.2).
+      if (head.status === 103) this.events!.onHints(head);
       this.#reader.again();
       pos = this.#reader.bodyStart;
       if (pos >= end) return;

@@ -36,6 +36,10 @@ export class RateGate implements UpstreamEvents {
     this.#value = value;
   }
 
+  onHints(head: ResponseHead): void {
+    this.#next.onHints(head);
+  }
+
   onHead(head: ResponseHead): void {
     this.#startSec = Math.floor(clock.wall / 1000);
     this.#next.onHead(head);

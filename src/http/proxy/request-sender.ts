@@ -61,8 +61,10 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     if (r.body.complete || !config.passRequestBody || plan.body !== null) {
       if (!r.body.complete) r.body.discard();
       this.#exchange.begun();
-    } else if (config.requestBuffering || arrivedWhole(r) || (r.bodyLength < 0 && !plan.streamsUnknown)) {
+    } else if (config.requestBuffering || (r.bodyLength < 0 && !plan.streamsUnknown)) {
       r.body.buffer(this.#bodyReady);
+    } else if (arrivedWhole(r)) {
+      r.body.buffer(this.#bodyReady, true);
     } else {
       this.#streamed = true;
       this.#exchange.begun();

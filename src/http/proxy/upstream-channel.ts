@@ -93,6 +93,8 @@ export interface ReuseLimits {
 
 /** What an exchange is told by its channel. */
 export interface UpstreamEvents {
+  /** A 103 (RFC 8297), valid during the call; the head follows. */
+  onHints(head: ResponseHead): void;
   /** The final head, or a 101; body bytes follow by `onBody`. */
   onHead(head: ResponseHead): void;
   /** Body bytes of one read, valid during the call; `last`: the body ends with them. Also called without bytes. */

@@ -49,6 +49,7 @@ export class RequestBody {
 
   #r: HttpRequest | null = null;
   #mode = UNDECIDED;
+  #inMemory = false;
   #chunked = false;
   /** Frames carry it (HTTP/2) and say where it ends. */
   #framed = false;
@@ -95,14 +96,18 @@ export class RequestBody {
     return this.#mode === DISCARD;
   }
 
-  /** Read it in whole, then call `ready` (at once when it is complete). Bytes go on arriving by `feed`. */
-  buffer(ready: (r: HttpRequest) => void): void {
+  /**
+   * Read it in whole, then call `ready` (at once when it is complete). Bytes go on arriving by `feed`.
+   * @param inMemory it would not be read in whole, had it not come so: `client_body_in_file_only` is not meant for it
+   */
+  buffer(ready: (r: HttpRequest) => void, inMemory = false): void {
     const r = this.#r!;
     if (this.complete) {
       ready(r);
       return;
     }
     this.#mode = BUFFER;
+    this.#inMemory = inMemory;
     this.#ready = ready;
     this.#limit = r.loc.core.clientMaxBodySize;
     r.channel.resumeReading(r);
@@ -216,7 +221,7 @@ export class RequestBody {
     const core = this.#r!.loc.core;
     let file = this.#file;
     if (file === null) {
-      const inFile = core.clientBodyInFileOnly !== 'off';
+      const inFile = core.clientBodyInFileOnly !== 'off' && !this.#inMemory;
       const known = this.#remaining + this.received;
       const size = this.#chunked || known > LENGTH_KNOWN ? core.clientBodyBufferSize : known;
       if (!inFile && this.memory === null && size <= core.clientBodyBufferSize) {

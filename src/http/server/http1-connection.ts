@@ -516,7 +516,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   }
 
   sendInformational(r: HttpRequest, status: number, fields: FieldList | null): void {
-    if (r.headSent || r.version < 11) return;
+    if (r.headSent || r.version < 11 || this.#state === CLOSED || this.#state === ORPHANED) return;
     output.length = 0;
     composeStatusLine(output, status, null, null);
     if (fields !== null) composeFields(output, fields);

@@ -10,6 +10,10 @@ import { all, field } from '../../helpers/http1.ts';
 import { RawHttp2 } from '../../helpers/http2.ts';
 import { suiteScope, until } from '../../helpers/wait.ts';
 
+const HINTS = Buffer.from(
+  'HTTP/1.1 103 \r\nLink: </style.css>; rel=preload\r\nServer: theirs\r\nX-Mine: hidden\r\n\r\n',
+);
+
 const scope = suiteScope(after);
 
 describe('answers and bodies', () => {
@@ -20,6 +24,17 @@ describe('answers and bodies', () => {
     '/dated': ok('x', ['Date: theirs', 'Server: theirs']),
     '/upgrade200': ok('x', ['Connection: Upgrade', 'Upgrade: websocket']),
     '/upgrade426': ok('x', ['Connection: Upgrade', 'Upgrade: websocket'], '426 Upgrade Required'),
+    '/hints': Buffer.concat([HINTS, ok('final')]),
+    '/hints-twice': Buffer.concat([HINTS, HINTS, ok('final')]),
+    '/hints-alone': HINTS,
+    '/hints-too-long': Buffer.concat([
+      HINTS,
+      Buffer.from(`HTTP/1.1 103 x\r\nLink: ${'x'.repeat(4000)}\r\n\r\n`),
+      ok('final'),
+    ]),
+    '/hints-no-use': Buffer.from(
+      'HTTP/1.1 103 x\r\nDate: x\r\nConnection: x-hop\r\nX-Hop: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n',
+    ),
     '/rate': ok('x'.repeat(4000), ['X-Rate: 1000']),
     '/no-rate': ok('x'.repeat(4000)),
   };
@@ -27,7 +42,11 @@ describe('answers and bodies', () => {
   before(async () => {
     backend = await Backend.start(
       scope,
-      answering((request) => answers[request.target] ?? ok(`${request.method} ${request.body.length}`)),
+      answering((request, c) => {
+        const target = request.target.replace(/\?.*/, '');
+        if (target === '/hints-alone') setImmediate(() => c.end());
+        return answers[target] ?? ok(`${request.method} ${request.body.length}`);
+      }),
     );
     const u = `http://127.0.0.1:${backend.port}`;
     h = await Headrace.start(
@@ -40,8 +59,10 @@ describe('answers and bodies', () => {
         location /theirs/cached/ { proxy_pass ${u}/; proxy_pass_header Date; proxy_pass_header Server; proxy_cache c; proxy_cache_valid 1m; }
         location /their-date/ { proxy_pass ${u}/; proxy_pass_header Date; expires epoch; }
         location /paced/ { proxy_pass ${u}/; proxy_limit_rate $upstream_http_x_rate; }
+        location /early/ { early_hints 0 $arg_hints; proxy_hide_header X-Mine; proxy_pass ${u}/; }
         location /store/ { proxy_pass ${u}/; proxy_store ${dir}/stored$uri; }
-        location /streamed/ { proxy_pass ${u}/; proxy_request_buffering off; client_max_body_size 100; }
+        location /streamed/ { proxy_pass ${u}/; proxy_request_buffering off; client_max_body_size 100;
+          location /streamed/in-file { proxy_pass ${u}/; client_body_in_file_only clean; add_header X-Body $request_body-$request_body_file; } }
       }`,
     );
   });
@@ -88,6 +109,34 @@ describe('answers and bodies', () => {
     assert.equal((await ask(t, h.port('main'), '/paced/no-rate')).body.length, 4000);
   });
 
+  test('103 is passed on where early_hints says so, with its fields (proxy_early_hints.t)', async (t) => {
+    const get = (path: string, version = '1.1'): Promise<string> =>
+      raw(t, h.port('main'), `GET ${path} HTTP/${version}\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n';
+    const answer = await get('/early/hints?hints=1');
+    assert.ok(answer.startsWith(`${hints}HTTP/1.1 200 OK\r\n`), answer);
+    assert.ok(answer.endsWith('\r\n\r\nfinal'));
+    assert.ok((await get('/early/hints-twice?hints=1')).startsWith(`${hints}${hints}HTTP/1.1 200 `));
+    assert.ok((await get('/early/hints-too-long?hints=1')).startsWith(`${hints}HTTP/1.1 200 `));
+    for (const path of ['/early/hints', '/early/hints?hints=0', '/hints'])
+      assert.ok((await get(path)).startsWith('HTTP/1.1 200 '), path);
+    assert.ok((await get('/early/hints-no-use?hints=1')).startsWith('HTTP/1.1 204 '));
+    assert.ok((await get('/early/hints?hints=1', '1.0')).startsWith('HTTP/1.1 200 '));
+  });
+
+  test('103 by HTTP/2, and one that nothing follows (proxy_early_hints.t)', async (t) => {
+    const client = new RawHttp2(t, h.port('main'));
+    client.request(1, '/early/hints?hints=1');
+    await client.answer(1);
+    const heads = client.frames.filter(({ type }) => type === 1).map(({ fields }) => fields);
+    assert.deepEqual(heads[0], { ':status': '103', link: '</style.css>; rel=preload' });
+    assert.equal(heads[1]![':status'], '200');
+    assert.match(
+      await raw(t, h.port('main'), 'GET /early/hints-alone?hints=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+      /^HTTP\/1\.1 103 [^]*\r\n\r\nHTTP\/1\.1 502 /,
+    );
+  });
+
   test('proxy_store keeps no answer to HEAD (proxy_store.t)', async (t) => {
     await ask(t, h.port('main'), '/store/x', { method: 'HEAD' });
     await ask(t, h.port('main'), '/store/y');
@@ -108,6 +157,11 @@ describe('answers and bodies', () => {
     assert.equal((await client.response()).body.toString(), 'POST 12');
     assert.equal((await client.response()).body.toString(), 'GET 0');
     assert.deepEqual(backend.requests[before]!.chunks?.map(String), ['01234many', 'abc']);
+  });
+
+  test('a body that came whole goes to no file where bodies are streamed (proxy_h2_request_buffering.t)', async (t) => {
+    const post = 'POST /streamed/in-file HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc';
+    assert.match(await raw(t, h.port('main'), post), /\r\nX-Body: abc-\r\n/);
   });
 
   test('the limit of a body counts what was moved together', async (t) => {

@@ -79,6 +79,7 @@ export function answerOf(channel: TransportChannel, pieces: readonly Buffer[], o
     extra: false,
   };
   const events: UpstreamEvents = {
+    onHints() {},
     onHead(head: ResponseHead) {
       answer.status = head.status;
       answer.reason = head.reason();

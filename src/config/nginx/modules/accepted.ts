@@ -188,7 +188,6 @@ export const accepted: ModuleDef = {
     accept('postpone_output', HTTP_ALL, 'size'),
     accept('output_buffers', HTTP_ALL, 'buffers'),
     accept('msie_refresh', HTTP_ALL, 'flag'),
-    accept('early_hints', HTTP_ALL, 'values', Args.oneOrMore, true),
     accept('open_file_cache', HTTP_ALL, openFileCache, Args.oneOrTwo),
     accept('open_file_cache_valid', HTTP_ALL, 'sec'),
     accept('open_file_cache_min_uses', HTTP_ALL, 'number'),

@@ -175,6 +175,9 @@ export const coreLocDirectives = [
   loc.sizeValue('limit_rate_after', HTTP_ALL | LIF, 'limitRateAfter'),
   loc.choice('satisfy', HTTP_ALL, 'satisfy', ['all', 'any']),
   loc.msec('auth_delay', HTTP_ALL, 'authDelayMs'),
+  loc.custom('early_hints', HTTP_ALL, Args.oneOrMore, (cf, raw) => {
+    raw.earlyHints = [...(raw.earlyHints ?? []), ...cf.args.slice(1).map((arg) => checkValue(cf, arg))];
+  }),
   loc.custom('error_page', HTTP_ALL | LIF, Args.twoOrMore, errorPage),
   loc.choice('server_tokens', HTTP_ALL, 'serverTokens', ['off', 'on', 'build']),
   loc.flag('server_name_in_redirect', HTTP_ALL, 'serverNameInRedirect'),

@@ -271,6 +271,7 @@ export class Http2Upstream extends TransportChannel {
     const { head } = assembler;
     if (head.status < 200) {
       if (this.#blockEndsStream) this.#broken(`unexpected :status "${head.status}"`);
+      else if (head.status === 103) this.events!.onHints(head);
       return;
     }
     this.#answer();
