@@ -1,5 +1,5 @@
 /** Types of `Config` that say how answers are changed on their way. Parts of the model: see model.ts. */
-import type { RegexText } from './model.ts';
+import type { RegexText, ValueText } from './model.ts';
 
 export type GzipProxied =
   | 'off'
@@ -33,4 +33,29 @@ export interface GzipConfig {
   disable: RegexText[];
   /** `gzip_disable msie6`. */
   disableMsie6: boolean;
+}
+
+/** `charset` and what belongs to it, of a location that says something about them. */
+export interface CharsetConfig {
+  /** What answers are to be in; null: `off`. */
+  charset: ValueText | null;
+  /** What answers are in that do not say it themselves; null: not known. */
+  source: ValueText | null;
+  /** Answers that name a charset are made those of `charset`, too. */
+  override: boolean;
+  /** Types that get a charset when they have none; `*`: all. */
+  types: string[];
+}
+
+/** What `charset_map` and all `charset` of a configuration know. */
+export interface CharsetsConfig {
+  names: string[];
+  maps: CharsetMap[];
+}
+
+export interface CharsetMap {
+  from: string;
+  /** `utf-8`: values are characters of UTF-8; else single bytes. */
+  to: string;
+  pairs: [byte: number, bytes: number[]][];
 }

@@ -19,7 +19,7 @@ import type {
   LimitZoneConfig,
   RefererConfig,
 } from './model-access.ts';
-import type { GzipConfig } from './model-answers.ts';
+import type { CharsetConfig, CharsetsConfig, GzipConfig } from './model-answers.ts';
 import type { HealthCheckConfig, MatchConfig } from './model-health.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
@@ -104,6 +104,8 @@ export interface HttpConfig {
   listens: ListenConfig[];
   servers: ServerConfig[];
   maps: MapConfig[];
+  /** Absent: no charset is named anywhere. */
+  charsets?: CharsetsConfig;
   geos: GeoConfig[];
   splits: SplitClientsConfig[];
   limitZones: LimitZoneConfig[];
@@ -284,6 +286,8 @@ export interface LocationConfig {
   subFilter?: SubFilterConfig;
   /** Absent: nothing is added around the body. */
   addition?: AdditionConfig;
+  /** Absent: the location says nothing about charsets. */
+  charset?: CharsetConfig;
   /** What produces the answer. */
   handler: HandlerConfig;
   /** Nested locations, in order of configuration. */

@@ -32,6 +32,8 @@ import { CacheZone } from './cache/zone.ts';
 import { compileGzip } from './filters/gzip.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { rewritesBody } from './filters/body-change.ts';
+import { LocationCharset } from './filters/charset/charset.ts';
+import { Charsets } from './filters/charset/tables.ts';
 import { compileAddition } from './filters/addition.ts';
 import { compileSubFilter } from './filters/sub-filter.ts';
 import { compileSsi } from './filters/ssi/filter.ts';
@@ -103,6 +105,7 @@ class Compiler {
   readonly #accessLogs: AccessLogCompiler;
   readonly #limits: LimitBook;
   readonly #caches: Map<string, CacheZone>;
+  readonly #charsets: Charsets;
   /** What is let go when the last request is over. */
   readonly #closes: (() => void)[] = [];
   #serial = 0;
@@ -125,6 +128,7 @@ class Compiler {
         new CacheZone(cache, env.cacheZones[cache.name]!, env.group.workerId, (level, text) => log.write(level, text)),
       ]),
     );
+    this.#charsets = new Charsets(http.charsets);
     this.#groups = http.upstreams.map((upstream, i) => this.#group(upstream, i));
   }
 
@@ -186,12 +190,15 @@ class Compiler {
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
     loc.handler = this.#handler(loc, named);
     const gzip = compileGzip(config.gzip);
+    const charset = new LocationCharset(config.charset, this.#charsets, this.#variables);
+    if (charset.active || 'pass' in config.handler) loc.charset = charset;
     loc.headFilter = joinHooks([
       config.sliceSize === undefined ? null : sliceHook,
       compileHeaders(config.headers, this.#variables),
       trailerHook(compileTrailers(config.headers, this.#variables)),
       compileAddition(config.addition),
       compileSsi(config.ssi, this.#variables),
+      charset.active ? charset.hook : null,
       compileSubFilter(config.subFilter, this.#variables),
       gzip === null ? null : gzip.hook,
       compileLimitRate(config.core, this.#variables),
@@ -199,6 +206,7 @@ class Compiler {
     loc.rewritesBody = rewritesBody(
       [config.ssi, config.subFilter, config.addition],
       gzip === null ? null : gzip.changes,
+      charset.active ? charset.changesLength : null,
     );
     loc.keepaliveDisabled = compileKeepaliveDisable(config.core);
     loc.postAction = compilePostAction(config.core.postAction);

@@ -123,7 +123,7 @@ function clearForError(r: HttpRequest): void {
   if (r.fields.count !== 0) for (const name of BODY_FIELDS) r.fields.remove(name);
 }
 
-const BODY_FIELDS = ['etag', 'last-modified', 'accept-ranges', 'content-length'];
+const BODY_FIELDS = ['etag', 'last-modified', 'accept-ranges', 'content-length', 'content-encoding'];
 
 /** Goes on with the page that the location has for an error. */
 function followErrorPage(r: HttpRequest, page: CompiledErrorPage): void {

@@ -172,6 +172,10 @@ export class HttpRequest {
   /** Length of the body to come; -1: unknown (chunked or until close). */
   contentLength = -1;
   contentType: string | null = null;
+  /** What the body is made of when it holds several ranges; null: it does not. */
+  multipart: PartsInfo | null = null;
+  /** Charset that the server wants its answer to be had in (X-Accel-Charset); null: it did not say. */
+  accelCharset: string | null = null;
   /** Fields of the upstream's answer that pass through, less those that `hide` names. */
   block: ResponseHead | null = null;
   /** Identifiers and names of `block` fields that are not passed on. */
@@ -260,6 +264,8 @@ export class HttpRequest {
     this.reason = null;
     this.contentLength = -1;
     this.contentType = null;
+    this.multipart = null;
+    this.accelCharset = null;
     this.block = null;
     this.hide = null;
     this.trailers = null;
@@ -322,6 +328,14 @@ export class HttpRequest {
     this.contentLength = body === null ? 0 : body.length;
     this.sendHead(body, 0, body === null ? 0 : body.length, true);
   }
+}
+
+/** A body of several ranges. */
+export interface PartsInfo {
+  /** Type of the content. */
+  readonly partType: string | null;
+  /** Where in the body stands what is not of the content. */
+  readonly texts: readonly { start: number; end: number }[];
 }
 
 /** `add_trailer` of one answer. */

@@ -8,6 +8,7 @@ import type { Value } from './variables/value.ts';
 import type { VariableTable } from './variables/table.ts';
 import type { RewriteProgram } from './rewrite/program.ts';
 import type { AccessLog } from './log/access-log.ts';
+import type { LocationCharset } from './filters/charset/charset.ts';
 import type { LocationTree } from './server/location-tree.ts';
 import type { BuiltinPage } from './server/error-pages.ts';
 import type { RefererMatcher } from './access/referer.ts';
@@ -78,6 +79,8 @@ export class Location {
   handler!: Handler;
   /** Adds what add_header, expires and the like ask for, and installs body filters; null: nothing to do. */
   headFilter: ((r: HttpRequest) => void) | null = null;
+  /** What charsets answers are in; null: nobody asked, and no server can. */
+  charset: LocationCharset | null = null;
   accessLog: AccessLog | null = null;
   /** Whether the answer whose head stands in a request will be given another body: no ranges can be had of it. Null: none will. */
   rewritesBody: ((r: HttpRequest) => boolean) | null = null;

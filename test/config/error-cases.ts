@@ -32,6 +32,28 @@ add(inHttp)({
   'keepalive_disable opera;': 'invalid value "opera"',
 });
 
+// --------------------------------------------------------------------------------------------- charsets
+add(inHttp)({
+  'charset a; charset b;': '"charset" directive is duplicate',
+  'source_charset a; source_charset b;': '"source_charset" directive is duplicate',
+  'override_charset 1;': 'invalid value "1" in "override_charset" directive, it must be "on" or "off"',
+  'charset_map a A {}': '"charset_map" between the same charsets "a" and "A"',
+  'charset_map utf-8 a {}': '"charset_map" with "utf-8" charset should be given in the second column',
+  'charset_map a b {} charset_map b a {}': 'duplicate "charset_map" between "b" and "a"',
+  'charset_map a b { 1; }': 'invalid parameters number',
+  'charset_map a b { 1 2 3; }': 'invalid parameters number',
+  'charset_map a b { 100 1; }': 'invalid value "100"',
+  'charset_map a b { x 1; }': 'invalid value "x"',
+  'charset_map a b { 1 1ff; }': 'invalid value "1ff"',
+  'charset_map a utf-8 { 80 e2948080; }': 'invalid value "e2948080"',
+  'charset_map a utf-8 { 80 e2; }': 'invalid value "e2"',
+  'gzip_static maybe;': 'invalid value "maybe"',
+  'early_hints $nonsense;': 'unknown "nonsense" variable',
+});
+add(inServer)({
+  'location / { charset a; source_charset b; }': 'no "charset_map" between the charsets "b" and "a"',
+});
+
 // --------------------------------------------------------------------------------------------- who may come in
 add(inHttp)({
   'allow 10.0.0.300;': 'invalid parameter "10.0.0.300"',

@@ -5,6 +5,7 @@ import { accepted } from './modules/accepted.ts';
 import { accessModule } from './modules/access.ts';
 import { authBasicModule } from './modules/auth-basic.ts';
 import { adminModule } from './modules/admin.ts';
+import { charsetModule } from './modules/charset.ts';
 import { fastcgiModule, scgiModule, uwsgiModule } from './modules/cgi.ts';
 import { apiModule } from './modules/api.ts';
 import { core } from './modules/core.ts';
@@ -70,6 +71,7 @@ export const MODULES: readonly ModuleDef[] = [
   limitReqModule,
   limitConnModule,
   gzipModule,
+  charsetModule,
   sslModule,
   stubStatus,
   streamCore,

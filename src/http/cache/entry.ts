@@ -61,6 +61,7 @@ export class CachedAnswer implements UpstreamTrace {
     this.special =
       head.has(H['x-accel-redirect']) ||
       head.has(H['x-accel-limit-rate']) ||
+      head.has(H['x-accel-charset']) ||
       head.has(H.connection) ||
       head.has(H.upgrade);
     this.weight = 512 + entry.header.head.length + entry.header.key.length + (entry.body?.length ?? 0);

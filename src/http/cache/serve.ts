@@ -37,6 +37,8 @@ export function serve(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, sta
   r.contentLength = header.bodyLength;
   if (upstream.rewritesAnswer) upstream.rewriteAnswer(r, upstream, head);
   if (head.repeats) dropDuplicates(r, head);
+  if (answer.special && head.has(H['x-accel-charset']) && upstream.accel.charset)
+    r.loc.charset?.accelerate(r, head.get(H['x-accel-charset'])!);
 
   if (r.method === METHOD_HEAD) {
     // What a HEAD got has no body to count.
@@ -58,7 +60,10 @@ export function serve(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, sta
       return;
     }
   }
-  const ranges = plain && (answer.acceptRanges || upstream.config.forceRanges) ? offered(r, plan, answer) : null;
+  const ranges =
+    plain && r.contentLength >= 0 && (answer.acceptRanges || upstream.config.forceRanges)
+      ? offered(r, plan, answer)
+      : null;
   if (ranges === 'unsatisfiable') {
     r.fields.set('Content-Range', `bytes */${header.bodyLength}`);
     engine.finalize(r, 416);
@@ -115,7 +120,7 @@ function send(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, ranges: Byt
     else sendFile(r, answer.read(), [shifted(first, answer)], answer.path, answer.doneReading);
     return;
   }
-  const parts = multipart(ranges, r.contentType ?? answer.head.get(H['content-type']), length);
+  const parts = multipart(r, ranges, r.contentType ?? answer.head.get(H['content-type']), length);
   r.hide = r.hide === plan.hideForRange ? plan.hideForParts : extended(r.hide!, ['content-type']);
   r.contentType = parts.contentType;
   r.contentLength = parts.length;

@@ -23,16 +23,17 @@ export function contentTypes(types: readonly string[]): (r: HttpRequest) => bool
  * Whether filters will change an answer whose head stands in `r`; null: none is configured that does.
  *
  * @param filters those that go by the type alone
- * @param other one that asks more than that, null if there is none
+ * @param others those that ask more than that; null: not configured
  */
 export function rewritesBody(
   filters: readonly ({ types: readonly string[] } | undefined)[],
-  other: ((r: HttpRequest) => boolean) | null,
+  ...others: (((r: HttpRequest) => boolean) | null)[]
 ): ((r: HttpRequest) => boolean) | null {
   const types = filters.flatMap((filter) => filter?.types ?? []);
-  if (types.length === 0) return other;
-  const fits = contentTypes(types);
-  return other === null ? fits : (r) => fits(r) || other(r);
+  const tests = others.filter((test) => test !== null);
+  if (types.length > 0) tests.unshift(contentTypes(types));
+  if (tests.length <= 1) return tests[0] ?? null;
+  return (r) => tests.some((test) => test(r));
 }
 
 function contentType(r: HttpRequest): string | null {

@@ -54,12 +54,20 @@ export function compileGzip(config: GzipConfig): Gzip | null {
     hook: (r) => {
       const what = outcome(r);
       if (what === AS_IS) return;
-      if (config.vary) r.fields.add('Vary', 'Accept-Encoding');
+      if (config.vary) varyByEncoding(r);
       if (client.takes(r) !== (what === PACKED)) return;
       if (what === PACKED) pack(r, config);
       else unpack(r);
     },
   };
+}
+
+/** Says once that what is answered depends on what codings the client takes. */
+export function varyByEncoding(r: HttpRequest): void {
+  for (let i = r.fields.find('vary'); i >= 0; i = r.fields.find('vary', i)) {
+    if (r.fields.values[i] === 'Accept-Encoding') return;
+  }
+  r.fields.add('Vary', 'Accept-Encoding');
 }
 
 function pack(r: HttpRequest, config: GzipConfig): void {

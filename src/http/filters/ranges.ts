@@ -1,6 +1,6 @@
 /** Byte ranges (RFC 9110 section 14), as ngx_http_range_filter_module answers them. */
 import { Buffer } from 'node:buffer';
-import type { HttpRequest } from '../request.ts';
+import type { HttpRequest, PartsInfo } from '../request.ts';
 import { SENT } from '../request.ts';
 import { H } from '../wire/known.ts';
 import { ChainedFilter, prependFilter } from './chain.ts';
@@ -100,7 +100,7 @@ export function contentRange(range: ByteRange, length: number): string {
 /** A stretch of a multipart answer: text of ours, or bytes of the content. */
 export type MultipartSegment = Buffer | ByteRange;
 
-export interface Multipart {
+export interface Multipart extends PartsInfo {
   contentType: string;
   segments: MultipartSegment[];
   /** Length of all segments. */
@@ -109,20 +109,31 @@ export interface Multipart {
 
 let boundaryNumber = Math.floor(Math.random() * 0xffffffff);
 
-/** The body of an answer with several ranges (RFC 9110 section 14.6). */
-export function multipart(ranges: readonly ByteRange[], contentType: string | null, length: number): Multipart {
+/**
+ * The body of an answer with several ranges (RFC 9110 section 14.6), which is noted in `r`.
+ * @param own type of the content, before filters change it
+ */
+export function multipart(r: HttpRequest, ranges: readonly ByteRange[], own: string | null, length: number): Multipart {
+  const contentType = r.loc.charset === null ? own : r.loc.charset.typeOf(r);
   const boundary = String((boundaryNumber = (boundaryNumber + 1) % 0xffffffff)).padStart(20, '0');
-  const type = contentType === null ? '' : `Content-Type: ${contentType}\r\n`;
+  const typeLine = contentType === null ? '' : `Content-Type: ${contentType}\r\n`;
   const segments: MultipartSegment[] = [];
+  const texts: ByteRange[] = [];
   let total = 0;
   for (const range of ranges) {
-    const head = `\r\n--${boundary}\r\n${type}Content-Range: ${contentRange(range, length)}\r\n\r\n`;
+    const head = `\r\n--${boundary}\r\n${typeLine}Content-Range: ${contentRange(range, length)}\r\n\r\n`;
     segments.push(Buffer.from(head, 'latin1'), range);
+    texts.push({ start: total, end: total + head.length });
     total += head.length + range.end - range.start;
   }
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1');
+  const end = total + tail.length;
   segments.push(tail);
-  return { contentType: `multipart/byteranges; boundary=${boundary}`, segments, length: total + tail.length };
+  texts.push({ start: total, end });
+  const type = `multipart/byteranges; boundary=${boundary}`;
+  const body: Multipart = { contentType: type, partType: own, texts, segments, length: end };
+  r.multipart = body;
+  return body;
 }
 
 /**

@@ -21,12 +21,13 @@ import { METHOD_GET, METHOD_HEAD, METHOD_POST } from '../wire/request-head.ts';
 import { compileTypes } from './mime.ts';
 import { climbs, errorCode, isMissing } from './static-path.ts';
 import type { LocationPath } from './static-path.ts';
+import { PackedFiles } from './static-packed.ts';
 import { sendFile } from './static-send.ts';
 import { findIndex, FOUND, REFUSED } from './static-index.ts';
 
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
-export type StaticConfig = Pick<LocationConfig, 'core' | 'headers'>;
+export type StaticConfig = Pick<LocationConfig, 'core' | 'headers' | 'gzip'>;
 
 /** The handler of a location that serves files. `try_files` is a phase of its own: `static-try.ts`. */
 export function staticHandler(location: { readonly config: StaticConfig }, table: VariableTable): Handler {
@@ -40,8 +41,11 @@ class StaticHandler {
   readonly #index: Value[];
   readonly #type: (uri: string) => string | null;
   readonly #sent: SentValidators;
+  /** Null: files are sent as they are. */
+  readonly #packed: PackedFiles | null;
 
-  constructor({ core, headers }: StaticConfig, table: VariableTable) {
+  constructor({ core, headers, gzip }: StaticConfig, table: VariableTable) {
+    this.#packed = gzip.static === 'off' ? null : new PackedFiles(gzip);
     this.#core = core;
     this.#sent = compileValidators(headers, table);
     this.#path = table.paths.of(core);
@@ -79,6 +83,11 @@ class StaticHandler {
       finalize(r, 403);
       return;
     }
+    const packed = this.#packed === null ? null : this.#packed.open(r, path);
+    if (packed !== null) {
+      this.#send(r, packed.fd, packed.stats, packed.path, true);
+      return;
+    }
     let fd = -1;
     let stats: Stats;
     try {
@@ -99,7 +108,7 @@ class StaticHandler {
       finalize(r, 405);
       return;
     }
-    this.#send(r, fd, stats, path);
+    this.#send(r, fd, stats, path, false);
   }
 
   #failed(r: HttpRequest, path: string, error: unknown): void {
@@ -123,7 +132,7 @@ class StaticHandler {
     finalize(r, 404);
   }
 
-  #send(r: HttpRequest, fd: number, stats: Stats, path: string): void {
+  #send(r: HttpRequest, fd: number, stats: Stats, path: string, packed: boolean): void {
     const { size } = stats;
     const modified = Math.floor(stats.mtimeMs / 1000);
     const etag = this.#core.etag ? `"${modified.toString(16)}-${size.toString(16)}"` : null;
@@ -152,6 +161,7 @@ class StaticHandler {
     r.status = plain ? 200 : r.errorStatus;
     r.contentType ??= this.#type(r.uri);
     r.contentLength = size;
+    if (packed) r.fields.set('Content-Encoding', 'gzip');
     let segments: MultipartSegment[] = [{ start: 0, end: size }];
     if (plain) {
       const ranges = requestedRanges(r, size, this.#sent.etag(r, etag), this.#sent.lastModified(r, modified), false);
@@ -171,7 +181,7 @@ class StaticHandler {
           r.fields.add('Content-Range', contentRange(ranges[0]!, size));
           r.contentLength = ranges[0]!.end - ranges[0]!.start;
         } else {
-          const body = multipart(ranges, r.contentType, size);
+          const body = multipart(r, ranges, r.contentType, size);
           r.contentType = body.contentType;
           r.contentLength = body.length;
           segments = body.segments;

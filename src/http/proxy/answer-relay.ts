@@ -93,6 +93,8 @@ export class AnswerRelay implements UpstreamEvents {
     r.contentLength = channel.contentLength;
     if (plan.rewritesAnswer) plan.rewriteAnswer(r, exchange.target, head);
     if (head.repeats) dropDuplicates(r, head);
+    if (head.has(H['x-accel-charset']) && plan.accel.charset)
+      r.loc.charset?.accelerate(r, head.get(H['x-accel-charset'])!);
     const cached = (session !== null || plan.store !== null) && this.#keep(head, false);
     if ((cached || plan.config.forceRanges) && status === 200 && r.errorStatus === 0) this.#conditions(r, head, cached);
   }

@@ -44,6 +44,7 @@ export const gzipModule: ModuleDef = {
   directives: [
     loc.flag('gzip', HTTP_ALL | Context.ifInLocation, 'on'),
     loc.flag('gunzip', HTTP_ALL, 'gunzip'),
+    loc.choice('gzip_static', HTTP_ALL, 'static', ['off', 'on', 'always']),
     loc.custom('gzip_types', HTTP_ALL, Args.oneOrMore, (cf, raw) => {
       raw.types ??= [];
       for (const arg of cf.args.slice(1)) {
