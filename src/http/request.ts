@@ -48,6 +48,8 @@ export interface ClientChannel {
   readonly listenAddress: string;
   /** The request was sent before the answer to an earlier one. */
   readonly pipelined?: boolean;
+  /** What ends with the client's connection (`ntlm`); null: nothing; absent: nothing can be bound to it. */
+  bound?: ClientBound | null;
   localAddress(): string;
   localPort(): number;
   /** TCP round trip and the like are not to be had from Node: 0. */
@@ -74,6 +76,13 @@ export interface ClientChannel {
   resumeReading(r: HttpRequest): void;
   /** Takes the raw connection over (Upgrade): from now on bytes go to `tunnel`. */
   takeOver(r: HttpRequest, tunnel: ClientTunnel): void;
+}
+
+/** Something that belongs to a client's connection and ends with it; a list of them. */
+export interface ClientBound {
+  readonly next: ClientBound | null;
+  /** Ends this one and those after it. */
+  clientGone(): void;
 }
 
 /** The other side of an upgraded connection. */

@@ -1,3 +1,5 @@
+import type { PeerInfo } from './table/text.ts';
+
 /** Byte strings and hints that a choice may depend on. Strings hold one byte per character (latin1). */
 export interface AttemptKeys {
   /** Value of the `hash` key; empty or missing: round robin. */
@@ -6,6 +8,8 @@ export interface AttemptKeys {
   clientAddress?: Uint8Array;
   /** Sid that the request is bound to. */
   stickySid?: string;
+  /** The very peer of that sid that it is bound to, where several may share one; missing: any of them. */
+  bound?: PeerInfo | null;
 }
 
 const NO_ADDRESS = new Uint8Array(0);
@@ -35,6 +39,7 @@ export class Attempt {
   hashKey = '';
   clientAddress: Uint8Array = NO_ADDRESS;
   stickySid = '';
+  bound: PeerInfo | null = null;
 
   /** hash: sum of hashes so far. ip_hash: the hash. consistent hash: CRC of the key, -1 before it is known. */
   hash = 0;
@@ -60,6 +65,7 @@ export class Attempt {
     this.hashKey = '';
     this.clientAddress = NO_ADDRESS;
     this.stickySid = '';
+    this.bound = null;
     this.hash = 0;
     this.rehash = 0;
     this.misses = 0;

@@ -117,6 +117,7 @@ export class Group {
     a.hashKey = keys.hashKey ?? '';
     a.clientAddress = keys.clientAddress ?? NO_ADDRESS;
     a.stickySid = keys.stickySid ?? '';
+    a.bound = keys.bound ?? null;
     const { head } = this.table;
     const tries = head[H.tries + PRIMARY]! + head[H.tries + BACKUP]!;
     a.triesLeft = maxTries > 0 && tries > maxTries ? maxTries : tries;

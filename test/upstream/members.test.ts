@@ -84,6 +84,16 @@ describe('resolved addresses', () => {
       [0, 0, 0],
       'the first in order',
     );
+    const second = r.group.peer(1);
+    assert.deepEqual(
+      [1, 2, 3].map(() => r.serve({ stickySid: 'r1', bound: second })),
+      [1, 1, 1],
+      'the very one',
+    );
+    replaceResolved(r.table, r.config, 0, [{ host: '::1', family: 6 }]);
+    replaceResolved(r.table, r.config, 0, [{ host: '::1', family: 6 }, a4(2), a4(3)]);
+    const served = new Set([1, 2, 3].map(() => r.serve({ stickySid: 'r1', bound: second })));
+    assert.equal(served.size, 3, 'chosen as if unbound');
   });
 
   it('keeps a peer with requests until they end, as a zombie', () => {

@@ -221,6 +221,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     const group = this.target.group!;
     this.channel = null;
     this.#gate?.close();
+    if (group.ntlm !== null && group.ntlm.keep(this, channel)) return;
     if (group.idle === null) channel.destroy();
     else if (channel.finish(this.sender.done, group.config.keepalive))
       group.keep(channel, this.record.address, this.plan.variantOf(this.r, this.target));

@@ -8,6 +8,7 @@ import { Timer } from '../../net/timers.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
+import { Ntlm } from './ntlm.ts';
 import type { Sticky } from './sticky.ts';
 import { compileSticky } from './sticky.ts';
 import type { UpstreamChannel } from './upstream-channel.ts';
@@ -41,6 +42,8 @@ export class UpstreamGroup {
   /** The method looks at the client's address. */
   readonly byAddress: boolean;
   readonly sticky: Sticky | null;
+  /** Clients have connections of their own; null: none has. */
+  readonly ntlm: Ntlm | null;
   /** Nothing but the peers decides: no key is to be made per request. */
   readonly keyless: boolean;
 
@@ -74,7 +77,8 @@ export class UpstreamGroup {
     this.sticky =
       config.sticky === null ? (bindings?.sticky ?? null) : compileSticky(config.sticky, variables, learnZone, env);
     this.observer = bindings?.observer ?? null;
-    this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null;
+    this.ntlm = config.ntlm ? new Ntlm(config.name) : null;
+    this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null && this.ntlm === null;
   }
 
   /** Begins a request's journey, with what the method and stickiness look at. @param tries 0: as many as there are */
@@ -82,10 +86,16 @@ export class UpstreamGroup {
     keys.hashKey = '';
     keys.clientAddress = undefined;
     keys.stickySid = '';
+    keys.bound = null;
     if (!this.keyless) {
       if (this.hashKey !== null) keys.hashKey = this.hashKey.get(r);
       if (this.byAddress) keys.clientAddress = r.client.bytes;
       if (this.sticky !== null) keys.stickySid = this.sticky.hint(r);
+      const own = this.ntlm === null ? null : this.ntlm.peerOf(r);
+      if (own !== null) {
+        keys.stickySid = own.sid;
+        keys.bound = own;
+      }
     }
     this.peers.begin(attempt, keys, tries);
   }

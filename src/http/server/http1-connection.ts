@@ -3,7 +3,7 @@
  * alive or closes it so that nothing sent is lost.
  */
 import { Buffer } from 'node:buffer';
-import type { ClientAddress, ClientTunnel, ClientChannel, TlsInfo } from '../request.ts';
+import type { ClientAddress, ClientBound, ClientTunnel, ClientChannel, TlsInfo } from '../request.ts';
 import { HELD, HttpRequest, SENT } from '../request.ts';
 import type { FieldList } from '../fields.ts';
 import type { HttpGeneration } from '../runtime.ts';
@@ -60,6 +60,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   readonly tls: TlsInfo | null;
   readonly proxyProtocol: ProxyProtocolInfo | null;
   requestCount = 0;
+  bound: ClientBound | null = null;
   /** Neighbours in the list of the worker's connections. */
   next: ClientConnection | null = null;
   previous: ClientConnection | null = null;
@@ -686,6 +687,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
 
   onClose(error: Error | null): void {
     this.#timer.drop();
+    this.bound?.clientGone();
     if (this.#state === TUNNEL) {
       this.#tunnel!.onClientClose();
     } else if (this.#state === BUSY || this.#state === BODY) {
