@@ -69,7 +69,7 @@ export const FEATURES: readonly Feature[] = [
   standard('http_autoindex_module', false),
   standard('http_browser_module', false),
   standard('http_empty_gif_module', false),
-  standard('http_tunnel_module', false),
+  standard('http_tunnel_module', true),
   standard('http-cache', true),
   standard('stream_access_module', true),
   standard('stream_geo_module', true),

@@ -18,7 +18,17 @@ export interface UpstreamPassConfig {
   uri: string | null;
 }
 
-export type PassScheme = 'http' | 'https' | 'grpc' | 'grpcs' | 'fastcgi' | 'scgi' | 'uwsgi' | 'suwsgi' | 'memcached';
+export type PassScheme =
+  | 'http'
+  | 'https'
+  | 'grpc'
+  | 'grpcs'
+  | 'fastcgi'
+  | 'scgi'
+  | 'uwsgi'
+  | 'suwsgi'
+  | 'memcached'
+  | 'tunnel';
 
 export interface NextUpstream {
   error: boolean;

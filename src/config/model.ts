@@ -31,6 +31,7 @@ import type {
   ScgiConfig,
   UpstreamPassConfig,
   UwsgiConfig,
+  UpstreamSettings,
 } from './model-pass.ts';
 import type { StreamConfig } from './stream-model.ts';
 import type { CacheZoneConfig } from './cache-model.ts';
@@ -170,6 +171,8 @@ export interface ServerConfig {
   ignoreInvalidHeaders: boolean;
   underscoresInHeaders: boolean;
   mergeSlashes: boolean;
+  /** A location of it takes CONNECT requests (tunnel_pass); absent: they are refused. */
+  allowConnect?: boolean;
   http2: {
     on: boolean;
     maxConcurrentStreams: number;
@@ -264,6 +267,8 @@ export interface LocationConfig {
   scgi?: ScgiConfig;
   uwsgi?: UwsgiConfig;
   memcached?: MemcachedConfig;
+  /** Of CONNECT requests. */
+  tunnel?: UpstreamSettings;
   realip: RealipConfig;
   /** `slice`; absent: off. */
   sliceSize?: number;
@@ -309,7 +314,7 @@ export type HandlerConfig =
   | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus'; writable: boolean };
 
 /** Protocols that are spoken to upstreams. */
-export type PassKind = 'proxy' | 'grpc' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached';
+export type PassKind = 'proxy' | 'grpc' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached' | 'tunnel';
 
 export interface CoreConfig {
   root: ValueText;

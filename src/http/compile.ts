@@ -48,6 +48,8 @@ import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
 import { errorBody } from './kong/answers.ts';
 import { KongRuntime } from './kong/runtime.ts';
+import { METHOD_CONNECT } from './wire/request-head.ts';
+import { finalize } from './engine.ts';
 import { LimitBook } from './limit/zones.ts';
 import { compileLimitConn } from './limit/connections.ts';
 import { compileLimitReq } from './limit/requests.ts';
@@ -188,7 +190,10 @@ class Compiler {
     const loc = new Location(config, server, log);
     const makeLocation = (location: LocationConfig): Location => this.#location(location, server, named);
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
-    loc.handler = this.#handler(loc, named);
+    const handler = this.#handler(loc, named);
+    // No other handler knows what to do with a request that asks for a tunnel.
+    const onlyOthers = server.allowConnect === true && config.handler.kind !== 'tunnel';
+    loc.handler = onlyOthers ? (r) => (r.method === METHOD_CONNECT ? finalize(r, 405) : handler(r)) : handler;
     const gzip = compileGzip(config.gzip);
     const charset = new LocationCharset(config.charset, this.#charsets, this.#variables);
     if (charset.active || 'pass' in config.handler) loc.charset = charset;

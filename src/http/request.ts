@@ -196,6 +196,8 @@ export class HttpRequest {
   /** Makes this answer's trailers when its body has ended; null: none are to be made. */
   trailing: Trailing | null = null;
   headSent = false;
+  /** Behind the head come the bytes of a tunnel. */
+  tunnels = false;
   /** The answer's last byte was handed over. */
   ended = false;
   /** Its server counts it among those under way (status_zone). */
@@ -244,7 +246,7 @@ export class HttpRequest {
     this.inErrorPage = false;
     this.errorStatus = 0;
     this.aborted = false;
-    this.headSent = false;
+    this.headSent = this.tunnels = false;
     this.ended = false;
     this.keepAlive = true;
     this.bodyBytesSent = 0;
@@ -303,9 +305,11 @@ export class HttpRequest {
     return this.head.get(id);
   }
 
-  /** No body goes to the client: HEAD, 1xx, 204, 304. */
+  /** No body goes to the client: HEAD, 1xx, 204, 304, tunnels. */
   get headerOnly(): boolean {
-    return this.method === METHOD_HEAD || this.status === 204 || this.status === 304 || this.status < 200;
+    return (
+      this.method === METHOD_HEAD || this.status === 204 || this.status === 304 || this.status < 200 || this.tunnels
+    );
   }
 
   /** Seconds since the request's first byte, as of the clock's last update. */

@@ -38,6 +38,7 @@ import { streamHandlers } from './modules/stream-handlers.ts';
 import { streamHealthCheckModule } from './modules/stream-health-check.ts';
 import { streamProxyModule } from './modules/stream-proxy.ts';
 import { stubStatus } from './modules/stub-status.ts';
+import { tunnelModule } from './modules/tunnel.ts';
 import { upstreamModule } from './modules/upstream.ts';
 
 export const MODULES: readonly ModuleDef[] = [
@@ -62,6 +63,7 @@ export const MODULES: readonly ModuleDef[] = [
   uwsgiModule,
   grpcModule,
   memcachedModule,
+  tunnelModule,
   headersModule,
   healthCheckModule,
   realipModule,

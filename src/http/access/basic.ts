@@ -1,6 +1,7 @@
 /** `auth_basic` (RFC 7617). */
 import type { AuthBasicConfig } from '../../config/model-access.ts';
 import { errnoText } from '../../observe/errno.ts';
+import { METHOD_CONNECT } from '../wire/request-head.ts';
 import { logRequest } from '../request-log.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { basicCredentials } from '../variables/request.ts';
@@ -76,7 +77,8 @@ function verdict(r: HttpRequest, realm: string, user: string, outcome: Outcome):
 }
 
 function demand(r: HttpRequest, realm: string): number {
-  r.fields.set('WWW-Authenticate', `Basic realm="${realm}"`);
+  const name = r.method === METHOD_CONNECT ? 'Proxy-Authenticate' : 'WWW-Authenticate';
+  r.fields.set(name, `Basic realm="${realm}"`);
   return 401;
 }
 

@@ -6,6 +6,7 @@
  */
 import { Timer } from '../../net/timers.ts';
 import * as engine from '../engine.ts';
+import { METHOD_CONNECT } from '../wire/request-head.ts';
 import { logRequest } from '../request-log.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { NEXT, TAKEN } from '../runtime.ts';
@@ -72,18 +73,26 @@ class AccessPhase {
   #settle(r: HttpRequest, verdict: number): number {
     if (verdict === ALLOW) {
       // Another checker may have asked for a password meanwhile.
-      if (r.fields.count !== 0) r.fields.remove('www-authenticate');
+      if (r.fields.count !== 0) {
+        r.fields.remove('www-authenticate');
+        r.fields.remove('proxy-authenticate');
+      }
       return NEXT;
     }
     if (verdict === 401 && this.#delayMs > 0) {
       logRequest(r, 'info', 'delaying unauthorized request');
       r.producer = new Delay(r, this.#delayMs);
-    } else engine.finalize(r, verdict);
+    } else engine.finalize(r, verdict === 401 ? unauthorized(r) : verdict);
     return TAKEN;
   }
 }
 
 export type { AccessPhase };
+
+/** Who asks for a tunnel asks a proxy (RFC 9110 section 11.7). */
+function unauthorized(r: HttpRequest): number {
+  return r.method === METHOD_CONNECT ? 407 : 401;
+}
 
 function isRefusal(verdict: number): boolean {
   return verdict === 401 || verdict === 403;
@@ -98,7 +107,7 @@ class Delay implements BodyProducer {
     this.#timer = new Timer(() => {
       this.#timer.drop();
       r.producer = null;
-      engine.finalize(r, 401);
+      engine.finalize(r, unauthorized(r));
     });
     this.#timer.arm(ms);
   }

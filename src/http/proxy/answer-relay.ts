@@ -58,7 +58,7 @@ export class AnswerRelay implements UpstreamEvents {
     this.head = head;
     record.status = status;
     record.headerMs = record.elapsed();
-    if (status === 101) {
+    if (status === 101 || plan.tunnels) {
       this.#upgrade(head, channel);
       return;
     }
@@ -277,7 +277,7 @@ export class AnswerRelay implements UpstreamEvents {
   #upgrade(head: ResponseHead, channel: UpstreamChannel): void {
     const exchange = this.#exchange;
     const { r, plan } = exchange;
-    if (!r.head.has(H.upgrade)) {
+    if (!plan.tunnels && !r.head.has(H.upgrade)) {
       exchange.invalidHead(
         'upstream sent unexpected "101 Switching Protocols" while reading response header from upstream',
       );
@@ -286,7 +286,8 @@ export class AnswerRelay implements UpstreamEvents {
     this.headDone = true;
     this.upstreamDone = true;
     exchange.disarm();
-    r.status = 101;
+    r.status = head.status;
+    r.tunnels = true;
     r.block = head;
     r.hide = plan.responseHide;
     r.keepAlive = false;

@@ -4,11 +4,12 @@ import type { HttpRequest } from '../request.ts';
 import type { Handler, Location } from '../runtime.ts';
 import * as engine from '../engine.ts';
 import { compileTypes } from '../handlers/mime.ts';
-import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
+import { METHOD_CONNECT, METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
 import type { VariableTable } from '../variables/table.ts';
 import { FastcgiPlan } from './cgi/fastcgi-plan.ts';
 import { ScgiPlan } from './cgi/scgi-plan.ts';
 import { UwsgiPlan } from './cgi/uwsgi-plan.ts';
+import { ConnectPlan } from './connect/connect-plan.ts';
 import { proxy } from './exchange.ts';
 import type { UpstreamGroup } from './group.ts';
 import { GrpcPlan } from './http2/grpc-plan.ts';
@@ -59,6 +60,13 @@ export function compilePass(
     }
     case 'memcached':
       return memcachedHandler(loc, new MemcachedPlan(config.memcached!, parts(null)));
+    case 'tunnel': {
+      const plan = new ConnectPlan(config.tunnel!, parts(null));
+      return (r) => {
+        if (r.method === METHOD_CONNECT) proxy(r, plan);
+        else engine.finalize(r, 405);
+      };
+    }
     case 'fastcgi': {
       const plan = new FastcgiPlan(config.fastcgi!, parts(null));
       return passing(loc, plan, handler.kind, env);

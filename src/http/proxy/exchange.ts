@@ -82,10 +82,10 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     } else resolveTarget(r, plan, (target) => this.#targetFound(target));
   }
 
-  #targetFound(target: Target | null): void {
+  #targetFound(target: Target | number): void {
     if (!this.active) return;
-    if (target === null) {
-      this.#finalize(502);
+    if (typeof target === 'number') {
+      this.#finalize(target);
       return;
     }
     this.target = target;

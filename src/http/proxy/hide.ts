@@ -2,7 +2,7 @@
 import { H, hashName, KNOWN_COUNT } from '../wire/known.ts';
 import type { KnownName } from '../wire/known.ts';
 import type { HideTable, HttpRequest } from '../request.ts';
-import { CONNECTION_OTHER, connectionFlags, nominatedFields } from '../server/framing.ts';
+import { CONNECTION_OTHER, CONNECTION_UPGRADE, connectionFlags, nominatedFields } from '../server/framing.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 
 /** Table of the given names (any case). */
@@ -61,12 +61,14 @@ export const RESPONSE_FRAMING: readonly string[] = [
 ];
 
 /**
- * What an answer's own Connection field names is for this hop only, and HTTP/2 has no Upgrade (RFC 9113 section 8.2.2).
- * @returns `table`, extended by those
+ * What an answer's own Connection field names is for this hop only. An offer to upgrade goes on to clients of HTTP/1, if it
+ * is a proper one (RFC 9110 section 7.8: Connection names it); HTTP/2 has none (RFC 9113 section 8.2.2).
+ * @returns `table`, extended by what is not passed on
  */
 export function hopHidden(table: HideTable, r: HttpRequest, head: ResponseHead): HideTable {
-  const named = head.has(H.connection) && (connectionFlags(head) & CONNECTION_OTHER) !== 0;
-  const upgrade = r.version >= 20 && head.has(H.upgrade);
+  const flags = head.has(H.connection) ? connectionFlags(head) : 0;
+  const named = (flags & CONNECTION_OTHER) !== 0;
+  const upgrade = head.has(H.upgrade) && (r.version >= 20 || (flags & CONNECTION_UPGRADE) === 0);
   if (!named && !upgrade) return table;
   return extended(table, [...(named ? nominatedFields(head) : []), ...(upgrade ? ['upgrade'] : [])]);
 }

@@ -19,20 +19,23 @@ export interface Target {
   readonly uriPart: string | null;
 }
 
-/** Evaluates a target with variables and finds its group; null: an error was logged, the answer is 502 (500 for nonsense). */
-export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target: Target | null) => void): void {
+/**
+ * Evaluates a target with variables and finds its group.
+ * @param done called once, with the target or with the status that is answered; the error was logged
+ */
+export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target: Target | number) => void): void {
   const text = plan.target!.get(r);
   const split = plan.splitTarget(text);
   if (split === null) {
     logRequest(r, 'error', `invalid URL prefix in "${text}"`);
-    done(null);
+    done(500);
     return;
   }
   const { defaultPort } = split;
   const parsed = parseUrl(split.address, { defaultPort, uriPart: true });
   if (!parsed.ok) {
     logRequest(r, 'error', `${parsed.error} in upstream "${text}"`);
-    done(null);
+    done(500);
     return;
   }
   const { url } = parsed;
@@ -52,7 +55,7 @@ export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target:
   }
   if (url.kind !== 'unix' && url.port === 0) {
     logRequest(r, 'error', `no port in upstream "${url.host}"`);
-    done(null);
+    done(500);
     return;
   }
   if (url.kind === 'unix' || url.address !== null) {
@@ -62,7 +65,7 @@ export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target:
   const resolver: Resolver | null = r.loc.resolver;
   if (resolver === null) {
     logRequest(r, 'error', `no resolver defined to resolve ${url.host}`);
-    done(null);
+    done(502);
     return;
   }
   resolver.lookup(url.host, r.loc.core.resolverTimeoutMs, (resolution) => {
@@ -70,7 +73,7 @@ export function resolveTarget(r: HttpRequest, plan: UpstreamPlan, done: (target:
     if (r.aborted) return;
     if (!resolution.ok) {
       logRequest(r, 'error', `${url.host} could not be resolved (${resolution.code}: ${resolution.text})`);
-      done(null);
+      done(502);
       return;
     }
     finish(

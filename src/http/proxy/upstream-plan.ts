@@ -80,6 +80,8 @@ export abstract class UpstreamPlan implements Target {
   readonly alpn: string[] = [];
   /** Answers say themselves of which type they are. */
   readonly answersHaveType: boolean = true;
+  /** An answer opens a tunnel, whatever its status. */
+  readonly tunnels: boolean = false;
   /** `rewriteAnswer` has something to do. */
   readonly rewritesAnswer: boolean = false;
   readonly cookies: CookieRewriter | null = null;

@@ -396,8 +396,8 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     r.headSent = true;
     const headerOnly = r.headerOnly;
     this.#chunked = false;
-    // A tunnel begins behind a 101: the request is not over.
-    if (headerOnly) last = r.status !== 101;
+    // Where a tunnel begins behind the head the request is not over.
+    if (headerOnly) last = !r.tunnels;
     else if (r.contentLength < 0) {
       if (r.version >= 11 && r.loc.core.chunkedTransferEncoding) this.#chunked = true;
       else r.keepAlive = false;

@@ -52,12 +52,10 @@ export class RequestCheck {
       const refused = this.#listen.tlsRefusal(r);
       if (refused !== null) return refused;
     } else if (this.#listen.config.ssl) return { status: 497, why: 'client sent plain HTTP request to HTTPS port' };
-    if (head.method === METHOD_CONNECT || head.method === METHOD_TRACE) {
-      if (head.method === METHOD_CONNECT && hostPort(head.buf.latin1Slice(head.hostStart, head.hostEnd)) === 0) {
-        return { status: 400, why: 'client sent no port in CONNECT request' };
-      }
-      return { status: 405, why: `client sent ${head.methodText()} method` };
-    }
+    if (head.method === METHOD_CONNECT) {
+      const refused = connectRefusal(r, length);
+      if (refused !== null) return refused;
+    } else if (head.method === METHOD_TRACE) return { status: 405, why: 'client sent TRACE method' };
     if (head.targetEnd === head.targetStart || head.pathEnd === head.targetStart) r.uri = '/';
     else if (head.complex) {
       const path = normalPath(head.buf, head.targetStart, head.pathEnd, server.config.mergeSlashes);
@@ -92,4 +90,18 @@ export class RequestCheck {
     }
     return null;
   }
+}
+
+/** CONNECT names host and port and nothing else (RFC 9112 section 3.2.3), and is for those who have tunnel_pass. */
+function connectRefusal(r: HttpRequest, length: number): Refusal | null {
+  const { head } = r;
+  // What follows is the tunnel's, or nothing that could be told from a request.
+  r.keepAlive = false;
+  if (head.targetEnd > head.targetStart)
+    return { status: 400, why: 'client sent invalid request while reading client request line' };
+  if (hostPort(head.buf.latin1Slice(head.hostStart, head.hostEnd)) === 0)
+    return { status: 400, why: 'client sent no port in CONNECT request' };
+  if (r.version !== 11 || r.server.config.allowConnect !== true)
+    return { status: 405, why: 'client sent CONNECT method' };
+  return length === 0 ? null : { status: 400, why: 'client sent CONNECT request with body' };
 }

@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import { Buffer } from 'node:buffer';
 import { clock } from '../../net/clock.ts';
 import { DEFAULT_TIME_FORMAT, strftime } from '../filters/ssi/strftime.ts';
+import { METHOD_CONNECT } from '../wire/request-head.ts';
 import type { HttpRequest } from '../request.ts';
 import { hostPort } from '../../variables/host-table.ts';
 import { mainOf } from '../subrequest.ts';
@@ -39,7 +40,8 @@ function protocol(r: HttpRequest): string | null {
 
 /** User and password of `Authorization: Basic` (RFC 7617), one character a byte; null when there are none. */
 export function basicCredentials(r: HttpRequest): { user: string; password: string } | null {
-  const match = /^basic +([^ ]+)/i.exec(r.header(H.authorization) ?? '');
+  const field = r.method === METHOD_CONNECT ? H['proxy-authorization'] : H.authorization;
+  const match = /^basic +([^ ]+)/i.exec(r.header(field) ?? '');
   if (match === null) return null;
   const decoded = Buffer.from(match[1]!, 'base64').latin1Slice();
   const colon = decoded.indexOf(':');

@@ -16,6 +16,8 @@ export interface ServerRaw {
   ignoreInvalidHeaders?: boolean;
   underscoresInHeaders?: boolean;
   mergeSlashes?: boolean;
+  /** Set by tunnel_pass. */
+  allowConnect?: boolean;
   names: ServerName[];
 }
 
@@ -49,6 +51,7 @@ export const coreServer = serverPart<ServerRaw>({
       underscoresInHeaders: raw.underscoresInHeaders ?? false,
       mergeSlashes: raw.mergeSlashes ?? true,
       allowHttp09: false,
+      ...(raw.allowConnect === true ? { allowConnect: true } : null),
     };
   },
 });

@@ -169,12 +169,13 @@ export function passSettings(raw: PassRaw, prefix: string, node: LocationNode, b
  * The setter of `fastcgi_pass` and those like it: an address or a group's name, without URI.
  *
  * @param schemes what may stand before it, as `name://`; the first one is meant when nothing does
+ * @param fallback what is meant when nothing is written
  */
-export function passSetter(kind: PassKind, schemes: readonly [PassScheme, ...PassScheme[]]) {
+export function passSetter(kind: PassKind, schemes: readonly [PassScheme, ...PassScheme[]], fallback = '') {
   return (cf: Conf): string | void => {
     const node = cf.scope.loc.get(nodeSlot);
     if (node.handler?.kind === kind) return 'is duplicate';
-    const text = cf.args[1] as string;
+    const text = cf.args[1] ?? fallback;
     if (node.match.kind === 'prefix') node.match.autoRedirect = node.name.endsWith('/');
 
     if (hasVariables(text)) {
