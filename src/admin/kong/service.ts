@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { KongDataPlane, KongMark } from '../../config/kong/model.ts';
 import { isUuid } from '../../config/kong/schema.ts';
+import type { JsonObject } from '../../config/kong/schema.ts';
 import type { AdminAddress, AdminConfig } from '../../config/kong/settings.ts';
 import { KongView } from '../../config/kong/to-config.ts';
 import type { Environment } from '../../config/kong/validate.ts';
@@ -193,8 +194,10 @@ async function readFile({ file, text }: NonNullable<AdminConfig['declarative']>)
 const hashOf = (entities: Entities | null): string => {
   if (entities === null) return NOTHING_LOADED;
   // Times are those of loading: they say nothing of what is in there.
-  const timeless = (name: string, value: unknown): unknown => (/^(?:created|updated)_at$/.test(name) ? null : value);
-  return configHash(JSON.parse(JSON.stringify(entities, timeless)) as never);
+  const timeless = Object.values(entities).map((list) =>
+    list.map((entity): JsonObject => ({ ...entity, created_at: null, updated_at: null })),
+  );
+  return configHash(timeless);
 };
 
 async function replace({ api }: Instance, entities: Entities): Promise<void> {

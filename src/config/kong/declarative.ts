@@ -3,7 +3,7 @@
  *
  * What has no id gets one that its name decides, so that loading a file again changes nothing that is not changed in it.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ErrorTree, FieldError } from './errors.ts';
 import { keysOf } from './keys.ts';
 import { KINDS, foreignFields, isObject, setOwn } from './schema.ts';
@@ -130,7 +130,7 @@ function idOf(kind: EntityKind, input: JsonObject): string {
   let name = keyText(kind, input);
   if (kind === 'targets' && name !== null) name = `${JSON.stringify(input.upstream)} ${normalTarget(name)}`;
   const text = name ?? JSON.stringify(input);
-  const bytes = createHash('sha1').update(`headrace ${kind} ${text}`).digest().subarray(0, 16);
+  const bytes = hash('sha1', `headrace ${kind} ${text}`, 'buffer').subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');

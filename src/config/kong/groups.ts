@@ -10,7 +10,10 @@ export interface KongGroup {
   key: string;
   /** Without its targets: those are in the table. Null: a plain host. */
   upstream: Omit<KongUpstream, 'targets'> | null;
+  /** Without its servers. */
   config: UpstreamConfig;
+  /** How many there are. */
+  targets: number;
   /** Peers (`upstream/table`). */
   table: SharedArrayBuffer;
   /** States and counters of health checks, by slot (`health/kong/target-health.ts`). */

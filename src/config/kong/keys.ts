@@ -29,14 +29,24 @@ function partOf(value: Json | undefined): string {
   return typeof part === 'string' ? part : '';
 }
 
+const unique = new Map<EntityKind, readonly string[]>();
+
+function uniqueFields(kind: EntityKind): readonly string[] {
+  let names = unique.get(kind);
+  if (names === undefined) {
+    const fields = Object.entries(SCHEMAS[kind].fields);
+    names = fields.filter(([, field]) => field.type === 'string' && field.unique === true).map(([name]) => name);
+    unique.set(kind, names);
+  }
+  return names;
+}
+
 export function keysOf(kind: EntityKind, entity: Entity): Key[] {
-  const { fields, uniqueTogether } = SCHEMAS[kind];
+  const { uniqueTogether } = SCHEMAS[kind];
   const keys: Key[] = [];
-  for (const [name, field] of Object.entries(fields)) {
-    const value = entity[name] ?? null;
-    if (field.type === 'string' && field.unique === true && typeof value === 'string') {
-      keys.push({ name, value, fields: { [name]: value } });
-    }
+  for (const name of uniqueFields(kind)) {
+    const value = entity[name];
+    if (typeof value === 'string') keys.push({ name, value, fields: { [name]: value } });
   }
   if (uniqueTogether !== undefined) {
     keys.push({

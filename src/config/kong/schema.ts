@@ -136,9 +136,17 @@ export interface Schema {
   normalize?: (entity: JsonObject) => void;
 }
 
+const foreign = new WeakMap<Schema, readonly [name: string, field: ForeignField][]>();
+
 /** The fields that refer to others. */
-export function foreignFields(schema: Schema): [name: string, field: ForeignField][] {
-  return Object.entries(schema.fields).filter((entry): entry is [string, ForeignField] => entry[1].type === 'foreign');
+export function foreignFields(schema: Schema): readonly [name: string, field: ForeignField][] {
+  let found = foreign.get(schema);
+  if (found === undefined) {
+    const fields = Object.entries(schema.fields);
+    found = fields.filter((entry): entry is [string, ForeignField] => entry[1].type === 'foreign');
+    foreign.set(schema, found);
+  }
+  return found;
 }
 
 /** Sets a property that a client has named: `__proto__` is a name like any other. */

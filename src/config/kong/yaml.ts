@@ -1,4 +1,5 @@
 /** kong.yml as text: parsed with the lines of its mistakes, and written. */
+import { CORE_SCHEMA, load, mergeTag } from 'js-yaml';
 import { LineCounter, isMap, isScalar, parseDocument, stringify } from 'yaml';
 import type { Document } from 'yaml';
 import { errorTree, readDeclarative, writeDeclarative } from './declarative.ts';
@@ -17,20 +18,61 @@ interface ParsedYaml {
   lineOf(path: DocumentPath): number;
 }
 
-/** YAML, and so JSON too. @throws {YamlError} with the line of the mistake */
+/** Aliases in a document: more are a bomb rather than a shorthand. */
+const MAX_ALIASES = 100_000;
+/** Members that `<<` brings in, over the whole document. */
+const MAX_MERGED = 1_000_000;
+
+const SCHEMA = CORE_SCHEMA.withTags(mergeTag);
+
+/**
+ * YAML 1.2 with `<<`, and so JSON too.
+ *
+ * Values come from a parser that is quick; what it refuses, and the lines of what is wrong, are told by one that keeps its places.
+ *
+ * @throws {YamlError} with the line of the mistake
+ */
 export function parseYaml(text: string): ParsedYaml {
+  const document = quickly(text) ?? placed(text).document;
+  if (!isObject(document)) throw new YamlError('expected a map of lists of entities');
+  let places: Placed | null = null;
+  return {
+    document,
+    lineOf: (path) => {
+      places ??= placed(text);
+      return places.lines.linePos(offsetOf(places.parsed, path)).line;
+    },
+  };
+}
+
+/** Undefined: it is not good, or not for this parser. */
+function quickly(text: string): Json | undefined {
+  try {
+    return (/^\s*\{/.test(text) ? JSON.parse(text) : load(text, LOADING)) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+const LOADING = { schema: SCHEMA, maxAliases: MAX_ALIASES, maxTotalMergeKeys: MAX_MERGED };
+
+interface Placed {
+  document: Json;
+  parsed: Document;
+  lines: LineCounter;
+}
+
+/** @throws {YamlError} */
+function placed(text: string): Placed {
   const lines = new LineCounter();
-  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
   const [error] = parsed.errors;
   if (error !== undefined) throw new YamlError(`${error.message} in line ${lines.linePos(error.pos[0]).line}`);
-  let document: Json;
   try {
-    document = parsed.toJS({ maxAliasCount: 1000 }) as Json;
+    return { document: parsed.toJS({ maxAliasCount: 1000 }) as Json, parsed, lines };
   } catch (thrown) {
     throw new YamlError((thrown as Error).message);
   }
-  if (!isObject(document)) throw new YamlError('expected a map of lists of entities');
-  return { document, lineOf: (path) => lines.linePos(offsetOf(parsed, path)).line };
 }
 
 function offsetOf(parsed: Document, path: DocumentPath): number {

@@ -14,6 +14,7 @@ import { locked } from '../../upstream/table/lists.ts';
 import { reloadTable } from '../../upstream/table/reload.ts';
 import { replaceResolved } from '../../upstream/table/resolve.ts';
 import { updateServer } from '../../upstream/table/servers.ts';
+import type { HealthMemory } from './memory.ts';
 import { NameWatch } from './name-watch.ts';
 import type { NameAnswer, Names } from './names.ts';
 
@@ -22,12 +23,17 @@ export interface PlaneGroupEnv {
   log: ErrorLog;
   maxWorkers: number;
   names: Names;
+  /** Who was unhealthy when it went. */
+  memory: HealthMemory;
   certificate(id: string): { cert: string; key: string } | null;
 }
 
 export class PlaneGroup {
   readonly #env: PlaneGroupEnv;
+  /** As workers get it. */
   data: KongGroup;
+  /** With its servers. */
+  #config: UpstreamConfig;
   /** By server text. */
   readonly #watches = new Map<string, NameWatch>();
   /** Those of them that are services (SRV). */
@@ -44,7 +50,9 @@ export class PlaneGroup {
     this.#weights = weightsOf(config);
     const table = createTable(config, { maxWorkers: env.maxWorkers });
     const health = allocateHealth(new Table(table).capacity);
-    this.data = { key: env.key, upstream: withoutTargets(upstream), config, table, health };
+    this.#config = config;
+    this.data = { key: env.key, upstream: withoutTargets(upstream), ...toldOf(config), table, health };
+    this.#recall(new Set());
     this.#follow();
     this.followChecks();
   }
@@ -52,11 +60,13 @@ export class PlaneGroup {
   /** The group as it is configured from now on; peers that stay keep all they have. */
   replace(upstream: KongUpstream | null, wanted: UpstreamConfig): void {
     this.#weights = weightsOf(wanted);
+    const there = this.#peers();
     const config = this.#withServices(wanted);
     const { table: before, health: counted } = this.data;
     const table = reloadTable(before, config);
     const health = table === before ? counted : allocateHealth(new Table(table).capacity);
-    this.data = { ...this.data, upstream: withoutTargets(upstream), config, table, health };
+    this.#config = config;
+    this.data = { ...this.data, upstream: withoutTargets(upstream), ...toldOf(config), table, health };
     const checked = upstream !== null && checksOf(upstream.healthchecks).any;
     const cells = new TargetHealth(health);
     for (const { slot, generation, state } of this.snapshot()) {
@@ -66,6 +76,7 @@ export class PlaneGroup {
         updateServer(table, slot, generation, { unhealthy: false });
       } else if (table !== before) cells.set(slot, generation, false);
     }
+    this.#remember(there);
     this.#follow();
     this.followChecks();
   }
@@ -84,7 +95,7 @@ export class PlaneGroup {
 
   /** Those that drain are not checked. */
   #checked(): CheckedTarget[] {
-    const { servers } = this.data.config;
+    const { servers } = this.#config;
     return this.snapshot().flatMap(({ slot, generation, state, host, port, serverIndex }) => {
       const name = servers[serverIndex]?.host;
       return state === 'draining' || name === undefined
@@ -107,7 +118,7 @@ export class PlaneGroup {
 
   /** All peers as they are now. */
   snapshot(): PeerSnapshot[] {
-    const { config } = this.data;
+    const config = this.#config;
     const table = new Table(this.data.table);
     const env = { workerId: -1, clock: { now: Date.now }, random: Math.random };
     const selection = new Selection(config, table, env);
@@ -115,6 +126,37 @@ export class PlaneGroup {
       selection.tellTime();
       return takeSnapshot(selection);
     });
+  }
+
+  /** Peers by what they are to Kong: address and name of the target. True: it is unhealthy. */
+  #peers(): Map<string, boolean> {
+    return new Map(this.snapshot().map((peer) => [this.#identity(peer), peer.state === 'unhealthy']));
+  }
+
+  #identity({ host, port, serverIndex }: PeerSnapshot): string {
+    return `${host} ${port} ${this.#config.servers[serverIndex]?.host ?? ''}`;
+  }
+
+  /** Notes who has gone, and gives those that are new the state that they had when they went. */
+  #remember(there: ReadonlyMap<string, boolean>): void {
+    const { upstream } = this.data;
+    if (upstream === null) return;
+    const now = this.#peers();
+    for (const [peer, unhealthy] of there) {
+      if (unhealthy && !now.has(peer)) this.#env.memory.remember(upstream.name, peer, performance.now());
+    }
+    this.#recall(new Set(there.keys()));
+  }
+
+  /** @param known those that are not new */
+  #recall(known: ReadonlySet<string>): void {
+    const { upstream } = this.data;
+    const { memory } = this.#env;
+    if (upstream === null || memory.size === 0 || !checksOf(upstream.healthchecks).any) return;
+    for (const peer of this.snapshot()) {
+      const identity = this.#identity(peer);
+      if (!known.has(identity) && memory.recall(upstream.name, identity, performance.now())) this.mark(peer, false);
+    }
   }
 
   /** Peers of a target, by its place in the configuration. */
@@ -130,7 +172,7 @@ export class PlaneGroup {
 
   /** Watches the names of the targets that are there now; those of targets that stay go on. */
   #follow(): void {
-    const { servers } = this.data.config;
+    const { servers } = this.#config;
     const named = new Map(servers.flatMap(({ resolve, server, host }) => (resolve ? [[server, host] as const] : [])));
     for (const [server, watch] of this.#watches) {
       if (named.has(server)) continue;
@@ -152,20 +194,23 @@ export class PlaneGroup {
 
   /** An answer: addresses have the weight of the target, records of services their own weight and port. */
   #resolved(server: string, { dns, records }: NameAnswer): void {
-    const { config, table, upstream } = this.data;
+    const config = this.#config;
+    const { table, upstream } = this.data;
     const index = config.servers.findIndex((one) => one.server === server);
     const line = config.servers[index];
     if (line === undefined) return;
     if (dns === 'SRV') this.#services.add(server);
     else this.#services.delete(server);
     const changed = this.#withServices(config);
-    this.data = { ...this.data, config: changed };
+    this.#config = changed;
     const found = records.map(({ host, family, port, weight, target }) => {
       const own = port === 0 ? line.port : port;
       const name = dns === 'SRV' && upstream?.useSrvName === true ? target : line.host;
       return { host, family, port: own, weight, target: `${name}:${own}`, priority: 0 };
     });
+    const there = this.#peers();
     const { exhausted } = replaceResolved(table, changed, index, found);
+    this.#remember(there);
     if (exhausted > 0) this.#env.log.error(`no room for ${exhausted} addresses of "${server}"`);
   }
 
@@ -181,6 +226,10 @@ export class PlaneGroup {
   }
 
   close(): void {
+    const { upstream } = this.data;
+    for (const [peer, unhealthy] of upstream === null ? [] : this.#peers()) {
+      if (unhealthy) this.#env.memory.remember(upstream!.name, peer, performance.now());
+    }
     this.#active.close();
     for (const watch of this.#watches.values()) watch.close();
   }
@@ -191,6 +240,12 @@ function withoutTargets(upstream: KongUpstream | null): KongGroup['upstream'] {
   const { targets: _, ...rest } = upstream;
   return rest;
 }
+
+/** Peers are in the table: thousands of targets need not be told to each worker by messages as well. */
+const toldOf = (config: UpstreamConfig): Pick<KongGroup, 'config' | 'targets'> => ({
+  config: { ...config, servers: [] },
+  targets: config.servers.length,
+});
 
 const weightsOf = ({ servers }: UpstreamConfig): Map<string, number> =>
   new Map(servers.map(({ server, weight }) => [server, weight]));

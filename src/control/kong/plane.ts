@@ -28,6 +28,7 @@ import { reclaimWorker } from '../../upstream/table/reclaim.ts';
 import { describeHealth } from './describe.ts';
 import { type NameServer, Names } from './names.ts';
 import { PlaneGroup } from './group.ts';
+import { HealthMemory } from './memory.ts';
 
 export interface KongPlaneOptions {
   log: ErrorLog;
@@ -52,6 +53,7 @@ export class KongPlane implements KongDataPlane {
   };
   /** Made with the first group. */
   #names: Names | null = null;
+  readonly #memory = new HealthMemory();
   readonly #groups = new Map<string, PlaneGroup>();
   readonly #upstreams = new Map<string, KongUpstream>();
 
@@ -120,7 +122,7 @@ export class KongPlane implements KongDataPlane {
     const certificate = (id: string): { cert: string; key: string } | null =>
       this.state.certificates.find((one) => one.id === id) ?? null;
     const names = (this.#names ??= new Names(this.#options.nameServers(), log.write.bind(log)));
-    const group = new PlaneGroup({ key, log, maxWorkers, names, certificate }, upstream, config);
+    const group = new PlaneGroup({ key, log, maxWorkers, names, memory: this.#memory, certificate }, upstream, config);
     this.#groups.set(key, group);
     return group.data;
   }

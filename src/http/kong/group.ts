@@ -51,7 +51,7 @@ export class KongUpstreamGroup {
 
   /** Why no request can be let through; null: it can. */
   unavailable(): string | null {
-    const { upstream, config } = this.data;
-    return this.#share.unavailable(upstream?.healthchecks.threshold ?? 0, config.servers.length);
+    const { upstream, targets } = this.data;
+    return this.#share.unavailable(upstream?.healthchecks.threshold ?? 0, targets);
   }
 }

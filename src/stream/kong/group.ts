@@ -46,8 +46,8 @@ export class KongStreamGroup {
 
   /** Why no session can be let through; null: it can. */
   unavailable(): string | null {
-    const { upstream, config } = this.data;
-    return this.#share.unavailable(upstream?.healthchecks.threshold ?? 0, config.servers.length);
+    const { upstream, targets } = this.data;
+    return this.#share.unavailable(upstream?.healthchecks.threshold ?? 0, targets);
   }
 }
 

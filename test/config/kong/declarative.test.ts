@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { EntityLists } from '../../../src/config/kong/declarative.ts';
-import { YamlError, loadKongYaml, writeKongYaml } from '../../../src/config/kong/yaml.ts';
+import { parseDocument } from 'yaml';
+import { YamlError, loadKongYaml, parseYaml, writeKongYaml } from '../../../src/config/kong/yaml.ts';
 
 const env = { now: () => 1000, uuid: () => assert.fail('ids come from names') };
 const load = (text: string): EntityLists => loadKongYaml('kong.yml', text, env);
@@ -153,4 +154,45 @@ suite('mistakes, each with its line', () => {
       }
     });
   }
+});
+
+test('both parsers of YAML read a text alike, and JSON is YAML', () => {
+  const scalars = [
+    '1',
+    '-0',
+    '0o14',
+    '0x1F',
+    '1e3',
+    '.5',
+    '1_000',
+    'yes',
+    'on',
+    'null',
+    '~',
+    'True',
+    '2024-01-01',
+    '"a\\tb"',
+  ].concat([
+    "'it''s'",
+    '!!str 12',
+    '| \n    a\n    b',
+    '>-\n    a\n    b',
+    '127.0.0.1:80',
+    '1:20',
+    '[a, {b: c}]',
+    '.inf',
+  ]);
+  for (const scalar of scalars) {
+    const text = `_format_version: "3.0"\nvalue: ${scalar}\n`;
+    assert.deepEqual(parseYaml(text).document, parseDocument(text, { merge: true }).toJS(), scalar);
+  }
+  const merged = '_format_version: "3.0"\nx: &a {weight: 1, tags: [t]}\ntargets:\n- <<: *a\n  target: t\n';
+  assert.deepEqual(parseYaml(merged).document.targets, [{ weight: 1, tags: ['t'], target: 't' }]);
+  assert.deepEqual(parseYaml(' {"a": [1, null]}').document, { a: [1, null] });
+  // JSON that is none may be YAML still.
+  assert.deepEqual(parseYaml('{a: [1, ],}').document, { a: [1] });
+  assert.throws(() => parseYaml('a: 1\nb: [\na: 2\n'), /line \d/);
+  assert.throws(() => parseYaml('a: 1\nb: 2\na: 3\n'), /Map keys must be unique.* in line 3/);
+  assert.throws(() => parseYaml('- a\n'), /expected a map of lists of entities/);
+  assert.throws(() => parseYaml(''), /expected a map of lists of entities/);
 });
