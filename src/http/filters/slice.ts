@@ -8,6 +8,7 @@
 import type { Buffer } from 'node:buffer';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { SENT } from '../request.ts';
+import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import { CLONE, subrequest } from '../subrequest.ts';
 import type { SubrequestChannel, SubrequestSink } from '../subrequest.ts';
@@ -15,6 +16,7 @@ import { extended } from '../proxy/hide.ts';
 import { H } from '../wire/known.ts';
 import { ChainedFilter, prependFilter } from './chain.ts';
 import { parseHttpDate } from './http-date.ts';
+import { checkPreconditions } from './not-modified.ts';
 import type { HeadHook } from './headers.ts';
 import { contentRange, requestedRanges } from './ranges.ts';
 
@@ -104,8 +106,16 @@ export const sliceHook: HeadHook = (r) => {
   r.fields.remove('content-range');
   if (r.hide !== null) r.hide = extended(r.hide, ['content-range', 'accept-ranges']);
   let wanted = { start: 0, end: piece.total };
-  const modified = r.block?.get(H['last-modified']) ?? null;
-  const ranges = requestedRanges(r, piece.total, state.etag, modified === null ? -1 : parseHttpDate(modified), true);
+  const date = r.block?.get(H['last-modified']) ?? null;
+  const modified = date === null ? -1 : parseHttpDate(date);
+  const condition = checkPreconditions(r, state.etag, modified);
+  if (condition !== 0) {
+    r.slice = null;
+    if (condition === 304) notModified(r);
+    else prependFilter(r, new Refused());
+    return;
+  }
+  const ranges = requestedRanges(r, piece.total, state.etag, modified, true);
   if (ranges === 'none') r.fields.add('Accept-Ranges', 'bytes');
   else if (Array.isArray(ranges)) {
     wanted = ranges[0]!;
@@ -128,6 +138,28 @@ class Broken extends ChainedFilter {
   override sendBody(): number {
     return SENT;
   }
+}
+
+/** The joined answer is not what the client has seen before: the server did not know of its condition. */
+class Refused extends ChainedFilter {
+  override sendHead(r: HttpRequest): number {
+    const { producer } = r;
+    r.producer = null;
+    if (producer !== null) producer.onAbort(r);
+    engine.finalize(r, 412);
+    return SENT;
+  }
+
+  override sendBody(): number {
+    return SENT;
+  }
+}
+
+function notModified(r: HttpRequest): void {
+  r.status = 304;
+  r.contentType = null;
+  r.contentLength = -1;
+  if (r.hide !== null) r.hide = extended(r.hide, ['content-type']);
 }
 
 class SliceFilter extends ChainedFilter implements SubrequestSink, BodyProducer {

@@ -197,10 +197,10 @@ export class FastcgiChannel extends TransportChannel {
     this.events!.onBody(src, start, end, true);
   }
 
-  /** The answer breaks off; what came of it goes on before. */
+  /** The answer breaks off; what came of it goes on before, if it is only the head. */
   #cut(src: Buffer, start: number, end: number, message: string): void {
     const { events, requests } = this;
-    if (end > start) events!.onBody(src, start, end, false);
+    events!.onBody(src, start, end, false);
     if (this.requests === requests && this.events === events) this.fail('cut', `${message} ${READING_BODY}`);
   }
 
