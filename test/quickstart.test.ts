@@ -61,7 +61,10 @@ class Quickstart {
     const text = readFileSync(join(ROOT, 'examples/quickstart/nginx.conf'), 'utf8');
     writeFileSync(
       this.conf,
-      text.replace(/127\.0\.0\.1:808([0-3])\b/g, (_, n: string) => `127.0.0.1:${ports[Number(n)] ?? 0}`),
+      text.replace(
+        /127\.0\.0\.1:80(8[0-3]|90)\b/g,
+        (_, n: string) => `127.0.0.1:${ports[n === '90' ? 4 : Number(n) - 80] ?? 0}`,
+      ),
     );
     this.child = spawn(
       process.execPath,
@@ -117,9 +120,12 @@ function counts(names: readonly string[]): Record<string, number> {
 }
 
 test('balances 5:1:1, goes on without a killed server, ends with Ctrl-C', async (t) => {
-  const quickstart = new Quickstart(t, await freePorts(4));
+  const quickstart = new Quickstart(t, await freePorts(5));
   await quickstart.said('Ctrl-C ends');
   assert.match(quickstart.text, /for i in 1 2 3 4 5 6 7; do curl/);
+  const dashboard = /See it live, and change it: +(http:\S+)/.exec(quickstart.text)?.[1];
+  assert.equal(dashboard, `http://127.0.0.1:${quickstart.ports[4] ?? 0}/dashboard`);
+  assert.match(await (await fetch(dashboard)).text(), /<title>Headrace<\/title>/);
 
   // The very order, from the first request on, over both workers.
   const names = await quickstart.names(70);
@@ -148,7 +154,7 @@ test('balances 5:1:1, goes on without a killed server, ends with Ctrl-C', async 
 });
 
 test('ends when only the outermost process is told to', async (t) => {
-  const quickstart = new Quickstart(t, await freePorts(4));
+  const quickstart = new Quickstart(t, await freePorts(5));
   await quickstart.said('Ctrl-C ends');
   // Headrace's own stands in its pid file, which is made first and written then.
   await until(
@@ -166,7 +172,7 @@ test('ends when only the outermost process is told to', async (t) => {
 test('a port in use is named', async (t) => {
   const taken = await listen();
   t.after(() => close(taken));
-  const ports = await freePorts(3);
+  const ports = await freePorts(4);
   const quickstart = new Quickstart(t, [portOf(taken), ...ports]);
   await until(
     () => quickstart.text,

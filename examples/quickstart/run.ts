@@ -35,14 +35,21 @@ let headrace: ChildProcess | null = null;
 let ending = false;
 
 /** What the configuration says about ports. */
-function readConf(): { port: number; backends: Backend[] } {
+function readConf(): { port: number; others: number[]; dashboard: string | null; backends: Backend[] } {
   const text = readFileSync(conf, 'utf8').replace(/#.*$/gm, '');
-  const port = Number(/\blisten\s+127\.0\.0\.1:(\d+)/.exec(text)?.[1] ?? 0);
+  const [port = 0, ...others] = [...text.matchAll(/\blisten\s+127\.0\.0\.1:(\d+)/g)].map((match) => Number(match[1]));
   const ports = [...text.matchAll(/\bserver\s+127\.0\.0\.1:(\d+)/g)].map((match) => Number(match[1]));
   if (port === 0 || ports.length === 0) {
     throw new Error(`${shownConf}: needs a "listen 127.0.0.1:PORT" and an upstream with a "server 127.0.0.1:PORT"`);
   }
-  return { port, backends: ports.map((at, i) => ({ name: NAMES[i] ?? `backend-${i + 1}`, port: at, child: null })) };
+  const path = /\blocation\s+(\S+)\s*\{\s*dashboard;/.exec(text)?.[1];
+  const dashboard = path === undefined ? null : `http://127.0.0.1:${others.at(-1) ?? port}${path}`;
+  return {
+    port,
+    others,
+    dashboard,
+    backends: ports.map((at, i) => ({ name: NAMES[i] ?? `backend-${i + 1}`, port: at, child: null })),
+  };
 }
 
 /** The code of the error when the port cannot be listened on; null: it is free. */
@@ -131,7 +138,7 @@ function say(text: string): void {
   console.log(`\n${text}`);
 }
 
-function guide(port: number, backends: readonly Backend[]): string {
+function guide(port: number, dashboard: string | null, backends: readonly Backend[]): string {
   const url = `http://127.0.0.1:${port}/`;
   const list = backends.map(
     ({ name, port: at, child }) => `    ${name.padEnd(8)} 127.0.0.1:${at}  process ${child?.pid ?? '?'}`,
@@ -141,7 +148,7 @@ function guide(port: number, backends: readonly Backend[]): string {
 
 ${list.join('\n')}
 
-In another terminal:
+${dashboard === null ? '' : `See it live, and change it:  ${dashboard}\n\n`}In another terminal:
 
   Who answers? Of seven requests five go to ${backends[0]?.name ?? 'the first'}, one to each of the others:
     for i in 1 2 3 4 5 6 7; do curl -si ${url} | grep -i x-backend; done
@@ -186,13 +193,13 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 process.on('disconnect', () => void stop(1));
 
 try {
-  const { port, backends: wanted } = readConf();
+  const { port, others, dashboard, backends: wanted } = readConf();
   backends = wanted;
-  await checkPorts([port, ...backends.map((backend) => backend.port)]);
+  await checkPorts([port, ...others, ...backends.map((backend) => backend.port)]);
   await Promise.all(backends.map(startBackend));
   headrace = startHeadrace();
   await untilAnswers(port);
-  if (!ending) say(guide(port, backends));
+  if (!ending) say(guide(port, dashboard, backends));
 } catch (error) {
   await stop(1, (error as Error).message);
 }

@@ -1,6 +1,7 @@
 /** Answers of the main thread: one service a process. */
 import type { AdminService, AdminView } from '../control/admin-desk.ts';
-import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import type { AdminKind, AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import { Dashboard } from './dashboard/dashboard.ts';
 import { PlusApi } from './plus/api.ts';
 import { Counters } from './plus/counters.ts';
 import { Prometheus } from './prometheus.ts';
@@ -11,17 +12,21 @@ export class Service implements AdminService {
   readonly #api: PlusApi;
   readonly #prometheus: Prometheus;
   readonly #upstreamConf: UpstreamConf;
+  readonly #dashboard: Dashboard;
 
   constructor(view: AdminView) {
     this.#view = view;
     const counters = new Counters(view);
     this.#api = new PlusApi(view, counters);
-    // Its counters never go back: a reset of the API's is none of its business.
-    this.#prometheus = new Prometheus(view, new Counters(view));
+    // Their counters never go back: a reset of the API's is none of their business.
+    const all = new Counters(view);
+    this.#prometheus = new Prometheus(view, all);
+    this.#dashboard = new Dashboard(view, all);
     this.#upstreamConf = new UpstreamConf(view.groups);
   }
 
   handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void {
+    if (request.kind === 'dashboard') return this.#dashboard.handle(request, reply);
     this.#answer(request).then(reply, (error: unknown) => {
       this.#view.log.error(`${request.kind} "${request.method} ${request.path}": ${String(error)}`);
       reply({ status: 500, fields: [], body: '', more: false });
@@ -30,7 +35,7 @@ export class Service implements AdminService {
   }
 
   #answer(request: AdminRequest): Promise<AdminReply> {
-    switch (request.kind) {
+    switch (request.kind as Exclude<AdminKind, 'dashboard'>) {
       case 'api':
         return this.#api.answer(request);
       case 'upstream_conf':
@@ -40,5 +45,7 @@ export class Service implements AdminService {
     }
   }
 
-  close(): void {}
+  endStreams(): void {
+    this.#dashboard.endStreams();
+  }
 }

@@ -311,7 +311,7 @@ export type HandlerConfig =
   /** Routes by Kong's entities, of which the workers are told apart from the configuration. */
   | { kind: 'kong' }
   /** The main thread answers. `writable`: `api write=on`. */
-  | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus'; writable: boolean };
+  | { kind: 'admin'; what: 'api' | 'upstream_conf' | 'prometheus' | 'dashboard'; writable: boolean };
 
 /** Protocols that are spoken to upstreams. */
 export type PassKind = 'proxy' | 'grpc' | 'fastcgi' | 'scgi' | 'uwsgi' | 'memcached' | 'tunnel';

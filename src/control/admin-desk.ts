@@ -8,6 +8,7 @@ import type { ErrorLog } from '../observe/error-log.ts';
 import type { FromWorker } from '../worker/protocol.ts';
 import type { Generation } from './generations.ts';
 import type { Groups } from './groups.ts';
+import type { LiveWorker } from './worker-pool.ts';
 
 /** What a service sees of the process, and may do to it. */
 export interface AdminView {
@@ -19,7 +20,7 @@ export interface AdminView {
   /** The running one. */
   generation(): Generation;
   /** Worker threads that carry traffic: their numbers in the configuration's order, and those that logs show. */
-  workers(): { id: number; number: number }[];
+  workers(): LiveWorker[];
   /** Workers that took the place of one that died. */
   respawned(): number;
   readonly groups: Groups;
@@ -33,7 +34,8 @@ export interface AdminService {
    * @returns called when whoever asked is gone before the last piece
    */
   handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
-  close(): void;
+  /** Ends answers that have no end of their own: another generation runs, or none will. */
+  endStreams(): void;
 }
 
 export type AdminFactory = (view: AdminView) => Promise<AdminService>;
@@ -93,7 +95,8 @@ export class AdminDesk {
     for (const leave of open?.values() ?? []) leave();
   }
 
-  close(): void {
-    void this.#service?.then((service) => service.close());
+  /** Another generation runs, or the process is about to end: nobody shall wait for a page that somebody looks at. */
+  endStreams(): void {
+    void this.#service?.then((service) => service.endStreams());
   }
 }

@@ -210,6 +210,7 @@ export class Master {
     this.#privileges.become(config.main.user);
     this.groups.follow(generation);
     this.streamGroups.follow(generation);
+    this.#admin?.endStreams();
     await this.#resolve(generation);
     await this.#cache(generation);
     await this.#check(generation);
@@ -327,6 +328,7 @@ export class Master {
     this.#endBegun = ending;
     const graceful = ending === 'quit';
     if (graceful) this.#log.notice('gracefully shutting down');
+    this.#admin?.endStreams();
     if (graceful) await this.#companion?.close();
     const config = this.#generations.current?.config;
     await this.#pool.quit(graceful ? (config?.main.workerShutdownTimeoutMs ?? 0) : FAST_MS);
@@ -338,7 +340,6 @@ export class Master {
     this.#log.notice('exiting');
     this.#resolving?.close();
     this.#health?.close();
-    this.#admin?.close();
     this.#bell.close();
     this.#kong?.close();
     this.#privileges.enter();

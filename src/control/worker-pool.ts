@@ -6,7 +6,7 @@ import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GenerationData } from '../worker/protocol.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Answer, type ThreadEvents, WorkerThread } from './worker-thread.ts';
+import { type Answer, type LoopTimes, type ThreadEvents, WorkerThread } from './worker-thread.ts';
 
 /** A worker that dies is replaced at once; one that dies young waits twice as long each time. */
 const FIRST_DELAY_MS = 100;
@@ -33,6 +33,14 @@ export interface PoolOptions {
   early: EarlyWorkers;
   /** Wraps the start of a replacement, which may have to bind ports below 1024. */
   privileged: (work: () => Promise<void>) => Promise<void>;
+}
+
+/** A worker thread that carries traffic. */
+export interface LiveWorker extends LoopTimes {
+  /** Its place in the configuration's order. */
+  id: number;
+  /** The number that logs show. */
+  number: number;
 }
 
 interface Slot {
@@ -79,9 +87,9 @@ export class WorkerPool {
   }
 
   /** Those that carry traffic. */
-  workers(): { id: number; number: number }[] {
+  workers(): LiveWorker[] {
     return this.#slots.flatMap(({ id, live, thread }) =>
-      live && thread !== null ? [{ id, number: thread.number }] : [],
+      live && thread !== null ? [{ id, number: thread.number, ...thread.times() }] : [],
     );
   }
 

@@ -23,6 +23,12 @@ export interface ThreadEvents {
   exited(thread: WorkerThread, error: unknown): void;
 }
 
+/** How long a thread's event loop was busy and idle so far, milliseconds. */
+export interface LoopTimes {
+  busyMs: number;
+  idleMs: number;
+}
+
 interface Waiter {
   type: FromWorker['type'];
   id: number | null;
@@ -61,6 +67,11 @@ export class WorkerThread {
 
   get alive(): boolean {
     return !this.#exited;
+  }
+
+  times(): LoopTimes {
+    const { active, idle } = this.#worker.performance.eventLoopUtilization();
+    return { busyMs: active, idleMs: idle };
   }
 
   /** The thread runs and listens. */

@@ -38,7 +38,7 @@ import { compileAddition } from './filters/addition.ts';
 import { compileSubFilter } from './filters/sub-filter.ts';
 import { compileSsi } from './filters/ssi/filter.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
-import { adminHandler } from './handlers/admin.ts';
+import { adminHandler, apiOf } from './handlers/admin.ts';
 import type { AdminGate } from './handlers/admin.ts';
 import { compileMirror } from './handlers/mirror.ts';
 import { compilePostAction } from './handlers/post-action.ts';
@@ -63,6 +63,8 @@ import type { ListenRuntime } from './server/listen.ts';
 import { LocationTree } from './server/location-tree.ts';
 import { compileRealip } from './server/realip.ts';
 import { VariableTable } from './variables/table.ts';
+
+type AdminConfig = LocationConfig['handler'] & { kind: 'admin' };
 
 /** What a generation is compiled with. */
 export interface CompileEnv {
@@ -190,7 +192,7 @@ class Compiler {
     const loc = new Location(config, server, log);
     const makeLocation = (location: LocationConfig): Location => this.#location(location, server, named);
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });
-    const handler = this.#handler(loc, named);
+    const handler = this.#handler(loc, named, server);
     // No other handler knows what to do with a request that asks for a tunnel.
     const onlyOthers = server.allowConnect === true && config.handler.kind !== 'tunnel';
     loc.handler = onlyOthers ? (r) => (r.method === METHOD_CONNECT ? finalize(r, 405) : handler(r)) : handler;
@@ -278,7 +280,12 @@ class Compiler {
     return (r) => runtime.handle(r);
   }
 
-  #handler(loc: Location, named: LocationConfig): Location['handler'] {
+  #admin({ what, writable }: AdminConfig, named: LocationConfig, server: ServerConfig): Location['handler'] {
+    const api = what === 'dashboard' ? apiOf(server.root) : null;
+    return adminHandler(what, writable, named.name, this.#env.admin, api);
+  }
+
+  #handler(loc: Location, named: LocationConfig, server: ServerConfig): Location['handler'] {
     const { handler } = loc.config;
     if ('pass' in handler) {
       return compilePass(loc, handler, named.match, {
@@ -294,7 +301,7 @@ class Compiler {
       case 'stub_status':
         return stubStatus;
       case 'admin':
-        return adminHandler(handler.what, handler.writable, named.name, this.#env.admin);
+        return this.#admin(handler, named, server);
       case 'kong':
         return this.#kong(loc);
       default:

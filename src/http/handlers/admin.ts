@@ -4,6 +4,7 @@
  * stays (server-sent events).
  */
 import { Buffer } from 'node:buffer';
+import type { LocationConfig } from '../../config/model.ts';
 import { finalize } from '../engine.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
 import { HELD } from '../request.ts';
@@ -12,7 +13,7 @@ import { H } from '../wire/known.ts';
 import { METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
 
 /** What an answer of the main thread is about. */
-export type AdminKind = 'api' | 'upstream_conf' | 'prometheus';
+export type AdminKind = 'api' | 'upstream_conf' | 'prometheus' | 'dashboard';
 
 /** A request for the main thread, as plain data. */
 export interface AdminRequest {
@@ -27,6 +28,15 @@ export interface AdminRequest {
   writable: boolean;
   /** The address and port that the client connected to, and the server's name: for links and the API's `nginx` object. */
   address: string;
+  /** The API in the same virtual server, for `dashboard`; null: there is none. */
+  api: ApiPlace | null;
+}
+
+/** Where an `api` location is. */
+export interface ApiPlace {
+  /** URI without a slash at the end; `/9/http/…` follows. */
+  path: string;
+  writable: boolean;
 }
 
 export interface AdminReply {
@@ -135,8 +145,31 @@ function fromAnotherSite({ head }: HttpRequest): boolean {
   return origin !== null && origin.replace(/^https?:\/\//, '') !== head.get(H.host);
 }
 
-/** @param prefix of the location: what `path` does not repeat */
-export function adminHandler(kind: AdminKind, writable: boolean, prefix: string, gate: AdminGate): Handler {
+/** The `api` of a virtual server that a page of it may use: one that may change things, if there is any. */
+export function apiOf(root: LocationConfig): ApiPlace | null {
+  let found: ApiPlace | null = null;
+  const visit = ({ handler, match, locations }: LocationConfig): void => {
+    if (handler.kind === 'admin' && handler.what === 'api' && match.kind === 'prefix') {
+      const place = { path: match.path.replace(/\/+$/, ''), writable: handler.writable };
+      if (found === null || (place.writable && !found.writable)) found = place;
+    }
+    for (const inner of locations) visit(inner);
+  };
+  visit(root);
+  return found;
+}
+
+/**
+ * @param prefix of the location: what `path` does not repeat
+ * @param api that the answer may speak of
+ */
+export function adminHandler(
+  kind: AdminKind,
+  writable: boolean,
+  prefix: string,
+  gate: AdminGate,
+  api: ApiPlace | null = null,
+): Handler {
   const ready = (r: HttpRequest): void => {
     const { body } = r;
     const bytes = Buffer.allocUnsafe(body.length);
@@ -149,6 +182,7 @@ export function adminHandler(kind: AdminKind, writable: boolean, prefix: string,
       body: bytes.toString(),
       writable,
       address: `${r.channel.localAddress()}:${r.channel.localPort()}`,
+      api,
     });
   };
   return (r) => {

@@ -44,6 +44,7 @@ export const apiModule: ModuleDef = {
     directive('upstream_conf', Context.location, Args.none, (cf) => answeredBy(cf, 'upstream_conf', true)),
     directive('status_zone', Context.server | Context.location, Args.one, statusZone),
     directive('prometheus', Context.location, Args.none, (cf) => answeredBy(cf, 'prometheus', false)),
+    directive('dashboard', Context.location, Args.none, (cf) => answeredBy(cf, 'dashboard', false)),
   ],
   // Neither is inherited: each level counts what it names itself.
   server: serverPart<ZoneRaw>({ slot: serverZone, merge: own, result }),
