@@ -175,8 +175,10 @@ export class Transport implements Batched {
     }
     if (end - start <= BATCHED_MAX) {
       this.#batchedStart = writeBatch.add(this, buf, start, end);
-      this.#batchedEnd = writeBatch.length;
-      return SENT;
+      if (this.#batchedStart >= 0) {
+        this.#batchedEnd = writeBatch.length;
+        return SENT;
+      }
     }
     return this.#writeNow(buf, start, end);
   }

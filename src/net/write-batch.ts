@@ -27,8 +27,14 @@ class WriteBatch {
   #count = 0;
   #scheduled = false;
 
-  /** Copies a message; it stands at `[returned, returned + n)` of `buf` until the flush. */
+  #flushing = false;
+
+  /**
+   * Copies a message; it stands at `[returned, returned + n)` of `buf` until the flush. -1: the batch is being written
+   * (to a pipe that goes through another connection): what comes meanwhile is to be written at once.
+   */
   add(member: Batched, src: Buffer, start: number, end: number): number {
+    if (this.#flushing) return -1;
     const n = end - start;
     if (this.length + n > SIZE || this.#count === MOST) this.flush();
     const at = this.append(src, start, end);
@@ -55,9 +61,11 @@ class WriteBatch {
   };
 
   flush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
     const count = this.#count;
     for (let i = 0; i < count; i++) this.#members[i]!.flushBatched();
-    // Nothing is added meanwhile: writing calls nobody back.
+    this.#flushing = false;
     this.#count = 0;
     this.length = 0;
   }
