@@ -9,7 +9,7 @@
  * to tell the monitor. `mandatory` is a property of the table (`requireChecks`): new servers are born "checking".
  */
 import { CHECKING, UNHEALTHY } from '../upstream/table/layout.ts';
-import { members, type Member, tableVersion } from '../upstream/table/members.ts';
+import { members, type Member, tableHead, tableVersion } from '../upstream/table/members.ts';
 import { updateServer } from '../upstream/table/servers.ts';
 import type { Probe, ProbeKind, ProbeOutcome } from './probe.ts';
 import { Schedule, type ScheduleEnv, type Task } from './schedule.ts';
@@ -63,7 +63,7 @@ const SOON_MS = 100;
 /** One check of one server. */
 class PeerCheck implements Task {
   due = 0;
-  place = -1;
+  tick = -1;
   readonly check: HealthCheck;
   readonly record: CheckRecord;
   readonly #peer: CheckedPeer;
@@ -129,11 +129,13 @@ class WatchedGroup {
   /** By slot and generation. */
   peers = new Map<string, CheckedPeer>();
   version = -1;
+  readonly head: Int32Array;
   /** What was known before the reload, by peer identity and check. */
   known: Map<string, CheckRecord>;
 
   constructor(config: CheckedGroup, known: Map<string, CheckRecord>) {
     this.config = config;
+    this.head = tableHead(config.table);
     this.known = known;
   }
 
@@ -151,7 +153,7 @@ export class HealthMonitor {
   readonly env: MonitorEnv;
   readonly #schedule: Schedule;
   #groups = new Map<string, WatchedGroup>();
-  readonly #sync: Task = { due: 0, place: -1, run: () => this.#look() };
+  readonly #sync: Task = { due: 0, tick: -1, run: () => this.#look() };
 
   constructor(env: MonitorEnv) {
     this.env = env;
@@ -196,7 +198,7 @@ export class HealthMonitor {
 
   #look(): void {
     for (const group of this.#groups.values()) {
-      const version = tableVersion(group.config.table);
+      const version = tableVersion(group.head);
       if (version !== group.version) this.#bringUp(group, version);
     }
     if (this.#groups.size > 0) this.#schedule.at(this.#sync, this.env.now() + SYNC_MS);
@@ -222,7 +224,7 @@ export class HealthMonitor {
     for (const peer of present.values()) peer.close();
     group.known.clear();
     // settling has changed the table, not who is in it
-    if (version !== tableVersion(config.table)) group.version = -1;
+    if (version !== tableVersion(group.head)) group.version = -1;
   }
 
   #begin(peer: CheckedPeer): void {
@@ -273,10 +275,10 @@ export class HealthMonitor {
     member.down = (member.down & ~(UNHEALTHY | CHECKING)) | wanted;
     const patch = { unhealthy: state === 'unhealthy', checking: state === 'checking' };
     const { table } = group.config;
-    const known = tableVersion(table) === group.version;
+    const known = tableVersion(group.head) === group.version;
     updateServer(table, member.slot, member.generation, patch, this.env.wall());
     // our own change brings nobody new
-    if (known) group.version = tableVersion(table);
+    if (known) group.version = tableVersion(group.head);
     if (wanted === 0) this.env.changed();
   }
 }

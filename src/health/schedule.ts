@@ -1,10 +1,14 @@
-/** When what is due: a heap of moments and one timer, however many checks there are. */
+/**
+ * When what is due. Tasks are kept by the tick of 20 ms that they are due in, and those of one tick are run together when it
+ * begins: thousands of checks that are spread over a second wake the thread fifty times instead of thousands of times, and
+ * their answers come together as well. So a task is up to a tick early, and late only when the thread is. One timer.
+ */
 
 export interface Task {
   /** Moment, milliseconds of the schedule's clock; the schedule's own once it was given. */
   due: number;
-  /** Place in the heap; -1: not scheduled. */
-  place: number;
+  /** The tick it is kept by; -1: not scheduled. */
+  tick: number;
   run(): void;
 }
 
@@ -15,17 +19,20 @@ export interface ScheduleEnv {
   timer(ms: number, fire: () => void): () => void;
 }
 
-/** Tasks that come due within this are run in one go. */
-const GRAIN_MS = 1;
+const TICK_MS = 20;
 /** A timer is not set for longer: Node's limit, and clocks that were asleep. */
 const LONGEST_MS = 60_000;
 
 export class Schedule {
   readonly #env: ScheduleEnv;
-  readonly #heap: Task[] = [];
+  /** Also holds tasks that were removed or moved meanwhile: their `tick` says so. */
+  readonly #ticks = new Map<number, Task[]>();
   #cancel: (() => void) | null = null;
-  #timerAt = Infinity;
-  #running = false;
+  #timerTick = Infinity;
+  /** While tasks run: the tick that new ones come after. */
+  #running = -1;
+  /** Tasks that are scheduled. */
+  size = 0;
   /** The most that a task has been late, milliseconds. */
   latest = 0;
 
@@ -33,87 +40,66 @@ export class Schedule {
     this.#env = env;
   }
 
-  get size(): number {
-    return this.#heap.length;
-  }
-
   /** Runs the task at a moment; moves it when it is scheduled already. */
   at(task: Task, due: number): void {
-    if (task.place >= 0) this.remove(task);
+    if (task.tick < 0) this.size++;
+    const tick = Math.max(Math.floor(due / TICK_MS), this.#running + 1);
+    const moved = task.tick !== tick;
     task.due = due;
-    this.#heap.push(task);
-    this.#up(this.#heap.length - 1, task);
-    if (!this.#running) this.#arm();
+    task.tick = tick;
+    const tasks = this.#ticks.get(tick);
+    if (tasks === undefined) this.#ticks.set(tick, [task]);
+    else if (moved) tasks.push(task);
+    if (this.#running < 0 && tick < this.#timerTick) this.#arm(tick);
   }
 
   remove(task: Task): void {
-    const { place } = task;
-    if (place < 0) return;
-    task.place = -1;
-    const last = this.#heap.pop()!;
-    if (last === task) return;
-    this.#heap[place] = last;
-    this.#down(this.#up(place, last), last);
+    if (task.tick < 0) return;
+    task.tick = -1;
+    this.size--;
   }
 
   close(): void {
-    for (const task of this.#heap.splice(0)) task.place = -1;
+    for (const tasks of this.#ticks.values()) for (const task of tasks) task.tick = -1;
+    this.#ticks.clear();
+    this.size = 0;
     this.#cancel?.();
     this.#cancel = null;
-    this.#timerAt = Infinity;
+    this.#timerTick = Infinity;
   }
 
-  #arm(): void {
-    const first = this.#heap[0];
-    if (first === undefined || first.due >= this.#timerAt) return;
+  #arm(tick: number): void {
     this.#cancel?.();
-    this.#timerAt = first.due;
-    const ms = Math.min(LONGEST_MS, Math.max(0, first.due - this.#env.now()));
+    this.#timerTick = tick;
+    const ms = Math.min(LONGEST_MS, Math.max(0, tick * TICK_MS - this.#env.now()));
     this.#cancel = this.#env.timer(ms, () => this.#fire());
   }
 
   #fire(): void {
     this.#cancel = null;
-    this.#timerAt = Infinity;
-    this.#running = true;
+    this.#timerTick = Infinity;
     const now = this.#env.now();
-    for (let first = this.#heap[0]; first !== undefined && first.due <= now + GRAIN_MS; first = this.#heap[0]) {
-      this.remove(first);
-      this.latest = Math.max(this.latest, now - first.due);
-      first.run();
+    // a timer may fire a fraction of a millisecond early
+    this.#running = Math.floor((now + 1) / TICK_MS);
+    for (let tick = this.#first(); tick <= this.#running; tick = this.#first()) {
+      const tasks = this.#ticks.get(tick)!;
+      this.#ticks.delete(tick);
+      for (const task of tasks) {
+        if (task.tick !== tick) continue;
+        this.remove(task);
+        this.latest = Math.max(this.latest, now - task.due);
+        task.run();
+      }
     }
-    this.#running = false;
-    this.#arm();
+    this.#running = -1;
+    const next = this.#first();
+    if (next !== Infinity) this.#arm(next);
   }
 
-  #up(at: number, task: Task): number {
-    const heap = this.#heap;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const above = heap[parent]!;
-      if (above.due <= task.due) break;
-      heap[at] = above;
-      above.place = at;
-      at = parent;
-    }
-    heap[at] = task;
-    task.place = at;
-    return at;
-  }
-
-  #down(at: number, task: Task): void {
-    const heap = this.#heap;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.due < heap[child]!.due) child++;
-      const below = heap[child]!;
-      if (below.due >= task.due) break;
-      heap[at] = below;
-      below.place = at;
-      at = child;
-    }
-    heap[at] = task;
-    task.place = at;
+  /** The earliest tick that has tasks; Infinity: none has. There are few: an interval has fifty ticks a second. */
+  #first(): number {
+    let first = Infinity;
+    for (const tick of this.#ticks.keys()) if (tick < first) first = tick;
+    return first;
   }
 }

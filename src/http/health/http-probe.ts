@@ -1,6 +1,6 @@
-/** Asks a server over HTTP, as the location's requests would go: same fields, same TLS. */
+/** Asks a server as the location's requests would go, whatever protocol and TLS: over the same channels. */
 import type { PeerInfo } from '../../upstream/group.ts';
-import { BODY_LIMIT, type Answer, type Matcher } from '../../health/match.ts';
+import type { Matcher } from '../../health/match.ts';
 import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/probe.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
@@ -8,6 +8,7 @@ import { type HttpRequest, SENT } from '../request.ts';
 import { type Failure, NO_BODY, type UpstreamChannel, type UpstreamEvents } from '../proxy/upstream-channel.ts';
 import type { UpstreamPlan } from '../proxy/upstream-plan.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
+import { HttpAnswer, lastChecked } from './answer.ts';
 
 /** What a location's settings make of its checks; see `prepare.ts`. */
 export interface HttpProbeSettings {
@@ -35,59 +36,6 @@ export class HttpProbeKind implements ProbeKind {
 
   open(target: ProbeTarget): Probe {
     return new HttpProbe(this.#settings, target);
-  }
-}
-
-/** An answer, while its probe is under way. */
-export class HttpAnswer implements Answer {
-  readonly head: ResponseHead;
-  readonly address: string;
-  readonly connectMs: number;
-  readonly headerMs: number;
-  responseMs = 0;
-  length = 0;
-  readonly #settings: HttpProbeSettings;
-  #pieces: string[] = [];
-  #kept = 0;
-
-  constructor(settings: HttpProbeSettings, head: ResponseHead, address: string, connectMs: number, headerMs: number) {
-    this.#settings = settings;
-    this.head = head;
-    this.address = address;
-    this.connectMs = connectMs;
-    this.headerMs = headerMs;
-  }
-
-  get status(): number {
-    return this.head.status;
-  }
-
-  header(name: string): string | null {
-    const lower = name.toLowerCase();
-    const values: string[] = [];
-    for (let i = 0; i < this.head.count; i++) {
-      if (this.head.name(i).toLowerCase() === lower) values.push(this.head.value(i));
-    }
-    return values.length === 0 ? null : values.join(', ');
-  }
-
-  /** @returns whether more of the body is wanted */
-  take(buf: Buffer, start: number, end: number): boolean {
-    this.length += end - start;
-    const until = Math.min(end, start + BODY_LIMIT - this.#kept);
-    if (until > start) {
-      this.#pieces.push(buf.latin1Slice(start, until));
-      this.#kept += until - start;
-    }
-    return this.#kept < BODY_LIMIT;
-  }
-
-  body(): string {
-    return this.#pieces.join('');
-  }
-
-  variable(name: string): string {
-    return this.#settings.variable(name, this);
   }
 }
 
@@ -205,9 +153,10 @@ class HttpProbe implements Probe, UpstreamEvents {
     const answer = this.#answer!;
     answer.responseMs = clock.now - this.#beganAt;
     const verdict = this.#settings.matcher.all(answer);
-    // what was looked at last is what the log names
-    const checked = this.#settings.matcher.needsBody ? 'checking body' : 'checking status code';
-    this.#end({ passed: verdict === null, stage: verdict ?? checked, error: null }, reusable);
+    this.#end(
+      { passed: verdict === null, stage: verdict ?? lastChecked(this.#settings.matcher), error: null },
+      reusable,
+    );
   }
 
   onFailure({ message }: Failure): void {

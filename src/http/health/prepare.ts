@@ -17,9 +17,11 @@ import type {
 } from '../../config/model.ts';
 import { compileMatch, GOOD_STATUS, type Matcher } from '../../health/match.ts';
 import type { HealthCheck } from '../../health/monitor.ts';
+import type { ProbeKind } from '../../health/probe.ts';
 import { GrpcProbeKind } from '../../health/grpc-probe.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
+import { localOf } from '../proxy/dial.ts';
 import { ProxyPlan } from '../proxy/plan.ts';
 import { UpstreamTls } from '../proxy/tls.ts';
 import type { OutgoingRequest } from '../proxy/upstream-channel.ts';
@@ -30,7 +32,9 @@ import { type ClientChannel, HttpRequest, type UpstreamTrace } from '../request.
 import { Location, Server, HttpGeneration } from '../runtime.ts';
 import { VariableTable } from '../variables/table.ts';
 import { RequestHead } from '../wire/request-head.ts';
-import { type HttpAnswer, HttpProbeKind } from './http-probe.ts';
+import type { HttpAnswer } from './answer.ts';
+import { HttpProbeKind } from './http-probe.ts';
+import { PlainProbeKind } from './plain-probe.ts';
 
 /** The checks of each group that has any, by index into `HttpConfig.upstreams`. */
 export function prepareChecks(config: Config, http: HttpConfig, log: ErrorLog): Map<number, HealthCheck[]> {
@@ -54,18 +58,21 @@ const UNSAFE = /[\r\n\0]|[^\x00-\xff]/g;
 /** The location's plan with a request of its own. */
 class ProbePlan extends ProxyPlan {
   readonly #uri: string;
-  readonly #text: () => string;
+  readonly #bytes: () => Buffer;
 
-  constructor(location: LocationConfig, parts: CommonParts, uri: string, text: () => string) {
+  constructor(location: LocationConfig, parts: CommonParts, uri: string, bytes: () => Buffer) {
     // it is GET whatever proxy_method says
     super({ ...location, proxy: { ...location.proxy, method: null } }, location.match, parts);
     this.#uri = uri;
-    this.#text = text;
+    this.#bytes = bytes;
   }
 
   override compose(o: Output, request: OutgoingRequest): void {
     if (this.alpn.length > 0) super.compose(o, { ...request, uri: this.#uri });
-    else o.text(this.#text());
+    else {
+      const bytes = this.#bytes();
+      o.bytes(bytes, 0, bytes.length);
+    }
   }
 }
 
@@ -76,7 +83,7 @@ class CheckMaker {
   readonly #settings: ProxyConfig | GrpcConfig;
   readonly #parts: CommonParts;
   readonly #request: HttpRequest;
-  readonly #fields: { name: string; value: (r: HttpRequest) => string }[];
+  readonly #fields: { name: string; constant: boolean; value: (r: HttpRequest) => string }[];
 
   constructor(
     config: Config,
@@ -106,10 +113,10 @@ class CheckMaker {
     const fields = settings.setHeaders.filter(({ name }) => !OWN_FIELDS.has(name.toLowerCase()));
     this.#fields = fields.map(({ name, value }) => {
       const compiled = variables.compile(value);
-      return { name, value: (r) => compiled.get(r) };
+      return { name, constant: compiled.constant !== null, value: (r) => compiled.get(r) };
     });
     if (!fields.some(({ name }) => name.toLowerCase() === 'host'))
-      this.#fields.unshift({ name: 'Host', value: () => pass.hostHeader });
+      this.#fields.unshift({ name: 'Host', constant: true, value: () => pass.hostHeader });
   }
 
   make(check: HealthCheckConfig, matcher: Matcher): HealthCheck {
@@ -127,20 +134,32 @@ class CheckMaker {
     };
   }
 
-  #http(check: HealthCheckConfig, matcher: Matcher): HttpProbeKind {
+  #http(check: HealthCheckConfig, matcher: Matcher): ProbeKind {
     const { connectTimeoutMs, sendTimeoutMs, readTimeoutMs, bufferSize } = this.#settings;
     const { keepaliveTimeMs } = check;
-    return new HttpProbeKind({
+    const settings = {
       matcher,
       connectTimeoutMs,
       sendTimeoutMs,
       readTimeoutMs,
       headLimit: bufferSize,
       keepaliveTimeMs,
-      request: this.#request,
-      plan: new ProbePlan(this.#location, this.#parts, check.uri, () => this.#compose(check)),
-      variable: (name, answer) => this.#variable(name, answer),
-    });
+      variable: (name: string, answer: HttpAnswer) => this.#variable(name, answer),
+    };
+    const request = this.#request;
+    const bytes = this.#composer(check);
+    const plan = new ProbePlan(this.#location, this.#parts, check.uri, bytes);
+    if (plan.tls !== null || plan.alpn.length > 0) return new HttpProbeKind({ ...settings, request, plan });
+    const { bind } = plan;
+    const localAddress = bind === null ? (): null => null : () => localOf(request, bind.get(request));
+    return new PlainProbeKind({ ...settings, request: bytes, localAddress });
+  }
+
+  /** What makes the bytes of a request: the same each time, unless variables are in it. */
+  #composer(check: HealthCheckConfig): () => Buffer {
+    if (this.#fields.some(({ constant }) => !constant)) return () => Buffer.from(this.#compose(check), 'latin1');
+    const bytes = Buffer.from(this.#compose(check), 'latin1');
+    return () => bytes;
   }
 
   #compose({ uri, keepaliveTimeMs }: HealthCheckConfig): string {

@@ -125,7 +125,7 @@ function openTls(
 }
 
 /** The address of proxy_bind, which may come from a variable: what is none is told and not used, as in nginx. */
-function localOf(r: HttpRequest, text: string): ClientAddress | null {
+export function localOf(r: HttpRequest, text: string): ClientAddress | null {
   if (text === '' || text === 'off') return null;
   const address = parseAddress(text);
   if (address === null) logRequest(r, 'error', `invalid local address "${text}"`);

@@ -28,7 +28,12 @@ export function members(buffer: SharedArrayBuffer): Member[] {
   });
 }
 
+/** A view of what `tableVersion` reads: for those who ask again and again. */
+export function tableHead(buffer: SharedArrayBuffer): Int32Array {
+  return new Int32Array(buffer, 0, H.words);
+}
+
 /** Changes with every change of a group. */
-export function tableVersion(buffer: SharedArrayBuffer): number {
-  return Atomics.load(new Int32Array(buffer, 0, H.words), H.version);
+export function tableVersion(head: Int32Array): number {
+  return Atomics.load(head, H.version);
 }
