@@ -248,8 +248,9 @@ export class AnswerBuffer {
     }
     if (this.#fileRefused) return;
     if (this.#keep) {
-      // Whole pieces, and what is left at the end; nothing while the answer may turn out to be a small one.
-      if (!this.ended && (this.#fd < 0 ? this.inMemory <= WHOLE_MAX : this.#pieces[0]!.length < PIECE)) return;
+      // Pieces that take no more, and what is left at the end; nothing while the answer may turn out to be a small one.
+      const growing = this.#pieces.length === 1 && this.#pieces[0]!.length < PIECE;
+      if (!this.ended && (this.#fd < 0 ? this.inMemory <= WHOLE_MAX : growing)) return;
     } else if (this.inMemory <= this.#memoryLimit || this.#memoryFrom < this.sent) return;
     const { buf, length } = this.#pieces[0]!;
     if (this.#fileTo - this.#fileFrom + length > this.#fileLimit) return;
