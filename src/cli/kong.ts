@@ -105,6 +105,7 @@ function configOf({ admin, workers, pidFile, errorLog }: KongOptions): Config {
       masterProcess: true,
       workerProcesses: workers ?? availableParallelism(),
       workerConnections: 16_384,
+      eventMethod: 'auto',
       pidFile: pidFile ?? '',
       user: null,
       errorLog: [

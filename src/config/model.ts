@@ -90,6 +90,8 @@ export interface MainConfig {
   /** Number of worker threads, `auto` already resolved. */
   workerProcesses: number;
   workerConnections: number;
+  /** How plain TCP connections are read and written: `auto` takes io_uring where it can be had. */
+  eventMethod: 'auto' | 'io_uring' | 'libuv';
   pidFile: string;
   user: { name: string; group: string | null } | null;
   errorLog: ErrorLogTarget[];

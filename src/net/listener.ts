@@ -75,7 +75,7 @@ export class Listener {
       const socket = new Socket(options as unknown as SocketConstructorOpts);
       const transport = new Transport(socket, hook);
       this.#onConnection(socket, transport);
-      socket.read(0);
+      transport.start();
     };
   }
 

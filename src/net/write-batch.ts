@@ -7,27 +7,38 @@
  * 3.6 of 20 microseconds per proxied request before.
  */
 import { Buffer } from 'node:buffer';
+import type { IoUring } from './io-uring.ts';
 
 /** A transport with bytes in the batch. */
 export interface Batched {
-  /** Writes what the batch holds for it. */
-  flushBatched(): void;
+  /** Its bytes go straight to the kernel. */
+  readonly direct: boolean;
+  /** Writes what the batch holds for it; with a ring it may leave that to the ring, which sends for all at once. */
+  flushBatched(ring: IoUring | null): void;
 }
 
-const SIZE = 256 * 1024;
+export const BATCH_SIZE = 256 * 1024;
 /** Larger messages are written at once: they are worth a wake-up. */
 export const BATCHED_MAX = 8192;
 /** No message waits for more than so many others. */
 const MOST = 64;
 
 class WriteBatch {
-  readonly buf: Buffer = Buffer.allocUnsafeSlow(SIZE);
+  buf: Buffer = Buffer.allocUnsafeSlow(BATCH_SIZE);
   length = 0;
+  #ring: IoUring | null = null;
   readonly #members: Batched[] = [];
   #count = 0;
   #scheduled = false;
 
   #flushing = false;
+
+  /** From now on one system call sends the whole batch. Before anything was written. */
+  useRing(ring: IoUring): void {
+    this.#ring = ring;
+    this.buf = ring.out;
+    ring.flush = () => this.flush();
+  }
 
   /**
    * Copies a message; it stands at `[returned, returned + n)` of `buf` until the flush. -1: the batch is being written
@@ -36,10 +47,10 @@ class WriteBatch {
   add(member: Batched, src: Buffer, start: number, end: number): number {
     if (this.#flushing) return -1;
     const n = end - start;
-    if (this.length + n > SIZE || this.#count === MOST) this.flush();
+    if (this.length + n > BATCH_SIZE || this.#count === MOST) this.flush();
     const at = this.append(src, start, end);
     this.#members[this.#count++] = member;
-    if (!this.#scheduled) {
+    if (!this.#scheduled && (this.#ring === null || !this.#ring.running)) {
       this.#scheduled = true;
       setImmediate(this.#turnEnds);
     }
@@ -49,7 +60,7 @@ class WriteBatch {
   /** Copies more bytes behind the last message, if there is room; -1 if not. */
   append(src: Buffer, start: number, end: number): number {
     const at = this.length;
-    if (at + end - start > SIZE) return -1;
+    if (at + end - start > BATCH_SIZE) return -1;
     src.copy(this.buf, at, start, end);
     this.length += end - start;
     return at;
@@ -64,7 +75,14 @@ class WriteBatch {
     if (this.#flushing) return;
     this.#flushing = true;
     const count = this.#count;
-    for (let i = 0; i < count; i++) this.#members[i]!.flushBatched();
+    const ring = this.#ring;
+    if (ring === null) for (let i = 0; i < count; i++) this.#members[i]!.flushBatched(null);
+    else {
+      // A pipe may write to a connection whose bytes wait here: before they are given to the ring, so that they stay in order.
+      for (let i = 0; i < count; i++) if (!this.#members[i]!.direct) this.#members[i]!.flushBatched(null);
+      for (let i = 0; i < count; i++) this.#members[i]!.flushBatched(ring);
+      ring.submitSends();
+    }
     this.#flushing = false;
     this.#count = 0;
     this.length = 0;

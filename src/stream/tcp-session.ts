@@ -266,10 +266,10 @@ export class TcpSession extends Session implements TransportOwner {
  */
 export function closeSoon(transport: Transport, secure: boolean): void {
   if (transport.closed) return;
-  transport.flushBatched();
+  transport.flush();
   const { socket } = transport;
   if (!secure && socket.writableLength === 0) {
-    socket.destroy();
+    transport.destroy();
     return;
   }
   socket.destroySoon();

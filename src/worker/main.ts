@@ -29,6 +29,7 @@ import { compileStream } from '../stream/compile.ts';
 import { MainThreadGate } from './admin-gate.ts';
 import { acceptPlain, acceptSecure } from './connections.ts';
 import { Bells } from './bells.ts';
+import { chooseEventMethod } from './event-method.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { KongInbox } from './kong.ts';
@@ -138,6 +139,7 @@ class HttpWorker {
       const runtime = this.#compile(data, resources);
       const { id, tickets } = data;
       const log = resources.errorLog(data.config.main.errorLog);
+      chooseEventMethod(data.config.main.eventMethod, log);
       const stream = this.#compileStream(data, resources);
       const directory = dirname(data.config.file);
       const empty = { fresh: new Map<string, Bound>(), tls: new Map<string, HttpTls>() };

@@ -430,6 +430,7 @@ test('main settings and the command line', async () => {
     masterProcess: true,
     workerProcesses: 4,
     workerConnections: 9,
+    eventMethod: 'auto',
     pidFile: '/t/run.pid',
     user: { name: 'www', group: null },
     errorLog: [

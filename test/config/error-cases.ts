@@ -125,6 +125,8 @@ add((text) => text)({
   'error_log syslog:server=127.0.0.1,server=127.0.0.1;': 'duplicate syslog "server"',
   'worker_shutdown_timeout 1x;': '"worker_shutdown_timeout" directive invalid value',
   'events { worker_connections x; }': 'invalid number "x"',
+  'events { use carrier_pigeon; }': 'invalid event type "carrier_pigeon"',
+  'events { use epoll; use epoll; }': '"use" directive is duplicate',
   'events { accept_mutex x; }': 'invalid value "x" in "accept_mutex" directive, it must be "on" or "off"',
   'worker_rlimit_nofile x;': '"worker_rlimit_nofile" directive invalid number',
 });

@@ -332,7 +332,7 @@ export class TcpProxy implements TransportOwner, Content {
   #end(from: 'client' | 'upstream'): void {
     const to = from === 'client' ? this.#server! : this.#client;
     this.#ending = from;
-    to.flushBatched();
+    to.flush();
     if (to.closed || to.socket.writableLength === 0) {
       this.#finish();
       return;

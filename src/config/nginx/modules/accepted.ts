@@ -153,7 +153,6 @@ export const accepted: ModuleDef = {
     accept('thread_pool', MAIN, 'text', Args.oneOrMore, true),
     accept('pcre_jit', MAIN, 'flag'),
     accept('ssl_engine', MAIN, 'text'),
-    accept('use', EVENTS, 'text'),
     accept('multi_accept', EVENTS, 'flag'),
     accept('accept_mutex', EVENTS, 'flag'),
     accept('accept_mutex_delay', EVENTS, 'msec'),

@@ -17,6 +17,7 @@ interface MainRaw {
   masterProcess?: boolean;
   workerProcesses?: number;
   workerConnections?: number;
+  eventMethod?: MainConfig['eventMethod'];
   pidFile?: string;
   user?: { name: string; group: string | null };
   workerShutdownTimeoutMs?: number;
@@ -74,6 +75,17 @@ function workerConnections(cf: Conf, raw: MainRaw): string | void {
   raw.workerConnections = number;
 }
 
+/** What nginx can use on some system: here they ask for nothing in particular. */
+const METHODS_OF_NGINX = ['select', 'poll', 'kqueue', 'epoll', '/dev/poll', 'eventport'];
+
+function use(cf: Conf, raw: MainRaw): string | void {
+  if (raw.eventMethod !== undefined) return 'is duplicate';
+  const name = cf.args[1] as string;
+  if (name === 'io_uring' || name === 'libuv') raw.eventMethod = name;
+  else if (METHODS_OF_NGINX.includes(name)) raw.eventMethod = 'auto';
+  else throw cf.error(`invalid event type "${name}"`);
+}
+
 export const core: ModuleDef = {
   name: 'core',
   directives: [
@@ -96,6 +108,7 @@ export const core: ModuleDef = {
       cf.block(EVENTS);
     }),
     main.custom('worker_connections', EVENTS, Args.one, workerConnections),
+    main.custom('use', EVENTS, Args.one, use),
     main.custom('debug_connection', EVENTS, Args.one, debugConnection),
     directive('load_module', MAIN, Args.one, (cf) => {
       cf.warn(`the "load_module" directive has no effect here, "${cf.args[1]}" is not loaded`);
@@ -122,6 +135,7 @@ export function finishMain(cycle: Cycle): MainConfig {
     masterProcess: raw.masterProcess ?? true,
     workerProcesses: raw.workerProcesses ?? 1,
     workerConnections: raw.workerConnections ?? DEFAULT_CONNECTIONS,
+    eventMethod: raw.eventMethod ?? 'auto',
     pidFile: raw.pidFile ?? decodeText(cycle.fullName('logs/nginx.pid')),
     user: raw.user ?? null,
     errorLog: errorLogs(cycle, raw),

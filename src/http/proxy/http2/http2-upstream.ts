@@ -337,7 +337,7 @@ export class Http2Upstream extends TransportChannel {
     this.state = IDLE;
     this.complete = true;
     // An acknowledgement that waits for the turn's end would make the connection look busy, and be the end of it.
-    this.transport.flushBatched();
+    this.transport.flush();
     this.reusable = this.#body.ended && !this.#goaway && this.#id < LAST_ID;
     this.events!.onBody(src, Math.max(0, this.#bodyStart), this.#bodyStart < 0 ? 0 : this.#bodyEnd, true);
   }
@@ -429,7 +429,7 @@ export class Http2Upstream extends TransportChannel {
       control.length = 0;
       writeReset(control, this.#id, h2.CANCEL);
       this.transport.write(control.buf, 0, control.length);
-      this.transport.flushBatched();
+      this.transport.flush();
     }
     super.destroy();
   }

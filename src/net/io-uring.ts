@@ -1,0 +1,344 @@
+/**
+ * Receiving and sending through io_uring (Linux 6.1 and newer), by Node's `node:ffi`.
+ *
+ * libuv tells that a socket is readable, reads it, and calls JavaScript through layers that cost as much as the system
+ * call. Here the kernel puts received bytes into memory of ours and says so in a ring that JavaScript reads as a typed
+ * array; what is to be sent stands in a second ring; one system call for all connections of a turn hands over one and
+ * fetches the other. Measured on a bare relay of small messages (64 connections): 6.2 microseconds of CPU per exchange
+ * instead of 9.3.
+ *
+ * Only bytes travel by the ring. Sockets are opened and closed by Node, which also sends what the kernel does not take at
+ * once, and reads in bulk (`transport.ts` says when). Where the ring cannot be had, libuv does everything.
+ *
+ * Layouts and constants: `linux/io_uring.h`; `io-uring-setup.ts` makes the ring.
+ */
+import { Buffer } from 'node:buffer';
+import { Socket } from 'node:net';
+import type { SocketConstructorOpts } from 'node:net';
+import { clock } from './clock.ts';
+import { ENTRIES, setUpRing, SLOT_SIZE, SLOTS } from './io-uring-setup.ts';
+import type { RingMemory } from './io-uring-setup.ts';
+
+/** Somebody whose bytes arrive by the ring. */
+export interface Receiver {
+  /** Bytes arrived; valid during the call. */
+  received(buf: Buffer, start: number, end: number): void;
+  /** Nothing more comes for this receive. 0: the peer has ended its side; negative: an errno (`ECANCELED` after `cancel`). */
+  receiveEnded(result: number): void;
+}
+
+/** Somebody whose bytes were to be sent by the ring. */
+export interface Sender {
+  /** The kernel did not take `out[start, end)`; valid during the call. */
+  unsent(start: number, end: number): void;
+}
+
+/** Bytes that one `received` gives at most: a receiver that gets as many does better with a larger area. */
+export const RING_READ: number = SLOT_SIZE;
+
+export const ECANCELED = -125;
+export const ENOBUFS = -105;
+
+const SQ_TASKRUN = 1 << 2;
+const CQ_EVENTFD_DISABLED = 1;
+const CQE_MORE = 1 << 1;
+
+const OP_ASYNC_CANCEL = 14;
+const OP_SEND = 26;
+const OP_RECV = 27;
+const SQE_BUFFER_SELECT = 1 << 5;
+const SQE_SKIP_SUCCESS = 1 << 6;
+const RECV_MULTISHOT = 1 << 1;
+/** MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL: done during the call, and a message sent in part counts as failed. */
+const SEND_FLAGS = 0x40 | 0x100 | 0x4000;
+
+/** Rounds of work before others on the event loop have their turn. */
+const ROUNDS = 32;
+/** Words of a submission (64 bytes) and a completion (16 bytes). */
+const SQE_WORDS = 16;
+const CQE_WORDS = 4;
+
+const RECEIVE = 1;
+const SEND = 2;
+const CANCEL = 3;
+
+export class IoUring {
+  /** What is to be sent stands here. */
+  readonly out: Buffer;
+  /** Called in each round, after what arrived was given out: calls `send` for all there is to send, then `submitSends`. */
+  flush: () => void = () => this.submitSends();
+
+  readonly #memory: RingMemory;
+  readonly #ring: Int32Array;
+  readonly #sqes: Int32Array;
+  readonly #sqHead: number;
+  readonly #sqTail: number;
+  readonly #sqFlags: number;
+  readonly #sqMask: number;
+  readonly #cqHead: number;
+  readonly #cqTail: number;
+  readonly #cqFlags: number;
+  readonly #cqMask: number;
+  readonly #cqes: number;
+
+  /** Where received bytes stand: `SLOTS` times `RING_READ`. */
+  readonly #in: Buffer;
+  /** The kernel's list of free slots, as words and as halves. */
+  readonly #free: Int32Array;
+  readonly #freeHalves: Uint16Array;
+  /** Addresses of the slots, low and high word. */
+  readonly #slotLow: Int32Array = new Int32Array(SLOTS);
+  readonly #slotHigh: Int32Array = new Int32Array(SLOTS);
+  readonly #outLow: number;
+  readonly #outHigh: number;
+
+  #tail = 0;
+  #running = false;
+  readonly #receivers: (Receiver | null)[] = [];
+  readonly #freeTokens: number[] = [];
+  readonly #senders: Sender[] = [];
+  readonly #sendStart: number[] = [];
+  readonly #sendEnd: number[] = [];
+  #sends = 0;
+
+  private constructor(memory: RingMemory) {
+    this.out = memory.out;
+    this.#memory = memory;
+    this.#ring = memory.ring;
+    this.#sqes = memory.sqes;
+    this.#sqHead = memory.sqHead;
+    this.#sqTail = memory.sqTail;
+    this.#sqMask = memory.sqMask;
+    this.#sqFlags = memory.sqFlags;
+    this.#cqHead = memory.cqHead;
+    this.#cqTail = memory.cqTail;
+    this.#cqMask = memory.cqMask;
+    this.#cqFlags = memory.cqFlags;
+    this.#cqes = memory.cqes;
+    this.#in = memory.in;
+    this.#free = new Int32Array(memory.free);
+    this.#freeHalves = new Uint16Array(memory.free);
+    this.#outLow = Number(BigInt.asUintN(32, memory.outAt));
+    this.#outHigh = Number(memory.outAt >> 32n);
+    for (let i = 0; i < SLOTS; i++) {
+      const at = memory.inAt + BigInt(i * SLOT_SIZE);
+      this.#slotLow[i] = Number(BigInt.asIntN(32, at));
+      this.#slotHigh[i] = Number(at >> 32n);
+      this.#giveBack(i);
+    }
+    this.#watch(memory.wake);
+  }
+
+  /** A ring, or why there is none. One a thread, and only that thread may use it. */
+  static open(): IoUring | string {
+    if (process.platform !== 'linux') return 'io_uring is of Linux';
+    try {
+      const memory = setUpRing();
+      process.once('exit', () => memory.close());
+      return new IoUring(memory);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  /** Has `run` called when the kernel has something to say: libuv reads an eventfd as it reads a pipe. */
+  #watch(fd: number): void {
+    const binding = (process as unknown as { binding(name: string): PipeBinding }).binding('pipe_wrap');
+    const pipe = new binding.Pipe(binding.constants.SOCKET);
+    if (pipe.open(fd) !== 0) throw new Error('libuv takes no eventfd');
+    const socket = new Socket({
+      handle: pipe,
+      onread: {
+        buffer: Buffer.alloc(64),
+        callback: () => {
+          this.run();
+          return true;
+        },
+      },
+    } as unknown as SocketConstructorOpts);
+    socket.unref();
+    socket.resume();
+  }
+
+  /**
+   * Receives from a socket until `cancel`, its end, or an error.
+   * @returns a token for `cancel`; it is the receiver's until `receiveEnded`
+   */
+  receive(fd: number, receiver: Receiver): number {
+    const token = this.#freeTokens.pop() ?? this.#receivers.length;
+    this.#receivers[token] = receiver;
+    const at = this.#next();
+    const sqes = this.#sqes;
+    sqes[at] = OP_RECV | (SQE_BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16);
+    sqes[at + 1] = fd;
+    sqes[at + 8] = token;
+    sqes[at + 9] = RECEIVE;
+    this.#soon();
+    return token;
+  }
+
+  /** Ends a receive: `receiveEnded` follows. With `now` it has let go of the socket when this returns. */
+  cancel(token: number, now: boolean): void {
+    const at = this.#next();
+    const sqes = this.#sqes;
+    sqes[at] = OP_ASYNC_CANCEL | (SQE_SKIP_SUCCESS << 8);
+    sqes[at + 1] = -1;
+    sqes[at + 4] = token;
+    sqes[at + 5] = RECEIVE;
+    sqes[at + 9] = CANCEL;
+    if (now) this.#submit();
+    this.#soon();
+  }
+
+  /** Sends `out[start, end)` by the `submitSends` that must follow. */
+  send(fd: number, sender: Sender, start: number, end: number): void {
+    const at = this.#next();
+    const sqes = this.#sqes;
+    const low = this.#outLow + start;
+    const index = this.#sends++;
+    sqes[at] = OP_SEND | (SQE_SKIP_SUCCESS << 8);
+    sqes[at + 1] = fd;
+    sqes[at + 4] = low | 0;
+    sqes[at + 5] = low > 0xffff_ffff ? this.#outHigh + 1 : this.#outHigh;
+    sqes[at + 6] = end - start;
+    sqes[at + 7] = SEND_FLAGS;
+    sqes[at + 8] = index;
+    sqes[at + 9] = SEND;
+    this.#senders[index] = sender;
+    this.#sendStart[index] = start;
+    this.#sendEnd[index] = end;
+  }
+
+  /** Sends go out; those that the kernel did not take whole are told to their senders. `out` is free afterwards. */
+  submitSends(): void {
+    this.#submit();
+    if (this.#sends === 0) return;
+    const ring = this.#ring;
+    const tail = Atomics.load(ring, this.#cqTail);
+    for (let head = ring[this.#cqHead]!; head !== tail; head = (head + 1) | 0) {
+      const at = this.#cqes + (head & this.#cqMask) * CQE_WORDS;
+      if (ring[at + 1] !== SEND) continue;
+      ring[at + 1] = CANCEL; // it is dealt with
+      const index = ring[at]!;
+      const sent = Math.max(ring[at + 2]!, 0);
+      this.#senders[index]!.unsent(this.#sendStart[index]! + sent, this.#sendEnd[index]!);
+    }
+    this.#sends = 0;
+    this.#soon();
+  }
+
+  /** The place for one submission, cleared. */
+  #next(): number {
+    if (this.#tail - Atomics.load(this.#ring, this.#sqHead) >= ENTRIES) this.#submit();
+    const at = (this.#tail & this.#sqMask) * SQE_WORDS;
+    this.#tail = (this.#tail + 1) | 0;
+    const sqes = this.#sqes;
+    for (let i = 2; i < SQE_WORDS; i++) sqes[at + i] = 0;
+    return at;
+  }
+
+  /** Hands over what waits to be submitted, and lets the kernel complete what it can. */
+  #submit(): void {
+    const ring = this.#ring;
+    Atomics.store(ring, this.#sqTail, this.#tail);
+    // A kernel that is short of memory takes less, or nothing: it is asked again.
+    for (let tries = 0; tries < 100; tries++) {
+      const n = this.#tail - Atomics.load(ring, this.#sqHead);
+      this.#memory.enter(n);
+      if (Atomics.load(ring, this.#sqHead) === this.#tail) return;
+    }
+    throw new Error('io_uring_enter() takes nothing');
+  }
+
+  /** Outside of `run` the event loop comes to what was asked for at the end of its turn. */
+  #soon(): void {
+    if (this.#running || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#runScheduled);
+  }
+
+  #scheduled = false;
+  readonly #runScheduled = (): void => {
+    this.#scheduled = false;
+    this.run();
+  };
+
+  /** Whether what is sent now goes out at the end of a round. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Gives out what arrived, and sends what is to be sent, until there is nothing more. */
+  run(): void {
+    if (this.#running) return;
+    const ring = this.#ring;
+    this.#running = true;
+    // What completes meanwhile is seen here: no need to be woken for it.
+    Atomics.store(ring, this.#cqFlags, CQ_EVENTFD_DISABLED);
+    try {
+      for (let round = 0; round < ROUNDS; round++) {
+        clock.update();
+        this.#giveOut();
+        this.flush();
+        if (!this.#more()) break;
+      }
+    } finally {
+      this.#running = false;
+      Atomics.store(ring, this.#cqFlags, 0);
+      if (this.#more()) this.#soon();
+    }
+  }
+
+  #more(): boolean {
+    const ring = this.#ring;
+    return (
+      Atomics.load(ring, this.#cqTail) !== ring[this.#cqHead] || (Atomics.load(ring, this.#sqFlags) & SQ_TASKRUN) !== 0
+    );
+  }
+
+  #giveOut(): void {
+    const ring = this.#ring;
+    for (;;) {
+      const head = ring[this.#cqHead]!;
+      if (head === Atomics.load(ring, this.#cqTail)) return;
+      const at = this.#cqes + (head & this.#cqMask) * CQE_WORDS;
+      const token = ring[at]!;
+      const kind = ring[at + 1]!;
+      const result = ring[at + 2]!;
+      const flags = ring[at + 3]!;
+      Atomics.store(ring, this.#cqHead, (head + 1) | 0);
+      if (kind !== RECEIVE) continue;
+      const receiver = this.#receivers[token]!;
+      if (result > 0) {
+        const slot = flags >>> 16;
+        receiver.received(this.#in, slot * SLOT_SIZE, slot * SLOT_SIZE + result);
+        this.#giveBack(slot);
+      }
+      if ((flags & CQE_MORE) !== 0) continue;
+      this.#receivers[token] = null;
+      this.#freeTokens.push(token);
+      // The kernel may end a receive that has nothing wrong: whoever wants more starts another.
+      receiver.receiveEnded(result > 0 ? ENOBUFS : result);
+    }
+  }
+
+  #freed = 0;
+
+  /** A slot is the kernel's again. */
+  #giveBack(slot: number): void {
+    const index = this.#freed & (SLOTS - 1);
+    const at = index * 4;
+    this.#free[at] = this.#slotLow[slot]!;
+    this.#free[at + 1] = this.#slotHigh[slot]!;
+    this.#free[at + 2] = SLOT_SIZE;
+    this.#freeHalves[at * 2 + 6] = slot;
+    this.#freed = (this.#freed + 1) & 0xffff;
+    // The list's tail lies in the unused end of its first entry.
+    Atomics.store(this.#freeHalves, 7, this.#freed);
+  }
+}
+
+interface PipeBinding {
+  Pipe: new (type: number) => { open(fd: number): number };
+  constants: { SOCKET: number };
+}
