@@ -1,5 +1,5 @@
 /** Where a configuration asks for health checks. */
-import type { Config, HttpConfig, LocationConfig, ServerConfig } from './model.ts';
+import type { Config, HttpConfig, LocationConfig, ServerConfig, UpstreamConfig } from './model.ts';
 import type { StreamConfig, StreamServerConfig } from './stream-model.ts';
 
 /** A location with its checks, and the group that they check. */
@@ -40,7 +40,10 @@ export function checkedServers(stream: StreamConfig): CheckedServer[] {
 }
 
 export function hasHealthChecks({ http, stream }: Config): boolean {
-  return (http !== null && checkedLocations(http).length > 0) || (stream !== null && checkedServers(stream).length > 0);
+  const beats = ({ upstreams }: { upstreams: UpstreamConfig[] }): boolean =>
+    upstreams.some(({ servers }) => servers.some(({ heartbeat }) => heartbeat !== undefined));
+  if (http !== null && (checkedLocations(http).length > 0 || beats(http))) return true;
+  return stream !== null && (checkedServers(stream).length > 0 || beats(stream));
 }
 
 /** Groups with a mandatory check, by index: their new servers wait for their first passes. */

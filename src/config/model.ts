@@ -35,6 +35,7 @@ import type {
 } from './model-pass.ts';
 import type { StreamConfig } from './stream-model.ts';
 import type { CacheZoneConfig } from './cache-model.ts';
+import type { ListenExtras, ServerExtras } from './via-model.ts';
 
 export type * from './model-pass.ts';
 export type * from './model-health.ts';
@@ -127,7 +128,7 @@ export interface LogFormatConfig {
 
 // ---------------------------------------------------------------------------------------------- listening
 
-export interface ListenConfig {
+export interface ListenConfig extends ListenExtras {
   /** Canonical text, the identity over reloads: `0.0.0.0:80`, `[::]:80`, `unix:/path`. */
   address: string;
   /** `udp` in stream only. */
@@ -471,6 +472,10 @@ export type BalancerConfig =
   | { kind: 'hash'; key: ValueText; consistent: boolean }
   | { kind: 'ip_hash' }
   | { kind: 'least_conn' }
+  /** any-proxy's `ip_hash` and `ip_hash_active`: modulo all servers, or those that are up. */
+  | { kind: 'address_hash'; active: boolean }
+  /** any-proxy's: whose heartbeats are answered fastest. */
+  | { kind: 'fair' }
   /** Kong's consistent hashing. */
   | { kind: 'target_ring' }
   /** Kong's `latency`. */
@@ -524,7 +529,7 @@ export interface UpstreamConfig {
 }
 
 /** One `server` line. A name that resolved to several addresses when loaded has several `addresses`. */
-export interface UpstreamServerConfig {
+export interface UpstreamServerConfig extends ServerExtras {
   place: Place;
   /** As written, without default port: what consistent hashing sees and `$upstream_last_server_name` shows. */
   server: string;

@@ -16,6 +16,7 @@ import type {
 } from './model.ts';
 import type { AccessRule, LimitConnConfig, LimitZoneConfig } from './model-access.ts';
 import type { StreamCheckConfig, StreamMatchConfig } from './model-health.ts';
+import type { ReadHelloConfig, SendHelloConfig, TunnelServerConfig } from './via-model.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 
 export interface StreamConfig {
@@ -53,6 +54,9 @@ export interface StreamServerConfig {
   access: AccessRule[];
   limitConn: LimitConnConfig;
   log: LogConfig;
+  /** Absent: neither hello nor heartbeat is read. */
+  readHello?: ReadHelloConfig;
+  tunnel: TunnelServerConfig;
   sets: { variable: string; value: ValueText }[];
   proxy: StreamProxyConfig;
   handler: StreamHandlerConfig;
@@ -100,6 +104,7 @@ export interface StreamProxyConfig {
   nextUpstreamTimeoutMs: number;
   /** Version of the PROXY protocol header that is sent; 0: none. */
   proxyProtocol: 0 | 1 | 2;
+  hello: SendHelloConfig;
   halfClose: boolean;
   /** Sessions end when their server is removed or no longer healthy. */
   sessionDrop: boolean;

@@ -18,6 +18,7 @@
 import { peerAddress, parseUrl } from '../config/address.ts';
 import type { UpstreamConfig } from '../config/model.ts';
 import type { HealthCounters } from '../health/monitor.ts';
+import { knowsBackup } from '../upstream/backup.ts';
 import { Selection } from '../upstream/selection.ts';
 import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from '../upstream/snapshot.ts';
 import { DOWN, DRAINING, F, H, Table, ZOMBIE } from '../upstream/table/layout.ts';
@@ -185,7 +186,7 @@ export class ManagedGroup {
     const { server, route = null, backup = false, ...change } = addition;
     const address = this.#addressOf(server);
     this.#check(change);
-    if (backup && ['hash', 'ip_hash', 'random'].includes(this.config.balancer.kind)) {
+    if (backup && !knowsBackup(this.config.balancer)) {
       throw new GroupError('UpstreamNoBackup', `upstream "${this.config.name}" has no backup`);
     }
     if (route !== null && route.length > MAX_ROUTE) {
@@ -244,7 +245,7 @@ export class ManagedGroup {
   }
 
   #check({ slowStartMs = 0 }: ServerChange): void {
-    if (slowStartMs > 0 && ['hash', 'ip_hash', 'random'].includes(this.config.balancer.kind)) {
+    if (slowStartMs > 0 && !knowsBackup(this.config.balancer)) {
       throw new GroupError('UpstreamBadSlowStart', 'balancing method does not support parameter "slow_start"');
     }
   }

@@ -1,7 +1,9 @@
 /** Runs the health checks of the running generation, and tells what they know. */
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { UpstreamConfig } from '../config/model.ts';
+import { heartbeatsOf } from '../health/heartbeat.ts';
 import { type CheckedGroup, type HealthCheck, type HealthCounters, HealthMonitor } from '../health/monitor.ts';
+import type { LinkLog } from '../net/via.ts';
 import { prepareChecks } from '../http/health/prepare.ts';
 import { prepareStreamChecks } from '../stream/health/prepare.ts';
 import { type Generation, identity } from './generations.ts';
@@ -31,22 +33,25 @@ export class HealthChecks {
   follow({ config, data }: Generation): void {
     const { http, stream } = config;
     const groups: CheckedGroup[] = [];
-    const add = (upstream: UpstreamConfig, table: SharedArrayBuffer, door: Door, checks: HealthCheck[]): void =>
-      void groups.push({
-        key: checkedKey(door, identity(upstream)),
-        name: upstream.name,
-        table,
-        checks: distinct(checks),
-      });
-    if (http !== null) {
-      for (const [index, checks] of prepareChecks(config, http, this.#log)) {
-        add(http.upstreams[index]!, data.tables[index]!, 'http', checks);
+    const log: LinkLog = (level, message) => this.#log.write(level, message);
+    const add = (
+      door: Door,
+      upstreams: readonly UpstreamConfig[],
+      tables: readonly SharedArrayBuffer[],
+      written: ReadonlyMap<number, HealthCheck[]>,
+    ): void => {
+      for (const [index, upstream] of upstreams.entries()) {
+        const table = tables[index]!;
+        const beats = upstream.servers.some(({ heartbeat }) => heartbeat !== undefined);
+        const checks = [...(written.get(index) ?? []), ...(beats ? heartbeatsOf(upstream, table, log) : [])];
+        if (checks.length === 0) continue;
+        const key = checkedKey(door, identity(upstream));
+        groups.push({ key, name: upstream.name, table, checks: distinct(checks) });
       }
-    }
+    };
+    if (http !== null) add('http', http.upstreams, data.tables, prepareChecks(config, http, this.#log));
     if (stream !== null) {
-      for (const [index, checks] of prepareStreamChecks(config, stream, this.#log)) {
-        add(stream.upstreams[index]!, data.stream.tables[index]!, 'stream', checks);
-      }
+      add('stream', stream.upstreams, data.stream.tables, prepareStreamChecks(config, stream, this.#log));
     }
     this.monitor.follow(groups);
   }

@@ -4,6 +4,7 @@
 import type { UpstreamConfig } from '../config/model.ts';
 import { Monitor } from '../discovery/monitor.ts';
 import { type ResolverLease, ResolverPool } from '../discovery/resolver-pool.ts';
+import { SystemResolver } from '../discovery/system-resolver.ts';
 import type { ServiceRecord } from '../discovery/types.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { replaceResolved } from '../upstream/table/resolve.ts';
@@ -60,7 +61,7 @@ export class Resolving {
       lease = this.#pool.acquire(upstream.resolver);
       this.#leases.push(lease);
     }
-    for (const [index, { resolve, host, service }] of upstream.servers.entries()) {
+    for (const [index, { resolve, host, service, lookup }] of upstream.servers.entries()) {
       if (!resolve) continue;
       const key = JSON.stringify([protocol, upstream.name, host, service]);
       const validUntilMs = known.get(key);
@@ -68,10 +69,10 @@ export class Resolving {
       const stop = this.#monitor.watch(
         {
           key: upstream.name,
-          resolver: lease?.resolver ?? null,
+          resolver: lookup === undefined ? (lease?.resolver ?? null) : new SystemResolver(lookup.intervalMs, clock),
           host,
           service,
-          timeoutMs: upstream.resolverTimeoutMs,
+          timeoutMs: lookup?.timeoutMs ?? upstream.resolverTimeoutMs,
           ...(validUntilMs === undefined ? {} : { initialValidUntilMs: validUntilMs }),
         },
         (records, validUntil) => {

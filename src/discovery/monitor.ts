@@ -20,11 +20,14 @@ export interface MonitorEnv {
   timers?: Timers;
 }
 
+/** Who is asked: a resolver, or the system. */
+export type AddressSource = Pick<Resolver, 'lookup' | 'lookupService'>;
+
 export interface WatchOptions {
   /** Whose names these are, for status pages; need not be unique (an old generation may still run). */
   key: string;
   /** Null: a line in the log, and nothing is ever resolved. */
-  resolver: Resolver | null;
+  resolver: AddressSource | null;
   host: string;
   /** The value of `service=`; null: addresses of the host itself. */
   service: string | null;
@@ -88,7 +91,7 @@ export class Monitor {
 class Watch {
   readonly #env: { clock: Clock; log: Log; timers: Timers };
   readonly #options: WatchOptions;
-  readonly #resolver: Resolver;
+  readonly #resolver: AddressSource;
   readonly #onChange: OnChange;
   readonly #onError: OnError;
   #validUntilMs: number;
@@ -102,7 +105,7 @@ class Watch {
   constructor(
     env: { clock: Clock; log: Log; timers: Timers },
     options: WatchOptions,
-    resolver: Resolver,
+    resolver: AddressSource,
     onChange: OnChange,
     onError: OnError,
   ) {

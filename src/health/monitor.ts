@@ -26,6 +26,10 @@ export interface HealthCheck extends CheckRules {
   /** Null: the servers' own. */
   port: number | null;
   kind: ProbeKind;
+  /** Names of the server lines that are asked; absent: all are. */
+  servers?: ReadonlySet<string>;
+  /** Hears of each outcome. @param inRow how many in a row were like it */
+  ended?(member: Member, outcome: ProbeOutcome, inRow: number): void;
 }
 
 export interface CheckedGroup {
@@ -231,6 +235,7 @@ export class HealthMonitor {
     const { config, known } = peer.group;
     const now = this.env.now();
     for (const check of config.checks) {
+      if (check.servers !== undefined && !check.servers.has(peer.member.server)) continue;
       const record = known.get(`${peer.member.identity}\0${check.id}`);
       // one that a former check has not let in yet, or that is new where checks are mandatory, was born "checking"
       const fresh = check.mandatory && (peer.member.down & CHECKING) !== 0 ? 'checking' : 'healthy';
@@ -253,14 +258,17 @@ export class HealthMonitor {
   }
 
   /** @internal A probe has ended. */
-  ended(peer: CheckedPeer, { check, record }: PeerCheck, { passed, stage, error }: ProbeOutcome): void {
+  ended(peer: CheckedPeer, { check, record }: PeerCheck, outcome: ProbeOutcome): void {
+    const { passed, stage, error } = outcome;
     const { config } = peer.group;
     const place = (): string => {
       const port = check.port === null ? '' : `, port ${check.port}`;
       return `health check "${check.name}" of peer ${peer.member.address} in upstream "${config.name}"${port}`;
     };
     if (error !== null) this.env.log('error', `${error}, ${place()}`);
-    if (!record.note(passed, check)) return;
+    const changed = record.note(passed, check);
+    check.ended?.(peer.member, outcome, record.streak);
+    if (!changed) return;
     if (passed) this.env.log('notice', `peer is healthy while ${stage}, ${place()}`);
     else this.env.log('warn', `peer is unhealthy while ${stage}, ${place()}`);
     this.#settle(peer);

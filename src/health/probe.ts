@@ -21,6 +21,8 @@ export interface ProbeOutcome {
   stage: string;
   /** Why it failed, for a log line of its own: `connect() failed (111: Connection refused) while …`; null: none. */
   error: string | null;
+  /** How long the answer took; absent: it was not measured. */
+  ms?: number;
 }
 
 /** One check of one server. */

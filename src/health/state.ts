@@ -20,7 +20,7 @@ export class CheckRecord {
   /** Null: no check has ended yet. */
   lastPassed: boolean | null = null;
   /** Outcomes in a row that were like the last one. */
-  private streak = 0;
+  streak = 0;
 
   constructor(state: CheckState) {
     this.state = state;

@@ -13,6 +13,8 @@ import type {
   ServerConfig,
 } from '../config/model.ts';
 import type { Resolver } from '../discovery/resolver.ts';
+import { viasOf } from '../net/via.ts';
+import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
 import { TargetBook } from '../upstream/target-book.ts';
@@ -108,6 +110,7 @@ class Compiler {
   readonly #groups: UpstreamGroup[];
   readonly #accessLogs: AccessLogCompiler;
   readonly #limits: LimitBook;
+  readonly #linkLog: LinkLog;
   readonly #caches: Map<string, CacheZone>;
   readonly #charsets: Charsets;
   /** What is let go when the last request is over. */
@@ -126,6 +129,7 @@ class Compiler {
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
     this.#limits = new LimitBook(http.limitZones, env.limitZones, env.group.workerId, this.#variables);
     const log = env.errorLog(config.main.errorLog);
+    this.#linkLog = (level, message) => log.write(level, message);
     this.#caches = new Map(
       http.caches.map((cache) => [
         cache.name,
@@ -152,7 +156,9 @@ class Compiler {
   #group(upstream: HttpConfig['upstreams'][number], index: number): UpstreamGroup {
     const sticky = upstream.sticky;
     const zone = sticky?.mode === 'learn' ? (this.#env.learnZones[sticky.zone.name] ?? null) : null;
-    const group = new UpstreamGroup(upstream, this.#env.tables[index]!, this.#env.group, this.#variables, zone);
+    const table = this.#env.tables[index]!;
+    const vias = viasOf(upstream, this.#linkLog);
+    const group = new UpstreamGroup(upstream, table, this.#env.group, this.#variables, zone, null, vias);
     this.#book.add(group);
     return group;
   }

@@ -11,8 +11,19 @@ import type { ClientAddress } from './client-address.ts';
 import type { NetworkList } from './networks.ts';
 import { Timer } from './timers.ts';
 import type { Transport, TransportOwner } from './transport.ts';
-import { sniffTunnel, TUNNEL_MORE, TUNNEL_NONE } from './tunnel/server.ts';
-import type { TunnelServer } from './tunnel/server.ts';
+
+/** More bytes are needed to tell whether it is a tunnel; and: it is none. */
+const TUNNEL_MORE = -1;
+const TUNNEL_NONE = -2;
+
+/** Who takes the connections of tunnels (`TunnelServer`, which is loaded only where it is needed). */
+export interface TunnelGate {
+  readonly options: { readonly keys: readonly unknown[] };
+  /** @returns length of what tells that it is a tunnel, TUNNEL_MORE or TUNNEL_NONE */
+  sniff(buf: Buffer, start: number, end: number): number;
+  /** @param first what was read of it */
+  accept(transport: Transport, first: Buffer): void;
+}
 
 export interface OpeningOptions {
   /** A hello is read. */
@@ -22,7 +33,9 @@ export interface OpeningOptions {
   /** Who may send these, and open tunnels that ask for no key; null: everybody. */
   trusted: NetworkList | null;
   /** Where tunnels go; null: none are accepted. */
-  tunnel: TunnelServer | null;
+  tunnel: TunnelGate | null;
+  /** Nothing but tunnels is served. */
+  tunnelOnly?: boolean;
   /** A client that says nothing for so long has none of these to say. */
   timeoutMs: number;
   /** How long a heartbeat's connection may be silent. */
@@ -53,14 +66,23 @@ export function readOpening(
   const packets = trusted && (options.hello || options.heartbeat);
   const tunnel = options.tunnel !== null && (trusted || options.tunnel.options.keys.length > 0);
   if (packets || tunnel) transport.owner = new OpeningReader(transport, options, packets, tunnel, outcome);
+  else if (options.tunnelOnly === true) refuse(transport, outcome);
   else outcome.ready(null);
+}
+
+const MAGIC_BYTES = 12;
+const NO_TUNNEL = 'no tunnel begins here';
+
+function refuse(transport: Transport, outcome: OpeningOutcome): void {
+  transport.destroy();
+  outcome.failed(NO_TUNNEL);
 }
 
 class OpeningReader implements TransportOwner {
   readonly #transport: Transport;
   readonly #options: OpeningOptions;
   readonly #outcome: OpeningOutcome;
-  readonly #timer = new Timer(() => this.#own());
+  readonly #timer = new Timer(() => this.#late());
   /** What it may still be. */
   #packet: PacketReader | null;
   #tunnel: boolean;
@@ -102,7 +124,7 @@ class OpeningReader implements TransportOwner {
   }
 
   #isTunnel(all: Buffer): boolean {
-    const sniffed = sniffTunnel(all, 0, all.length);
+    const sniffed = this.#options.tunnel!.sniff(all, 0, all.length);
     if (sniffed === TUNNEL_MORE) return false;
     this.#tunnel = sniffed !== TUNNEL_NONE;
     if (!this.#tunnel) return false;
@@ -131,14 +153,34 @@ class OpeningReader implements TransportOwner {
   /** None of these: all that has come is the connection's own. */
   #own(): void {
     if (this.#settled) return;
+    if (this.#options.tunnelOnly === true) {
+      this.#fail(NO_TUNNEL);
+      return;
+    }
     this.#settle();
     const held = this.#held;
     this.#outcome.ready(null);
     if (held.length > 0) this.#transport.owner.onData(held, 0, held.length);
   }
 
+  /** A whole magic was there: what follows is no client's. */
+  get #began(): boolean {
+    return this.#packet !== null && this.#held.length > MAGIC_BYTES;
+  }
+
+  #late(): void {
+    if (this.#began) this.#fail('client timed out');
+    else this.#own();
+  }
+
   onEnd(): void {
-    this.#fail(null);
+    if (this.#settled) return;
+    if (this.#began || this.#options.tunnelOnly === true) {
+      this.#fail(null);
+      return;
+    }
+    this.#own();
+    this.#transport.owner.onEnd();
   }
 
   onDrain(): void {}

@@ -6,6 +6,8 @@ import type { StreamConfig, StreamServerConfig } from '../config/stream-model.ts
 import type { Resolver } from '../discovery/resolver.ts';
 import { AccessList } from '../net/access-list.ts';
 import { NetworkList } from '../net/networks.ts';
+import { viasOf } from '../net/via.ts';
+import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
 import type { GroupEnv } from '../upstream/group.ts';
@@ -72,10 +74,20 @@ class Compiler {
     this.#variables = variables;
     this.#book = new TargetBook((upstream, table) => new StreamGroup(upstream, table, env.group, variables, null));
     this.#accessLogs = new AccessLogCompiler(stream.logFormats, variables, env.accessLogs);
+    const log = env.errorLog(config.main.errorLog);
+    const linkLog: LinkLog = (level, message) => log.write(level, message);
     const groups = stream.upstreams.map((upstream, i) => {
       const { sticky } = upstream;
       const zone = sticky?.mode === 'learn' ? (env.learnZones[sticky.zone.name] ?? null) : null;
-      const group = new StreamGroup(upstream, env.tables[i]!, env.group, variables, zone);
+      const group = new StreamGroup(
+        upstream,
+        env.tables[i]!,
+        env.group,
+        variables,
+        zone,
+        null,
+        viasOf(upstream, linkLog),
+      );
       this.#book.add(group);
       return group;
     });
@@ -105,6 +117,7 @@ class Compiler {
     const server = new StreamServer(config, log);
     server.accessLog = this.#accessLogs.compile(config.log.access, null);
     if (config.realip.from.length > 0) server.trusted = new NetworkList(config.realip.from);
+    if (config.readHello !== undefined) server.helloFrom = new NetworkList(config.readHello.from);
     if (config.access.length > 0) server.access = new AccessList(config.access);
     if (config.limitConn.limits.length > 0) server.limits = this.#limits(config);
     server.sets = config.sets.map(({ variable, value }) => ({

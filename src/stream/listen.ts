@@ -1,4 +1,5 @@
 /** One listening address of a worker, over all reloads: its sessions, and the generation that new ones run under. */
+import type { TunnelGate } from '../net/accept-opening.ts';
 import type { StreamListenRuntime } from './runtime.ts';
 import type { Session } from './session.ts';
 
@@ -40,6 +41,8 @@ export class SessionList {
 export class StreamListen {
   readonly sessions: SessionList;
   runtime: StreamListenRuntime;
+  /** Takes connections of tunnels; null: there are none here. */
+  tunnels: TunnelGate | null = null;
 
   constructor(runtime: StreamListenRuntime, sessions: SessionList) {
     this.runtime = runtime;

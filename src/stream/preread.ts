@@ -1,12 +1,18 @@
 /** What a session has to wait for before a server can be chosen: a TLS hello, or a number of bytes. */
 import type { Buffer } from 'node:buffer';
+import type { Hello } from '../net/anyproxy/packet.ts';
 import { PREREAD_DECLINED, PREREAD_MORE, prereadHello } from '../net/hello-preread.ts';
 import { validateHost } from '../variables/host-table.ts';
 import type { Session } from './session.ts';
 
 /** Whether anything has to be read of the client first. */
-export function needsPreread({ server: { config } }: Session): boolean {
-  return config.sslPreread || config.prereadBytes > 0;
+export function needsPreread({ server: { config }, told }: Session): boolean {
+  return (config.sslPreread && !namedBy(told)) || config.prereadBytes > 0;
+}
+
+/** The proxy before this one has told the name already. */
+function namedBy(told: Hello | null): boolean {
+  return told !== null && told.domain !== '';
 }
 
 /** @param bytes all that has arrived; @returns false: more are needed */
@@ -18,7 +24,7 @@ export function preread(s: Session, bytes: Buffer): boolean {
   if (hello === PREREAD_MORE) return false;
   if (hello !== PREREAD_DECLINED) {
     s.hello = hello;
-    chooseServer(s, hello.serverName);
+    if (!namedBy(s.told)) chooseServer(s, hello.serverName);
   }
   return true;
 }

@@ -48,6 +48,8 @@ export class StreamServer {
   accessLog: AccessLog<Session> | null = null;
   /** Whose PROXY protocol headers tell the client's address; null: nobody's. */
   trusted: NetworkList | null = null;
+  /** Whose hello and heartbeats are read; null: nobody's. */
+  helloFrom: NetworkList | null = null;
   sets: { set: Setter<Session>; value: Value<Session> }[] = [];
   limits: SessionLimits | null = null;
   /** `allow` and `deny`; null: everybody may. */

@@ -3,6 +3,7 @@
  * it; how bytes come and go is `tcp-session.ts` and `udp-session.ts`.
  */
 import type { LogLevel } from '../config/model.ts';
+import type { Hello } from '../net/anyproxy/packet.ts';
 import { clock } from '../net/clock.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import type { PrereadHello } from '../net/hello-preread.ts';
@@ -70,6 +71,10 @@ export abstract class Session implements VariableContext {
   hello: PrereadHello | null = null;
   /** What the Kong door keeps of it; null: it is not one of its sessions. */
   kong: KongCase | null = null;
+  /** What the proxy before this one has told; null: nothing, or nobody was asked. */
+  told: Hello | null = null;
+  /** Null: nobody has asked for it yet (`requestIdOf`). */
+  requestId: string | null = null;
   /** What was read of the client and not passed on yet. */
   held: Buffer | null = null;
   /** What `preread_bytes` waited for (`$preread_data`), one character a byte; null: nothing was read in advance. */

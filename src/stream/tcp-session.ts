@@ -10,8 +10,11 @@ import { Timer } from '../net/timers.ts';
 import { HELD, Transport } from '../net/transport.ts';
 import type { TransportOwner } from '../net/transport.ts';
 import { CLOSED, traffic } from '../observe/traffic.ts';
+import { readOpening } from '../net/accept-opening.ts';
+import type { OpeningOptions } from '../net/accept-opening.ts';
 import { admit } from './admission.ts';
 import type { StreamListen } from './listen.ts';
+import { expectsHello, openingOf, takeHello } from './opening.ts';
 import { chooseServer, needsPreread, preread } from './preread.ts';
 import { BAD_REQUEST, INTERNAL_ERROR, OK, Session } from './session.ts';
 import type { UpstreamBytes } from './session.ts';
@@ -40,6 +43,8 @@ export class TcpSession extends Session implements TransportOwner {
   content: Content | null = null;
   /** Ends TLS on this address; null: a plain one. */
   termination: TlsChooser<Session> | null = null;
+  /** It came out of a tunnel. */
+  inner = false;
   /** For whatever the session waits for at present. */
   readonly timer: Timer = new Timer(() => this.#onTimer());
   /** What to do when `timer` fires. */
@@ -78,13 +83,16 @@ export class TcpSession extends Session implements TransportOwner {
 
   /** The PROXY protocol header, if there had to be one, was read. @param tls null: a plain address */
   begin(tls: TlsChooser<Session> | null): void {
-    const refusal = admit(this);
-    if (refusal !== 0) {
-      this.finalize(refusal);
-      return;
-    }
+    // Who the client is will be known with the hello.
+    if (!expectsHello(this) && !this.#admitted()) return;
     if (tls === null) this.#afterHandshake();
     else this.#handshake(tls);
+  }
+
+  #admitted(): boolean {
+    const refusal = admit(this);
+    if (refusal !== 0) this.finalize(refusal);
+    return refusal === 0;
   }
 
   #handshake(tls: TlsChooser<Session>): void {
@@ -145,6 +153,29 @@ export class TcpSession extends Session implements TransportOwner {
   }
 
   #afterHandshake(): void {
+    const opening = openingOf(this, this.inner);
+    if (opening === null) this.#preread();
+    else this.#open(opening);
+  }
+
+  #open(options: OpeningOptions): void {
+    this.action = 'reading the beginning of the connection';
+    readOpening(this.transport!, this.peer, options, {
+      ready: (hello) => {
+        if (this.status !== 0) return;
+        if (hello !== null) takeHello(this, hello);
+        this.transport!.owner = this;
+        if (!options.hello || this.#admitted()) this.#preread();
+      },
+      taken: () => this.release(),
+      failed: (why) => {
+        if (why !== null) this.log('info', why);
+        this.finalize(why === null ? OK : BAD_REQUEST);
+      },
+    });
+  }
+
+  #preread(): void {
     // Behind TLS that was looked into there is nothing more to look for.
     if (!needsPreread(this) || (this.tls !== null && this.hello !== null)) {
       this.#serve();

@@ -37,6 +37,7 @@ export abstract class BlockBuilder implements Build {
         finishResolver(raw.resolver ?? resolver),
         raw.resolverTimeoutMs ?? timeoutMs ?? 30_000,
         (name) => this.cycle.zones.get(name)?.size ?? 0,
+        this,
       ),
     );
   }

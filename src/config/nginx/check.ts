@@ -5,6 +5,7 @@
  */
 import { ConfigError, at } from '../errors.ts';
 import type { ListenConfig, Place } from '../model.ts';
+import type { StreamConfig } from '../stream-model.ts';
 import type { Cycle } from './cycle.ts';
 import { HostNameSet, parseHostName } from './hostnames.ts';
 import type { ListenSocket } from './listens.ts';
@@ -40,7 +41,7 @@ export function checkLocations(node: LocationNode): void {
 export function checkUpstreams(upstreams: readonly RawUpstream[], resolver: RawResolver | undefined): void {
   for (const upstream of upstreams) {
     const { name, place, servers } = upstream;
-    if (upstream.explicit && servers.some((server) => server.resolve)) {
+    if (upstream.explicit && servers.some((server) => server.resolve && server.lookup === undefined)) {
       const where = `upstream "${name}"${at(place)}`;
       if (upstream.zone === null) {
         throw fault(`resolving names at run time requires ${where} to be in shared memory`, place, '');
@@ -125,6 +126,20 @@ export function checkServerNames<S extends ServerBlock>(
           cycle.warn(`conflicting server name "${text}" on ${address.text}, ignored`, server.place, 'warn', '');
         }
       }
+    }
+  }
+}
+
+/** Datagrams go to servers as they are. @throws {ConfigError} where they would have to go another way */
+export function checkDatagrams({ listens, servers, upstreams }: StreamConfig): void {
+  for (const { kind, quic, servers: on } of listens) {
+    if (kind !== 'udp' || quic === true) continue;
+    for (const index of on) {
+      const { handler, place } = servers[index]!;
+      if (handler.kind !== 'proxy' || handler.upstream === null) continue;
+      const { name, servers: members } = upstreams[handler.upstream]!;
+      const other = members.find(({ via }) => via !== undefined && (via.transport !== 'tcp' || via.tunnel !== null));
+      if (other !== undefined) throw fault(`datagrams cannot go to "${other.server}" of upstream "${name}"`, place);
     }
   }
 }

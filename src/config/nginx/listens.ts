@@ -14,6 +14,8 @@ import type { Conf } from './parser.ts';
 
 export interface ListenOptions {
   udp: boolean;
+  quic: boolean;
+  tunnel: NonNullable<ListenConfig['tunnel']> | null;
   /** An option of the socket itself was written: only one `listen` of an address may. */
   set: boolean;
   defaultServer: boolean;
@@ -47,6 +49,8 @@ const BACKLOG = 511;
 
 const newOptions = (): ListenOptions => ({
   udp: false,
+  quic: false,
+  tunnel: null,
   set: false,
   defaultServer: false,
   ssl: false,
@@ -84,9 +88,12 @@ export function readListen(cf: Conf, server: ServerBlock): string | void {
 
 /** What `listen` takes in stream and not in http, and the reverse. */
 function readStreamOption(cf: Conf, options: ListenOptions, arg: string): boolean {
-  if (arg === 'http2' || arg === 'quic' || arg === 'default') throw cf.error(`invalid parameter "${arg}"`);
-  if (arg !== 'udp') return false;
-  options.udp = true;
+  if (arg === 'http2' || arg === 'default') throw cf.error(`invalid parameter "${arg}"`);
+  if (arg === 'udp') options.udp = true;
+  else if (arg === 'quic') options.quic = options.udp = options.ssl = true;
+  else if (arg === 'tunnel') options.tunnel = 'only';
+  else if (arg === 'tunnel=also') options.tunnel = 'also';
+  else return false;
   return true;
 }
 
@@ -94,7 +101,8 @@ function readStreamOption(cf: Conf, options: ListenOptions, arg: string): boolea
 function unfitForUdp(cf: Conf, options: ListenOptions): string | null {
   const has = (name: string): boolean => cf.args.some((arg) => arg === name || arg.startsWith(`${name}=`));
   for (const name of ['fastopen', 'backlog', 'deferred', 'multipath']) if (has(name)) return name;
-  if (options.ssl) return 'ssl';
+  if (options.ssl && !options.quic) return 'ssl';
+  if (options.tunnel !== null && !options.quic) return 'tunnel';
   if (options.soKeepalive !== null) return 'so_keepalive';
   return options.proxyProtocol ? 'proxy_protocol' : null;
 }
@@ -177,7 +185,8 @@ function soKeepalive(cf: Conf, text: string): { on: boolean; idleMs: number } {
 
 /** Bits of what a socket speaks; nginx warns when two `listen`s of one address disagree. */
 function protocols(options: ListenOptions): number {
-  return (options.proxyProtocol ? 1 : 0) | (options.ssl ? 2 : 0) | (options.http2 ? 4 : 0);
+  const tunnel = options.tunnel === null ? 0 : options.tunnel === 'also' ? 8 : 16;
+  return (options.proxyProtocol ? 1 : 0) | (options.ssl ? 2 : 0) | (options.http2 ? 4 : 0) | tunnel;
 }
 
 interface Joining<S extends ServerBlock> extends ListenSocket<S> {
@@ -245,6 +254,7 @@ function join<S extends ServerBlock>(
   }
 
   const fail = (message: string) => new ConfigError(message, place, at(place));
+  if (known.options.quic !== options.quic) throw fail(`"quic" and "udp" cannot both listen on ${text}`);
   if (known.servers.includes(server)) throw fail(`a duplicate listen ${text}`);
   known.servers.push(server);
 
@@ -268,6 +278,7 @@ function join<S extends ServerBlock>(
     ssl: before.ssl || options.ssl,
     http2: before.http2 || options.http2,
     proxyProtocol: before.proxyProtocol || options.proxyProtocol,
+    tunnel: before.tunnel ?? options.tunnel,
   };
 }
 
@@ -318,5 +329,7 @@ export function listenConfig<S extends ServerBlock>(
     soKeepalive: options.soKeepalive,
     rcvbuf: options.rcvbuf,
     sndbuf: options.sndbuf,
+    ...(options.quic ? { quic: true } : null),
+    ...(options.tunnel === null ? null : { tunnel: options.tunnel }),
   };
 }

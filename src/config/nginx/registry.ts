@@ -34,6 +34,7 @@ import { splitClientsModule } from './modules/split-clients.ts';
 import { ssiModule } from './modules/ssi.ts';
 import { sslModule } from './modules/ssl.ts';
 import { streamCore } from './modules/stream-core.ts';
+import { streamHelloModule } from './modules/stream-hello.ts';
 import { streamHandlers } from './modules/stream-handlers.ts';
 import { streamHealthCheckModule } from './modules/stream-health-check.ts';
 import { streamProxyModule } from './modules/stream-proxy.ts';
@@ -78,6 +79,7 @@ export const MODULES: readonly ModuleDef[] = [
   stubStatus,
   streamCore,
   streamHandlers,
+  streamHelloModule,
   streamProxyModule,
   streamHealthCheckModule,
   adminModule,

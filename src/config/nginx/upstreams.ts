@@ -15,9 +15,12 @@ import type {
 } from '../model.ts';
 import type { AddressBox } from './cycle.ts';
 import { isStream } from './context.ts';
+import type { Build } from './module.ts';
 import type { Conf } from './parser.ts';
 import type { RawResolver } from './resolver.ts';
 import { slot } from './scope.ts';
+import { finishExtras } from './via.ts';
+import type { RawVia, ViaDefaults } from './via.ts';
 
 /** What a balancing method can do with; the flags of nginx that differ between methods. */
 export interface Capabilities {
@@ -25,8 +28,9 @@ export interface Capabilities {
   slowStart: boolean;
 }
 
-export interface RawUpstreamServer extends Omit<UpstreamServerConfig, 'addresses'> {
+export interface RawUpstreamServer extends Omit<UpstreamServerConfig, 'addresses' | 'via'> {
   box: AddressBox;
+  via?: RawVia;
 }
 
 export interface RawUpstream {
@@ -52,6 +56,7 @@ export interface RawUpstream {
   queue: UpstreamConfig['queue'];
   ntlm: boolean;
   stateFile: string | null;
+  viaDefaults: ViaDefaults;
 }
 
 /** Upstreams of one protocol block; a slot of its main level. */
@@ -95,6 +100,7 @@ function newUpstream(cf: Conf, name: string, explicit: boolean): RawUpstream {
     queue: null,
     ntlm: false,
     stateFile: null,
+    viaDefaults: { ssl: {}, keys: [], heartbeat: null },
   };
 }
 
@@ -197,6 +203,7 @@ export function upstreamConfig(
   resolver: UpstreamConfig['resolver'],
   resolverTimeoutMs: number,
   zoneSize: (name: string) => number,
+  build: Build,
 ): UpstreamConfig {
   const { keepalive, zone } = raw;
   return {
@@ -207,7 +214,11 @@ export function upstreamConfig(
     balancer: raw.balancer ?? { kind: 'round_robin' },
     sticky: raw.sticky,
     zone: zone === null ? null : { name: zone.name, size: zoneSize(zone.name) },
-    servers: raw.servers.map(({ box, ...server }) => ({ ...server, addresses: server.resolve ? [] : box.addresses })),
+    servers: raw.servers.map(({ box, via, heartbeat, ...server }) => ({
+      ...server,
+      ...finishExtras(raw, via, heartbeat, server, build),
+      addresses: server.resolve && server.lookup === undefined ? [] : box.addresses,
+    })),
     keepalive: raw.explicit
       ? { ...KEEPALIVE, ...(keepalive.connections === undefined ? {} : { local: false }), ...keepalive }
       : { ...KEEPALIVE, connections: 0 },

@@ -212,6 +212,8 @@ export const STREAM_VARIABLES: readonly string[] = [
   'ssl_preread_server_name',
   'ssl_preread_alpn_protocols',
   'preread_data',
+  'hello_domain',
+  'hello_request_id',
   'limit_conn_status',
   ...TLS_VARIABLES.filter((name) => name !== 'ssl_early_data'),
 ];

@@ -19,6 +19,7 @@ import { compileMatch, GOOD_STATUS, type Matcher } from '../../health/match.ts';
 import type { HealthCheck } from '../../health/monitor.ts';
 import type { ProbeKind } from '../../health/probe.ts';
 import { GrpcProbeKind } from '../../health/grpc-probe.ts';
+import { viasOf } from '../../net/via.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { localOf } from '../proxy/dial.ts';
@@ -106,7 +107,9 @@ class CheckMaker {
     const book = new TargetBook<UpstreamGroup>(() => {
       throw new TypeError('probes go to servers of a group, not to targets that variables name');
     });
-    const named = { config: http.upstreams[upstream]! } as UpstreamGroup;
+    const group = http.upstreams[upstream]!;
+    const vias = viasOf(group, (level, message) => log.write(level, message));
+    const named = { config: group, vias } as UpstreamGroup;
     this.#parts = { pass, group: named, tls, variables, book, serial: 0 };
     this.#request = blankRequest(new HttpGeneration(0, http, variables, log), location, server, log);
 

@@ -5,6 +5,10 @@ import { dial, Transport } from '../../net/transport.ts';
 import type { ConnectOptions, TransportOwner } from '../../net/transport.ts';
 import { intermediates } from '../../net/tls-peer.ts';
 import type { ClientAddress, HttpRequest } from '../request.ts';
+import type { LinkOutcome } from '../../net/link.ts';
+import { Timer } from '../../net/timers.ts';
+import { secureOver } from '../../net/via.ts';
+import type { Via } from '../../net/via.ts';
 import { logRequest } from '../request-log.ts';
 import { parseAddress } from '../../net/networks.ts';
 import { failedText } from '../../observe/errno.ts';
@@ -32,6 +36,9 @@ export function openUpstream(
   const localPort = local === null ? 0 : local.port;
   const keepAlive = plan.config.socketKeepalive;
   const address = { host: peer.host, port: peer.port, path, localAddress, localPort, keepAlive };
+  const vias = target.group === null ? null : target.group.vias;
+  const via = vias === null ? undefined : vias.get(peer.server);
+  if (via !== undefined && !via.direct) return openVia(r, plan, target, via, address, peer, opened, failed);
   if (target.tls !== null) return openTls(r, plan, target, address, peer, opened, failed);
 
   const channel = plan.newChannel();
@@ -122,6 +129,75 @@ function openTls(
       socket.destroy();
     },
   };
+}
+
+/** By way of TLS, QUIC or a tunnel; the location's own TLS over it, if it has any. */
+function openVia(
+  r: HttpRequest,
+  plan: UpstreamPlan,
+  target: Target,
+  via: Via,
+  address: ConnectOptions,
+  peer: PeerInfo,
+  opened: (channel: UpstreamChannel) => void,
+  failed: (message: string) => void,
+): { cancel(): void } {
+  let action = 'connecting to upstream';
+  let settled = false;
+  const outcome: LinkOutcome = {
+    failed: (message) => failed(`${message} while ${action}`),
+    connected(transport) {
+      const channel = plan.newChannel();
+      channel.transport = transport;
+      transport.owner = channel;
+      opened(channel);
+    },
+  };
+  const timeoutMs = via.config.connectTimeoutMs;
+  const timer = timeoutMs === 0 ? null : new Timer(() => late());
+  const bounded: LinkOutcome = {
+    failed(message) {
+      end();
+      outcome.failed(message);
+    },
+    connected(transport) {
+      end();
+      outcome.connected(transport);
+    },
+  };
+  const end = (): void => {
+    settled = true;
+    timer?.drop();
+  };
+  const opening = begin();
+  const late = (): void => {
+    opening.cancel();
+    bounded.failed('upstream timed out (110: Connection timed out)');
+  };
+  if (!settled) timer?.arm(timeoutMs);
+  return {
+    cancel() {
+      end();
+      opening.cancel();
+    },
+  };
+
+  function begin(): { cancel(): void } {
+    const way = via.to(address, peer.address);
+    const { tls } = target;
+    if (tls === null) return way(bounded);
+    const name = tls.nameOf(r, target.proxyHost);
+    const credentials = tls.credentialsOf(r);
+    const context = tls.contextOf(credentials);
+    if (typeof context === 'string') {
+      // The caller has no handle to cancel yet.
+      queueMicrotask(() => void (settled || failed(context)));
+      return { cancel: () => void (settled = true) };
+    }
+    const key = `${peer.address} ${name} ${credentials}`;
+    const parts = { tls, context, name, key, address, extras: { alpn: plan.alpn } };
+    return secureOver(way, parts, () => void (action = 'SSL handshaking to upstream'), bounded);
+  }
 }
 
 /** The address of proxy_bind, which may come from a variable: what is none is told and not used, as in nginx. */

@@ -224,7 +224,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     if (group.ntlm !== null && group.ntlm.keep(this, channel)) return;
     if (group.idle === null) channel.destroy();
     else if (channel.finish(this.sender.done, group.config.keepalive))
-      group.keep(channel, this.record.address, this.plan.variantOf(this.r, this.target));
+      group.keep(channel, group.poolKey(this.peer!), this.plan.variantOf(this.r, this.target));
   }
 
   /** An answer with this status may be had better elsewhere: whether another server is tried now. */

@@ -5,6 +5,7 @@ import type { Attempt, AttemptKeys, GroupEnv, Outcome, PeerInfo } from '../../up
 import { IdlePool } from '../../upstream/pool.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
+import type { Vias } from '../../net/via.ts';
 import type { HttpRequest } from '../request.ts';
 import type { Value } from '../variables/value.ts';
 import type { VariableTable } from '../variables/table.ts';
@@ -41,12 +42,16 @@ export class UpstreamGroup {
   readonly hashKey: Value | null;
   /** The method looks at the client's address. */
   readonly byAddress: boolean;
+  /** The method looks at the address as a text. */
+  readonly byText: boolean;
   readonly sticky: Sticky | null;
   /** Clients have connections of their own; null: none has. */
   readonly ntlm: Ntlm | null;
   /** Nothing but the peers decides: no key is to be made per request. */
   readonly keyless: boolean;
 
+  /** Null: all servers are reached by plain TCP. */
+  readonly vias: Vias | null;
   /** Null: nobody wants to hear of attempts. */
   readonly observer: AttemptObserver | null;
 
@@ -60,8 +65,10 @@ export class UpstreamGroup {
     variables: VariableTable,
     learnZone: SharedArrayBuffer | null,
     bindings: GroupBindings | null = null,
+    vias: Vias | null = null,
   ) {
     this.config = config;
+    this.vias = vias;
     this.peers = new Group(config, table, env);
     this.idle =
       config.implicit || config.keepalive.connections === 0
@@ -74,11 +81,13 @@ export class UpstreamGroup {
     this.hashKey =
       config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : (bindings?.hashKey ?? null);
     this.byAddress = config.balancer.kind === 'ip_hash';
+    this.byText = config.balancer.kind === 'address_hash';
     this.sticky =
       config.sticky === null ? (bindings?.sticky ?? null) : compileSticky(config.sticky, variables, learnZone, env);
     this.observer = bindings?.observer ?? null;
     this.ntlm = config.ntlm ? new Ntlm(config.name) : null;
-    this.keyless = this.hashKey === null && !this.byAddress && this.sticky === null && this.ntlm === null;
+    this.keyless =
+      this.hashKey === null && !this.byAddress && !this.byText && this.sticky === null && this.ntlm === null;
   }
 
   /** Begins a request's journey, with what the method and stickiness look at. @param tries 0: as many as there are */
@@ -89,6 +98,7 @@ export class UpstreamGroup {
     keys.bound = null;
     if (!this.keyless) {
       if (this.hashKey !== null) keys.hashKey = this.hashKey.get(r);
+      if (this.byText) keys.hashKey = r.client.text;
       if (this.byAddress) keys.clientAddress = r.client.bytes;
       if (this.sticky !== null) keys.stickySid = this.sticky.hint(r);
       const own = this.ntlm === null ? null : this.ntlm.peerOf(r);
@@ -100,11 +110,16 @@ export class UpstreamGroup {
     this.peers.begin(attempt, keys, tries);
   }
 
+  /** What idle channels of a server are found by: one address may be reached in several ways. */
+  poolKey(peer: PeerInfo): string {
+    return this.vias === null ? peer.address : `${peer.server} ${peer.address}`;
+  }
+
   /** Puts an idle channel into the pool; it is watched there and closed after keepalive_timeout. */
-  keep(channel: UpstreamChannel, address: string, variant: string): void {
+  keep(channel: UpstreamChannel, key: string, variant: string): void {
     const idle = this.idle!;
     channel.onIdleClose = this.#dropIdle;
-    idle.put(channel, address, variant, clock.now);
+    idle.put(channel, key, variant, clock.now);
     if (!this.#sweeper.armed) this.#sweeper.arm(this.config.keepalive.timeoutMs);
     if (idle.overfull && !this.#trimmer.armed) this.#trimmer.arm(TRIM_MS);
   }

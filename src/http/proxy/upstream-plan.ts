@@ -165,10 +165,11 @@ export abstract class UpstreamPlan implements Target {
 
   /** A channel to a server that is open already; null: none is. Multiplexing protocols look among shared connections. */
   take(r: HttpRequest, target: Target, peer: PeerInfo): UpstreamChannel | null {
-    const { idle, ntlm } = target.group!;
+    const group = target.group!;
+    const { idle, ntlm } = group;
     const own = ntlm === null ? null : ntlm.take(r, peer, this.variantOf(r, target));
     if (own !== null) return own;
-    return idle === null ? null : idle.take(peer.address, this.variantOf(r, target));
+    return idle === null ? null : idle.take(group.poolKey(peer), this.variantOf(r, target));
   }
 
   /**

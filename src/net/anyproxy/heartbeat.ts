@@ -66,6 +66,9 @@ export class HeartbeatProbe {
   readonly #magic: PacketMagic;
   #transport: Transport | null = null;
   #opening: Opening | null = null;
+  #sentAt = 0;
+  /** How long the last answer took; connecting is no part of it. */
+  roundTripMs = 0;
   #reader = new PacketReader();
   #done: ((error: string | null) => void) | null = null;
   readonly #timer = new Timer(() => this.#fail('heartbeat timed out'));
@@ -105,6 +108,7 @@ export class HeartbeatProbe {
 
   #send(): void {
     const bytes = writeHeartbeat(false, this.#magic);
+    this.#sentAt = performance.now();
     this.#transport!.write(bytes, 0, bytes.length);
   }
 
@@ -114,8 +118,10 @@ export class HeartbeatProbe {
       if (next === PACKET_MORE) return;
       const answered = next === end && this.#reader.packet?.kind === 'heartbeat_answer' && this.#done !== null;
       this.#reader = new PacketReader();
-      if (answered) this.#settle(null);
-      else this.#fail('the server answered a heartbeat with something else');
+      if (answered) {
+        this.roundTripMs = performance.now() - this.#sentAt;
+        this.#settle(null);
+      } else this.#fail('the server answered a heartbeat with something else');
     },
     onEnd: () => this.#fail('the server closed the connection'),
     onDrain() {},

@@ -70,6 +70,11 @@ export class TunnelServer implements LinkHost, StreamHost {
     return this.#streams.size;
   }
 
+  /** Whether bytes begin a connection of a tunnel, as `sniffTunnel`. */
+  sniff(buf: Buffer, start: number, end: number): number {
+    return sniffTunnel(buf, start, end);
+  }
+
   /**
    * Takes a connection.
    * @param first what was read of it, the magic included; empty: nothing was, and the magic is still to come

@@ -5,10 +5,11 @@
 import type { Buffer } from 'node:buffer';
 import { dirname } from 'node:path';
 import { type CheckedServer, checkedServers } from '../../config/health-checks.ts';
-import type { Config, StreamCheckConfig } from '../../config/model.ts';
+import type { Config, StreamCheckConfig, UpstreamConfig } from '../../config/model.ts';
 import type { StreamConfig } from '../../config/stream-model.ts';
 import type { HealthCheck } from '../../health/monitor.ts';
 import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
+import { viasOf } from '../../net/via.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
 import { TargetBook } from '../../upstream/target-book.ts';
 import type { StreamGroup } from '../proxy/group.ts';
@@ -30,7 +31,7 @@ export function prepareStreamChecks(config: Config, stream: StreamConfig, log: E
     const plan = new ProxyPlan(proxy, null, null, NO_TARGETS, variables, dirname(config.file));
     for (const check of checked.server.healthChecks) {
       const matcher = check.match === null ? NO_MATCH : matchers.get(check.match)!;
-      const made = makeCheck(check, checked, stream.upstreams[checked.upstream]!.name, plan, matcher, log);
+      const made = makeCheck(check, checked, stream.upstreams[checked.upstream]!, plan, matcher, log);
       checks.set(checked.upstream, [...(checks.get(checked.upstream) ?? []), made]);
     }
   }
@@ -45,7 +46,7 @@ const NO_TARGETS = new TargetBook<StreamGroup>(() => {
 function makeCheck(
   check: StreamCheckConfig,
   { server }: CheckedServer,
-  group: string,
+  group: UpstreamConfig,
   plan: ProxyPlan,
   matcher: StreamMatcher,
   log: ErrorLog,
@@ -55,11 +56,16 @@ function makeCheck(
   const settings: StreamProbeSettings = {
     plan,
     matcher,
-    host: group,
+    host: group.name,
     header: ownHeader(plan.config.proxyProtocol),
     timeoutMs: server.healthTimeoutMs,
+    vias: viasOf(group, (level, message) => log.write(level, message)),
     session: (address) =>
-      new ProbeSession(runtime, check.udp, `health check "${matcher.name}" of peer ${address} in upstream "${group}"`),
+      new ProbeSession(
+        runtime,
+        check.udp,
+        `health check "${matcher.name}" of peer ${address} in upstream "${group.name}"`,
+      ),
   };
   return {
     id: JSON.stringify([rules, plan.tls !== null, server.healthTimeoutMs]),

@@ -4,6 +4,7 @@ import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/p
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
+import type { Via, Vias } from '../../net/via.ts';
 import { failedText } from '../../observe/errno.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import { openServer, type Opening } from '../proxy/open.ts';
@@ -22,6 +23,8 @@ export interface StreamProbeSettings {
   /** PROXY protocol; null: none. */
   header: Buffer | null;
   timeoutMs: number;
+  /** Null: all servers are reached by plain TCP. */
+  vias: Vias | null;
 }
 
 export class TcpProbeKind implements ProbeKind {
@@ -40,6 +43,7 @@ class TcpProbe implements Probe, TransportOwner {
   readonly #settings: StreamProbeSettings;
   readonly #peer: PeerInfo;
   readonly #session: Session;
+  readonly #via: Via | null;
   readonly #timer = new Timer(() => this.#late());
   #opening: Opening | null = null;
   #transport: Transport | null = null;
@@ -50,6 +54,7 @@ class TcpProbe implements Probe, TransportOwner {
     this.#settings = settings;
     this.#peer = { ...target, slot: -1, generation: 0, sid: '' };
     this.#session = settings.session(target.address);
+    this.#via = settings.vias?.get(target.server) ?? null;
   }
 
   run(report: (outcome: ProbeOutcome) => void): void {
@@ -59,7 +64,15 @@ class TcpProbe implements Probe, TransportOwner {
     clock.update();
     this.#timer.arm(timeoutMs);
     this.#session.action = 'connecting to upstream';
-    this.#opening = openServer(this.#session, plan, this.#peer, host, plan.tls === null ? null : header, this);
+    this.#opening = openServer(
+      this.#session,
+      plan,
+      this.#peer,
+      this.#via,
+      host,
+      plan.tls === null ? null : header,
+      this,
+    );
   }
 
   /** @internal */

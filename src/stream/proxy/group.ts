@@ -2,6 +2,7 @@
 import type { UpstreamConfig } from '../../config/model.ts';
 import { Group } from '../../upstream/group.ts';
 import type { Attempt, GroupEnv, PeerInfo } from '../../upstream/group.ts';
+import type { Vias } from '../../net/via.ts';
 import type { Variables } from '../../variables/table.ts';
 import type { Value } from '../../variables/value.ts';
 import type { Session } from '../session.ts';
@@ -27,7 +28,11 @@ export class StreamGroup {
   readonly #hashKey: Value<Session> | null;
   /** The method looks at the client's address. */
   readonly #byAddress: boolean;
+  /** The method looks at the address as a text. */
+  readonly #byText: boolean;
   readonly sticky: StreamSticky | null;
+  /** Null: all servers are reached by plain TCP. */
+  readonly vias: Vias | null;
   /** Null: nobody wants to hear of attempts. */
   readonly observer: AttemptObserver | null;
 
@@ -38,26 +43,29 @@ export class StreamGroup {
     variables: Variables<Session>,
     learnZone: SharedArrayBuffer | null,
     bindings: StreamBindings | null = null,
+    vias: Vias | null = null,
   ) {
     this.config = config;
+    this.vias = vias;
     this.peers = new Group(config, table, env);
     this.#hashKey =
       config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : (bindings?.hashKey ?? null);
     this.observer = bindings?.observer ?? null;
     this.#byAddress = config.balancer.kind === 'ip_hash';
+    this.#byText = config.balancer.kind === 'address_hash';
     this.sticky = config.sticky === null ? null : compileSticky(config.sticky, variables, learnZone, env);
   }
 
   /** Begins a session's journey. @param maxTries 0: no limit but the number of peers */
   begin(a: Attempt, s: Session, maxTries: number): void {
-    if (this.#hashKey === null && !this.#byAddress && this.sticky === null) {
+    if (this.#hashKey === null && !this.#byAddress && !this.#byText && this.sticky === null) {
       this.peers.begin(a, NO_KEYS, maxTries);
       return;
     }
     this.peers.begin(
       a,
       {
-        hashKey: this.#hashKey === null ? '' : this.#hashKey.get(s),
+        hashKey: this.#byText ? s.client.text : this.#hashKey === null ? '' : this.#hashKey.get(s),
         clientAddress: this.#byAddress ? s.client.bytes : new Uint8Array(0),
         stickySid: this.sticky === null ? '' : this.sticky.hint(s),
       },

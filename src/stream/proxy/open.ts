@@ -2,28 +2,25 @@
 import type { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { clock } from '../../net/clock.ts';
+import { dialTcp } from '../../net/link.ts';
+import type { DialLink, LinkOutcome, Opening } from '../../net/link.ts';
 import { startTls, tlsFailure } from '../../net/tls-client.ts';
 import { intermediates } from '../../net/tls-peer.ts';
-import { dial, Transport } from '../../net/transport.ts';
-import type { ConnectOptions, TransportOwner } from '../../net/transport.ts';
+import { Transport } from '../../net/transport.ts';
+import type { ConnectOptions } from '../../net/transport.ts';
+import { secureOver } from '../../net/via.ts';
+import type { Via } from '../../net/via.ts';
 import { failedText } from '../../observe/errno.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import type { Session } from '../session.ts';
 import type { ProxyPlan, StreamTls } from './plan.ts';
 
-/** Of `connected` and `failed` one is called, once, and neither after `cancel`. */
-export interface Opening {
-  cancel(): void;
-}
-
-export interface OpeningOutcome {
-  /** The caller gives the transport its owner during the call. */
-  connected(transport: Transport): void;
-  /** `message` for the log; the action at that time is part of it. */
-  failed(message: string): void;
-}
+/** `failed`: the action at that time is part of the message. */
+export type OpeningOutcome = LinkOutcome;
+export type { Opening };
 
 /**
+ * @param via null: plain TCP
  * @param host what TLS asks for and checks, unless proxy_ssl_name says otherwise
  * @param header sent before a TLS handshake; null: nothing is
  */
@@ -31,6 +28,7 @@ export function openServer(
   s: Session,
   plan: ProxyPlan,
   peer: PeerInfo,
+  via: Via | null,
   host: string,
   header: Buffer | null,
   outcome: OpeningOutcome,
@@ -45,35 +43,10 @@ export function openServer(
     localPort: local === null ? 0 : local.port,
     keepAlive: plan.config.socketKeepalive,
   };
+  if (via !== null && !via.direct) return openVia(s, plan.tls, via, address, peer.address, host, header, outcome);
   return plan.tls === null
-    ? openPlain(address, outcome)
+    ? dialTcp(address)(outcome)
     : openSecure(s, plan.tls, address, peer.address, host, header, outcome);
-}
-
-function openPlain(address: ConnectOptions, outcome: OpeningOutcome): Opening {
-  let settled = false;
-  const early: TransportOwner = {
-    onData() {},
-    onEnd() {},
-    onDrain() {},
-    onClose(error) {
-      if (settled) return;
-      settled = true;
-      outcome.failed(failedText('connect()', error ?? new Error('connection closed')));
-    },
-  };
-  const transport = dial(address, early, () => {
-    if (settled) return;
-    settled = true;
-    outcome.connected(transport);
-  });
-  return {
-    cancel() {
-      if (settled) return;
-      settled = true;
-      transport.destroy();
-    },
-  };
 }
 
 function openSecure(
@@ -150,6 +123,41 @@ function openSecure(
       destroy();
     },
   };
+}
+
+/** By way of TLS, QUIC or a tunnel; TLS of the session's own over it, if there is. */
+function openVia(
+  s: Session,
+  tls: StreamTls | null,
+  via: Via,
+  address: ConnectOptions,
+  peerText: string,
+  host: string,
+  header: Buffer | null,
+  outcome: OpeningOutcome,
+): Opening {
+  const way = via.to(address, peerText);
+  if (tls === null) return way(outcome);
+  const name = tls.nameOf(s, host);
+  const credentials = tls.credentialsOf(s);
+  const alpn = tls.alpnOf(s);
+  const context = tls.contextOf(credentials);
+  if (typeof context === 'string') {
+    let cancelled = false;
+    queueMicrotask(() => void (cancelled || outcome.failed(context)));
+    return { cancel: () => void (cancelled = true) };
+  }
+  const key = `${peerText} ${name} ${alpn.join()} ${credentials}`;
+  const led: DialLink = (inner) =>
+    way({
+      failed: (message) => inner.failed(message),
+      connected(transport) {
+        if (header !== null) transport.write(header, 0, header.length);
+        inner.connected(transport);
+      },
+    });
+  const begun = (): void => void (s.action = 'SSL handshaking to upstream');
+  return secureOver(led, { tls, context, name, key, address, extras: { alpn } }, begun, outcome);
 }
 
 /** The log adds what was being done itself. */

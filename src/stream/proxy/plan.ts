@@ -3,8 +3,11 @@ import type { ProxySslConfig } from '../../config/model.ts';
 import type { StreamProxyConfig } from '../../config/stream-model.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import type { Value } from '../../variables/value.ts';
+import { writeHello } from '../../net/anyproxy/packet.ts';
+import type { Via } from '../../net/via.ts';
 import { ClientTls } from '../../net/tls-client.ts';
 import { parseAddress } from '../../net/networks.ts';
+import { helloOf } from '../opening.ts';
 import type { Session } from '../session.ts';
 import type { StreamVariables } from '../variables/table.ts';
 import type { StreamGroup } from './group.ts';
@@ -53,6 +56,8 @@ export class ProxyPlan {
   readonly unpaced: boolean;
   readonly #uploadRate: Value<Session>;
   readonly #downloadRate: Value<Session>;
+  /** Null: the name that the client asked for. */
+  readonly #helloDomain: Value<Session> | null;
   readonly #bind: Value<Session> | null;
 
   constructor(
@@ -71,6 +76,7 @@ export class ProxyPlan {
     this.#uploadRate = variables.compile(config.uploadRate);
     this.#downloadRate = variables.compile(config.downloadRate);
     this.unpaced = this.#uploadRate.constant === '0' && this.#downloadRate.constant === '0';
+    this.#helloDomain = variables.compileOptional(config.hello.domain);
     this.#bind = config.bind === null ? null : variables.compile(config.bind.address);
   }
 
@@ -81,6 +87,13 @@ export class ProxyPlan {
 
   downloadRate(s: Session): number {
     return rate(this.#downloadRate.get(s));
+  }
+
+  /** What is sent to a server first; null: nothing. @throws {RangeError} when it cannot be written */
+  helloFor(s: Session, via: Via | null): Buffer | null {
+    const { hello } = this.config;
+    if (!(via?.config.hello ?? hello.on)) return null;
+    return writeHello(helloOf(s, this.#helloDomain === null ? '' : this.#helloDomain.get(s)), hello.magic);
   }
 
   /** The address to connect from; null: any. */

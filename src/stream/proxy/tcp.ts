@@ -7,6 +7,7 @@ import { clock } from '../../net/clock.ts';
 import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { HELD } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
+import type { Via } from '../../net/via.ts';
 import { failedText } from '../../observe/errno.ts';
 import { Attempt } from '../../upstream/group.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
@@ -65,6 +66,8 @@ export class TcpProxy implements TransportOwner, Content {
   /** What TLS asks for, unless proxy_ssl_name says otherwise. */
   #host = '';
   #peer: PeerInfo | null = null;
+  /** How it is reached; null: by plain TCP. */
+  #via: Via | null = null;
   #trace!: UpstreamAttempt;
   #server: Transport | null = null;
   #opening: Opening | null = null;
@@ -121,9 +124,15 @@ export class TcpProxy implements TransportOwner, Content {
     }
     this.#peer = peer;
     s.onTimeout = this.#onConnectTimeout;
-    s.timer.arm(this.#plan.config.connectTimeoutMs);
+    const via = this.#group.vias?.get(peer.server) ?? null;
+    this.#via = via;
+    s.timer.arm(
+      via !== null && via.config.connectTimeoutMs > 0
+        ? via.config.connectTimeoutMs
+        : this.#plan.config.connectTimeoutMs,
+    );
     const header = this.#plan.tls === null ? null : this.#proxyHeader();
-    this.#opening = openServer(s, this.#plan, peer, this.#host, header, {
+    this.#opening = openServer(s, this.#plan, peer, via, this.#host, header, {
       connected: (transport) => this.#connected(transport),
       failed: (message) => {
         s.log('error', message);
@@ -184,12 +193,25 @@ export class TcpProxy implements TransportOwner, Content {
     }
     const header = tls === null ? this.#proxyHeader() : null;
     if (header !== null) server.write(header, 0, header.length);
+    if ((config.hello.on || this.#via !== null) && !this.#sayHello(server)) return;
     if (!this.#plan.unpaced) this.#setPacers();
     const { held } = s;
     s.held = null;
     if (held !== null) this.#toServer(held, 0, held.length);
     else this.#client.resume();
     if (this.#clientEnded) this.#afterClientEnd();
+  }
+
+  /** @returns false: it cannot be written, and the session has ended */
+  #sayHello(server: Transport): boolean {
+    try {
+      const hello = this.#plan.helloFor(this.#s, this.#via);
+      if (hello !== null) server.write(hello, 0, hello.length);
+    } catch (error) {
+      this.#s.log('error', `hello: ${(error as Error).message}`);
+      this.#s.finalize(INTERNAL_ERROR);
+    }
+    return !this.#closed;
   }
 
   #noteConnected(server: Transport): void {
@@ -397,7 +419,7 @@ export class TcpProxy implements TransportOwner, Content {
     }
     this.#giveBack();
     if (server === null) return;
-    closeSoon(server, this.#plan.tls !== null);
+    closeSoon(server, this.#plan.tls !== null || this.#via?.direct === false);
   }
 
   /** The peer is free for others. */

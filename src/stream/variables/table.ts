@@ -11,6 +11,7 @@ import { Variables } from '../../variables/table.ts';
 import { seconds } from '../../variables/times.ts';
 import type { Getter } from '../../variables/value.ts';
 import { kongHost } from '../kong/host.ts';
+import { domainOf, requestIdOf } from '../opening.ts';
 import type { Session, UpstreamAttempt } from '../session.ts';
 
 type SessionGetter = Getter<Session>;
@@ -78,6 +79,8 @@ const SESSION_VARIABLES: Record<string, SessionGetter> = {
   limit_conn_status: (s) => s.limitStatus,
   kong_host: kongHost,
   // Beyond nginx.
+  hello_domain: (s) => domainOf(s) || null,
+  hello_request_id: (s) => requestIdOf(s),
   preread_data: (s) => s.firstBytes,
 };
 

@@ -69,9 +69,9 @@ export function originOf(server: UpstreamServerConfig): number {
   return crc32(`${server.host}\0${server.service ?? ''}`) | 0;
 }
 
-/** Peers that the configuration itself names. */
+/** Peers that the configuration itself names. Those of a name that is looked up again may be replaced later. */
 export function specsOf(config: UpstreamConfig): PeerSpec[] {
   return config.servers.flatMap((server, i) =>
-    server.resolve ? [] : server.addresses.map((address) => specOf(server, i, address)),
+    server.addresses.map((address) => ({ ...specOf(server, i, address), resolved: server.resolve })),
   );
 }

@@ -49,6 +49,8 @@ export const H = {
   queueEvents: 28,
   /** New peers are born "checking": a health check is mandatory. */
   mandatory: 29,
+  /** Changes with every heartbeat that was answered (`heartbeat.ts`). */
+  heartbeats: 30,
   words: 32,
 } as const;
 

@@ -87,7 +87,8 @@ function configured(config: UpstreamConfig): Wanted[] {
 /** The present addresses of the names that the new configuration resolves as well. */
 function keptAnswers(t: Table, config: UpstreamConfig, slots: readonly number[]): Wanted[] {
   return config.servers.flatMap((server, serverIndex) => {
-    if (!server.resolve) return [];
+    // What was looked up with the configuration is newer.
+    if (!server.resolve || server.addresses.length > 0) return [];
     const origin = originOf(server);
     const answers = slots.filter((slot) => t.resolved[slot] === 1 && t.origin[slot] === origin);
     // of several lines with one name, the answers of the first stand for all

@@ -1,5 +1,6 @@
 /** What an answer from DNS does to a group (spec 2.11). Main thread only. */
 import type { UpstreamConfig, UpstreamServerConfig } from '../../config/model.ts';
+import { knowsBackup } from '../backup.ts';
 import { specOf } from './create.ts';
 import { BACKUP, PRIMARY, Table } from './layout.ts';
 import { edit, readList } from './lists.ts';
@@ -27,9 +28,6 @@ export interface ResolveResult {
   /** Records for which there was no room: `cannot add new server to upstream "u", memory exhausted`. */
   exhausted: number;
 }
-
-/** Balancers that know no backup list; lower-ranked SRV records are ignored there. */
-const WITHOUT_BACKUP: readonly string[] = ['hash', 'ip_hash', 'random'];
 
 interface Wanted {
   spec: PeerSpec;
@@ -148,8 +146,8 @@ function fromRecords(
   for (const record of records) {
     const priority = record.priority ?? 0;
     const lower = srv && priority !== first;
-    // a line with `backup` takes the best records for backups; the rest has no list to go to
-    if (lower && (server.backup || WITHOUT_BACKUP.includes(config.balancer.kind))) continue;
+    // a balancer without a backup list ignores them; a line with `backup` takes the best records for backups; the rest has no list to go to
+    if (lower && (server.backup || !knowsBackup(config.balancer))) continue;
     const port = srv ? (record.port ?? 0) : server.port;
     const spec = specOf(server, serverIndex, addressAt(record.host, record.family, port));
     spec.resolved = true;

@@ -11,11 +11,12 @@ import type { Conf } from '../parser.ts';
 import { useUpstream } from '../upstreams.ts';
 import { checkValue } from '../variables.ts';
 import { checkBind } from './proxy-bind.ts';
+import type { SendHelloRaw } from './stream-hello.ts';
 import { proxySlot } from './proxy-raw.ts';
 import type { ProxyRaw } from './proxy-raw.ts';
 import { finishUpstreamSsl } from './upstream-ssl.ts';
 
-interface StreamProxyRaw {
+interface StreamProxyRaw extends SendHelloRaw {
   connectTimeoutMs?: number;
   timeoutMs?: number;
   bufferSize?: number;
@@ -82,6 +83,9 @@ export const streamProxyModule: ModuleDef = {
     srv.number('proxy_next_upstream_tries', STREAM_ALL, 'nextUpstreamTries'),
     srv.msec('proxy_next_upstream_timeout', STREAM_ALL, 'nextUpstreamTimeoutMs'),
     srv.custom('proxy_protocol', STREAM_ALL, Args.one, proxyProtocol),
+    srv.flag('proxy_hello', STREAM_ALL, 'hello'),
+    srv.choice('proxy_hello_magic', STREAM_ALL, 'helloMagic', ['2023-12', '2024-08']),
+    srv.value('proxy_hello_domain', STREAM_ALL, 'helloDomain'),
     srv.flag('proxy_half_close', STREAM_ALL, 'halfClose'),
     srv.flag('proxy_session_drop', STREAM_ALL, 'sessionDrop'),
     srv.flag('proxy_socket_keepalive', STREAM_ALL, 'socketKeepalive'),
@@ -111,6 +115,7 @@ export const streamProxyModule: ModuleDef = {
         nextUpstreamTries: raw.nextUpstreamTries ?? 0,
         nextUpstreamTimeoutMs: raw.nextUpstreamTimeoutMs ?? 0,
         proxyProtocol: raw.proxyProtocol ?? 0,
+        hello: { on: raw.hello ?? false, magic: raw.helloMagic ?? '2024-08', domain: raw.helloDomain ?? null },
         halfClose: raw.halfClose ?? false,
         sessionDrop: raw.sessionDrop ?? false,
         bind: raw.bind === undefined || raw.bind.address === null ? null : (raw.bind as StreamProxyConfig['bind']),

@@ -59,6 +59,14 @@ function secondChoice(method: string | undefined): Extract<BalancerConfig, { kin
 export const methodDirectives: readonly Directive[] = [
   directive('hash', UPSTREAM_BLOCK, Args.oneOrTwo, hash),
   directive('ip_hash', UPSTREAM_BLOCK, Args.none, (cf) => choose(cf, { kind: 'ip_hash' }, false)),
+  // any-proxy's
+  directive('ip_hash_fixed', UPSTREAM_BLOCK, Args.none, (cf) =>
+    choose(cf, { kind: 'address_hash', active: false }, false),
+  ),
+  directive('ip_hash_active', UPSTREAM_BLOCK, Args.none, (cf) =>
+    choose(cf, { kind: 'address_hash', active: true }, false),
+  ),
+  directive('fair', UPSTREAM_BLOCK, Args.none, (cf) => choose(cf, { kind: 'fair' }, false)),
   directive('least_conn', UPSTREAM_BLOCK, Args.none, (cf) => choose(cf, { kind: 'least_conn' }, true)),
   directive('least_time', UPSTREAM_BLOCK, Args.oneOrTwo, leastTime),
   directive('random', UPSTREAM_BLOCK, Args.noneToTwo, random),

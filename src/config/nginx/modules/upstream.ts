@@ -10,8 +10,10 @@ import { readResolver } from '../resolver.ts';
 import { Slots } from '../scope.ts';
 import { MIN_ZONE_SIZE, createUpstream, groupOf, groupSlot, newServer } from '../upstreams.ts';
 import type { RawUpstream, RawUpstreamServer } from '../upstreams.ts';
+import { checkViaOptions, readViaOption, viaName } from '../via.ts';
 import { methodDirectives } from './upstream-methods.ts';
 import { stickyDirectives } from './upstream-sticky.ts';
+import { viaDirectives } from './upstream-via.ts';
 
 const MAX_ROUTE = 32;
 const QUEUE_TIMEOUT_MS = 60_000;
@@ -49,6 +51,9 @@ type ServerOptions = Pick<
   | 'route'
   | 'resolve'
   | 'service'
+  | 'via'
+  | 'heartbeat'
+  | 'lookup'
 >;
 
 function readServerOption(cf: Conf, group: RawUpstream, options: Partial<ServerOptions>, arg: string): void {
@@ -106,6 +111,7 @@ function readServerOption(cf: Conf, group: RawUpstream, options: Partial<ServerO
       options.service = value as string;
       return;
     default:
+      if (value !== undefined && readViaOption(cf, options, key, value)) return;
       throw invalid();
   }
 }
@@ -116,7 +122,7 @@ function server(cf: Conf): void {
   const options: Partial<ServerOptions> = {};
   for (const arg of cf.args.slice(2)) readServerOption(cf, group, options, arg);
 
-  const { service = null, resolve = false } = options;
+  const { service = null, resolve = false, lookup } = options;
   if (service !== null && !resolve) throw cf.error(`service upstream "${text}" requires "resolve" parameter`);
   const failure = (error: string) => `${error} in upstream "${text}"`;
   const stream = isStream(cf.context);
@@ -127,6 +133,8 @@ function server(cf: Conf): void {
   if (service !== null && !url.noPort) throw cf.error(`service upstream "${text}" may not have port`);
   if (service !== null && url.address !== null) throw cf.error(`service upstream "${text}" requires domain name`);
 
+  checkViaOptions(cf, options, group.stateFile !== null);
+  if (lookup !== undefined && resolve) throw cf.error('"lookup" and "resolve" exclude each other');
   // With a literal address there is nothing to resolve at run time.
   const atRunTime = resolve && url.address === null;
   const box =
@@ -139,7 +147,8 @@ function server(cf: Conf): void {
   group.servers.push({
     ...newServer(cf.blockPlace, text, url.kind === 'inet6' ? (url.address as string) : url.host, port, box),
     ...options,
-    resolve: atRunTime,
+    server: viaName(options.via, text),
+    resolve: atRunTime || (lookup !== undefined && url.address === null),
   });
 }
 
@@ -212,6 +221,7 @@ export const upstreamModule: ModuleDef = {
       if (raw.stateFile !== null) return 'is duplicate';
       raw.stateFile = decodeText(cf.cycle.fullName(cf.args[1] as string));
     }),
+    ...viaDirectives,
     ...methodDirectives,
     ...stickyDirectives,
   ],
