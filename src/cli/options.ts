@@ -23,6 +23,8 @@ export interface Options {
   errorLog: string | null;
   /** As given; null: `conf/nginx.conf`. */
   file: string | null;
+  /** `--format`: the language of the file; null: its text tells. */
+  format: 'nginx' | 'anyproxy' | null;
   /** `-g`: directives of the main context. */
   globals: string;
 }
@@ -55,12 +57,17 @@ export function parseOptions(args: readonly string[]): Options {
     prefix: null,
     errorLog: null,
     file: null,
+    format: null,
     globals: '',
   };
 
   for (let i = 0; i < args.length; i++) {
     const arg = args[i]!;
     if (!arg.startsWith('-')) throw new UsageError(`invalid option: "${arg}"`);
+    if (arg === '--format' || arg.startsWith('--format=')) {
+      options.format = formatOf(arg === '--format' ? args[++i] : arg.slice('--format='.length));
+      continue;
+    }
     for (let k = 1; k < arg.length; k++) {
       const letter = arg[k]!;
       const missing = MISSING[letter];
@@ -76,6 +83,12 @@ export function parseOptions(args: readonly string[]): Options {
     }
   }
   return options;
+}
+
+/** @throws {UsageError} */
+function formatOf(value: string | undefined): Options['format'] {
+  if (value === 'nginx' || value === 'anyproxy') return value;
+  throw new UsageError('option "--format" requires "nginx" or "anyproxy"');
 }
 
 function setFlag(options: Options, letter: string): void {

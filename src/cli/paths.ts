@@ -10,6 +10,7 @@ import type { Options } from './options.ts';
 
 /** Relative to the prefix. */
 export const DEFAULT_CONFIG_FILE = 'conf/nginx.conf';
+export const DEFAULT_ANYPROXY_FILE = 'conf/anyproxy.conf';
 export const DEFAULT_ERROR_LOG = 'stderr';
 
 /** @param cwd what a relative prefix is relative to */
@@ -18,7 +19,11 @@ export function configSource(options: Options, cwd: string = process.cwd()): Con
   const errorLog = options.errorLog ?? DEFAULT_ERROR_LOG;
   return {
     prefix: prefix.endsWith('/') ? prefix : `${prefix}/`,
-    file: resolve(prefix, options.file ?? DEFAULT_CONFIG_FILE),
+    file: resolve(
+      prefix,
+      options.file ?? (options.format === 'anyproxy' ? DEFAULT_ANYPROXY_FILE : DEFAULT_CONFIG_FILE),
+    ),
+    ...(options.format === null ? null : { format: options.format }),
     globals: options.globals,
     errorLogPath: errorLog === 'stderr' || errorLog === '' ? 'stderr' : resolve(prefix, errorLog),
   };

@@ -22,6 +22,7 @@ export function featureLines(): string {
 
 export const HELP = `Usage: headrace [-?hvVtTq] [-s signal] [-p prefix]
                 [-e filename] [-c filename] [-g directives]
+                [--format nginx|anyproxy]
        headrace kong|migrate [--help]
 
 Options:
@@ -36,5 +37,6 @@ Options:
   -e filename   : set error log file (default: ${DEFAULT_ERROR_LOG})
   -c filename   : set configuration file (default: ${DEFAULT_CONFIG_FILE})
   -g directives : set global directives out of configuration file
+  --format name : language of the configuration file (default: its text tells)
 
 `;

@@ -1,11 +1,14 @@
 /**
  * Loads the configuration of the command line: at start, for `-t` and `-s`, and at each reload.
  */
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { looksLikeAnyproxy } from '../config/anyproxy/detect.ts';
 import { ConfigError, type Diagnostic } from '../config/errors.ts';
 import type { Config, PeerAddress } from '../config/model.ts';
-import type { LoadResult } from '../config/nginx/load.ts';
+import type { LoadOptions, LoadResult } from '../config/nginx/load.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { checkTransports } from './transports.ts';
 
 /** Where a configuration comes from; the same for the whole life of the process. */
 export interface ConfigSource {
@@ -13,6 +16,8 @@ export interface ConfigSource {
   prefix: string;
   /** Absolute. */
   file: string;
+  /** Language of the file; absent: its text tells. */
+  format?: 'nginx' | 'anyproxy';
   /** Directives of `-g`. */
   globals: string;
   /** Early errors, and the default of `error_log`: an absolute path, or `stderr`. */
@@ -40,14 +45,14 @@ async function lookup(host: string): Promise<PeerAddress[]> {
 let objects: LoadResult['objects'] | undefined;
 
 /**
- * Parses and checks an nginx.conf; its warnings go to the log.
+ * Parses and checks a configuration; its warnings go to the log.
  *
  * @throws {ConfigRefused}
  */
-export const loadConfig: LoadConfig = async ({ prefix, file, globals, errorLogPath }, log) => {
-  const { loadNginxConfig } = await import('../config/nginx/load.ts');
+export const loadConfig: LoadConfig = async ({ prefix, file, format, globals, errorLogPath }, log) => {
   try {
-    const result = await loadNginxConfig({
+    const load = await loaderOf(file, format);
+    const result = await load({
       prefix,
       file,
       globals,
@@ -59,6 +64,7 @@ export const loadConfig: LoadConfig = async ({ prefix, file, globals, errorLogPa
     objects = result.objects;
     say(result.warnings, log);
     const { config } = result;
+    checkTransports(config);
     if (config.admin == null) return config;
     const { withKong } = await import('./kong/with-kong.ts');
     return await withKong(config);
@@ -68,6 +74,27 @@ export const loadConfig: LoadConfig = async ({ prefix, file, globals, errorLogPa
     throw new ConfigRefused([error.message]);
   }
 };
+
+type Load = (options: LoadOptions) => Promise<LoadResult>;
+
+/** The door for a file: any-proxy's or nginx's, by `--format` or by its text. */
+async function loaderOf(file: string, format: ConfigSource['format']): Promise<Load> {
+  if ((format ?? formatOf(file)) === 'anyproxy') {
+    const { loadAnyproxyConfig } = await import('../config/anyproxy/load.ts');
+    return loadAnyproxyConfig;
+  }
+  const { loadNginxConfig } = await import('../config/nginx/load.ts');
+  return loadNginxConfig;
+}
+
+function formatOf(file: string): 'nginx' | 'anyproxy' {
+  try {
+    return looksLikeAnyproxy(readFileSync(file, 'latin1')) ? 'anyproxy' : 'nginx';
+  } catch {
+    // nginx's loader says what is wrong with the file.
+    return 'nginx';
+  }
+}
 
 function say(warnings: readonly Diagnostic[], log: ErrorLog): void {
   for (const { level, message } of warnings) log.write(level, message);

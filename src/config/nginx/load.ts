@@ -11,6 +11,7 @@ import { HttpBuilder } from './build.ts';
 import {
   checkApart,
   checkCertificates,
+  checkDatagrams,
   checkLocations,
   checkPorts,
   checkServerNames,
@@ -29,6 +30,7 @@ import { streamCoreSlot, streamScopeSlot, streamSlot } from './modules/stream-co
 import { Conf } from './parser.ts';
 import { MODULES, REGISTRY } from './registry.ts';
 import type { Scope } from './scope.ts';
+import type { Statement } from './statements.ts';
 import { StreamBuilder } from './stream-build.ts';
 import { fillImplicit, upstreamsSlot } from './upstreams.ts';
 import { checkVariables, variableSlot } from './variables.ts';
@@ -52,6 +54,8 @@ export interface LoadOptions {
   readFile?: (file: string) => string;
   /** Instead of the file system: absolute pattern -> absolute paths, sorted. */
   glob?: (pattern: string) => string[];
+  /** Instead of an nginx.conf: reads another language and gives what it comes to. */
+  read?: (cycle: Cycle) => Statement[];
   /** Certificates and keys that the running configuration has read, by path. */
   objects?: ReadonlyMap<string, FileObject>;
 }
@@ -84,7 +88,8 @@ export async function loadNginxConfig(options: LoadOptions): Promise<LoadResult>
 async function load(cycle: Cycle, options: LoadOptions): Promise<Config> {
   const conf = new Conf(cycle, REGISTRY);
   if (options.globals !== undefined && options.globals !== '') conf.parseParameter(encodeText(options.globals));
-  conf.parseFile(encodeText(cycle.options.file));
+  if (options.read === undefined) conf.parseFile(encodeText(cycle.options.file));
+  else conf.parseStatements(cycle.options.file, options.read(cycle));
 
   const scope = cycle.core.get(httpScopeSlot).scope;
   const streamScope = cycle.core.get(streamScopeSlot).scope;
@@ -133,6 +138,7 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
   const builder = new StreamBuilder(cycle, scope, MODULES);
   checkUpstreams(builder.upstreams, scope.srv.get(streamCoreSlot).resolver);
   const stream = builder.build(sockets);
+  checkDatagrams(stream);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
   checkServerNames(cycle, sockets, (server) => server.slots.get(streamCoreSlot).names);

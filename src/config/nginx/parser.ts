@@ -11,6 +11,8 @@ import type { Directive, Registry } from './directive.ts';
 import { isGlob } from './glob.ts';
 import { Slots } from './scope.ts';
 import type { Scope } from './scope.ts';
+import { StatementTokens } from './statements.ts';
+import type { Statement } from './statements.ts';
 import { nearest } from './suggest.ts';
 import { SyntaxFault, Tokenizer } from './tokenizer.ts';
 
@@ -20,7 +22,7 @@ export type LineHandler = (cf: Conf) => string | void;
 interface Source {
   /** As messages show it; null: the parameter of `-g`. */
   file: string | null;
-  tokens: Tokenizer;
+  tokens: Tokenizer | StatementTokens;
 }
 
 /** Deeper nesting of includes is a loop. nginx itself runs out of file descriptors instead. */
@@ -50,6 +52,7 @@ export class Conf {
   /** Where the statement at hand ended; null on the command line. */
   get place(): Place | null {
     const { source } = this;
+    if (source !== null && source.tokens instanceof StatementTokens) return source.tokens.place;
     return source === null || source.file === null ? null : { file: source.file, line: source.tokens.line };
   }
 
@@ -76,6 +79,11 @@ export class Conf {
   /** Parses the parameter of `-g`. */
   parseParameter(text: string): void {
     this.run({ file: null, tokens: new Tokenizer(text, { parameter: true }) }, 'parameter');
+  }
+
+  /** Reads statements that were made of another language. @param file that they come from */
+  parseStatements(file: string, statements: readonly Statement[]): void {
+    this.run({ file, tokens: new StatementTokens(statements) }, 'file');
   }
 
   /** @throws {ConfigError} when it cannot be read: cited where it was included */
@@ -190,7 +198,7 @@ export class Conf {
     }
   }
 
-  private token(tokens: Tokenizer) {
+  private token(tokens: Tokenizer | StatementTokens) {
     try {
       return tokens.next();
     } catch (error) {
