@@ -21,6 +21,7 @@ import type {
 } from './model-access.ts';
 import type { CharsetConfig, CharsetsConfig, GzipConfig } from './model-answers.ts';
 import type { HealthCheckConfig, MatchConfig } from './model-health.ts';
+import type { OcspConfig, StaplingConfig } from './model-tls.ts';
 import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
@@ -193,6 +194,9 @@ export interface ServerConfig {
 }
 
 export interface SslServerConfig {
+  /** Absent: off, as are the next. */
+  stapling?: StaplingConfig;
+  ocsp?: OcspConfig;
   certificates: { certificateFile: string; keyFile: string; certificate: string; key: string }[];
   passphrases: string[];
   protocols: string[];

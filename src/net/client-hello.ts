@@ -16,6 +16,8 @@ const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
 const SUPPORTED_GROUPS = 10;
+const SIGNATURE_ALGORITHMS = 13;
+const SUPPORTED_VERSIONS = 43;
 
 export interface Hello {
   kind: number;
@@ -95,18 +97,35 @@ function numbers(bytes: Buffer): number[] {
   return Array.from({ length: bytes.length >> 1 }, (_, i) => bytes.readUInt16BE(2 * i));
 }
 
-/** What a client offers: numbers of cipher suites and of groups, in its order. @param bytes as for `readClientHello` */
-export function helloOffers(bytes: Buffer): { ciphers: number[]; groups: number[] } {
+/** What a client offers, by the numbers of the registry, in its order. */
+export interface HelloOffers {
+  ciphers: number[];
+  groups: number[];
+  /** Schemes of signatures; versions: where they are listed, as those who speak TLS 1.3 do. */
+  signatures: number[];
+  versions: number[];
+}
+
+/** @param bytes as for `readClientHello` */
+export function helloOffers(bytes: Buffer): HelloOffers {
   const hello = bytes[0] === HANDSHAKE ? handshakeMessage(bytes) : null;
   try {
-    if (hello === null) return { ciphers: [], groups: [] };
+    if (hello === null) return NO_OFFERS;
     const at = suitesAt(hello);
-    const groups = extension(hello, SUPPORTED_GROUPS);
+    // A length stands before each list.
+    const listed = (type: number, lengthBytes: number): number[] => {
+      const body = extension(hello, type);
+      return body === null ? [] : numbers(body.subarray(lengthBytes));
+    };
     return {
       ciphers: numbers(hello.subarray(at, at + hello.readUInt16BE(at - 2))),
-      groups: groups === null ? [] : numbers(groups.subarray(2)),
+      groups: listed(SUPPORTED_GROUPS, 2),
+      signatures: listed(SIGNATURE_ALGORITHMS, 2),
+      versions: listed(SUPPORTED_VERSIONS, 1),
     };
   } catch {
-    return { ciphers: [], groups: [] };
+    return NO_OFFERS;
   }
 }
+
+const NO_OFFERS: HelloOffers = { ciphers: [], groups: [], signatures: [], versions: [] };

@@ -2,7 +2,7 @@
 import type { TLSSocket } from 'node:tls';
 import { helloOffers } from './client-hello.ts';
 import { cipherName, groupName } from './tls-names.ts';
-import { intermediates } from './tls-peer.ts';
+import { intermediates, verifyError } from './tls-peer.ts';
 import type { ServerTls } from './tls-server.ts';
 
 export interface TlsInfo {
@@ -54,9 +54,20 @@ export class SocketTls implements TlsInfo {
   #verify = '';
 
   readonly #hello: Buffer | null;
+  readonly #revoked: string | null;
 
-  /** @param hello the client's first message, if it was kept */
-  constructor(socket: TLSSocket, serverName: string, { verifyDepth }: ServerTls, hello: Buffer | null) {
+  /**
+   * @param hello the client's first message, if it was kept
+   * @param revoked what was found out about the client's certificate (ssl_ocsp); null: nothing against it
+   */
+  constructor(
+    socket: TLSSocket,
+    serverName: string,
+    { verifyDepth }: ServerTls,
+    hello: Buffer | null,
+    revoked: string | null,
+  ) {
+    this.#revoked = revoked;
     this.#socket = socket;
     this.#hello = hello;
     this.serverName = serverName;
@@ -91,12 +102,10 @@ export class SocketTls implements TlsInfo {
   get clientVerify(): string {
     if (this.clientCertificate === null) return 'NONE';
     if (this.#verify === '') {
-      // `authorized` is set by tls.Server only; a socket of our own has to be asked as that does. No handle, no proof.
-      const handle = (this.#socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })
-        ._handle;
-      const error = handle == null ? new Error('connection is closed') : handle.verifyError();
-      if (error != null) this.#verify = `FAILED:${error.message}`;
-      else this.#verify = intermediates(this.#socket) > this.#depth ? 'FAILED:certificate chain too long' : 'SUCCESS';
+      const error = verifyError(this.#socket);
+      if (error !== null) this.#verify = `FAILED:${error.message}`;
+      else if (intermediates(this.#socket) > this.#depth) this.#verify = 'FAILED:certificate chain too long';
+      else this.#verify = this.#revoked === null ? 'SUCCESS' : `FAILED:${this.#revoked}`;
     }
     return this.#verify;
   }

@@ -17,6 +17,13 @@ export function openKey(pem: string, passphrases: readonly string[]): string {
   return pem;
 }
 
+/** What OpenSSL has against the peer's certificate; null: it holds. */
+export function verifyError(socket: TLSSocket): Error | null {
+  // `authorized` is set by tls.Server only; a socket of our own has to be asked as that does. No handle, no proof.
+  const handle = (socket as unknown as { _handle?: { verifyError(): Error | null | undefined } | null })._handle;
+  return handle == null ? new Error('connection is closed') : (handle.verifyError() ?? null);
+}
+
 /** Certificates between the peer's own and the last one of its verified chain. */
 export function intermediates(socket: TLSSocket): number {
   let count = -1;

@@ -2,6 +2,8 @@
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Socket } from 'node:net';
+import type { ClientStatus } from './ocsp/client-status.ts';
+import type { Stapler } from './ocsp/stapler.ts';
 import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 
 /** What a handshake with one server block needs. */
@@ -12,23 +14,31 @@ export interface ServerTls {
   /** Intermediate certificates that may stand between a client's and a trusted one. */
   verifyDepth: number;
   alpn: string[];
+  /** Shows clients what OCSP says of the certificate (ssl_stapling); absent: nothing is shown. */
+  stapler?: Stapler;
+  /** Asks about clients' certificates (ssl_ocsp); absent: nobody does. */
+  clientStatus?: ClientStatus;
 }
 
 /** `A`: what a name of a certificate with variables is evaluated against. */
 export interface TlsChooser<A> {
   /**
    * The settings of the block for a name; empty: the client sent none.
+   * @param hello the client's first message
    * @throws when a certificate that a variable names cannot be used
    */
-  choose(serverName: string, socket: Socket, about: A): ServerTls;
+  choose(serverName: string, socket: Socket, about: A, hello: Buffer): ServerTls;
   /** Whether somebody wants to know what clients offer (`$ssl_ciphers`, `$ssl_curves`). */
   readonly keepsHello: boolean;
 }
 
 /** What becomes of a connection; one of them is called, once. */
 export interface TlsOutcome {
-  /** `hello`: the client's first message; null unless the chooser keeps it. */
-  secure(tls: TLSSocket, serverName: string, chosen: ServerTls, hello: Buffer | null): void;
+  /**
+   * `hello`: the client's first message; null unless the chooser keeps it. `revoked`: what OCSP has against the client's
+   * certificate.
+   */
+  secure(tls: TLSSocket, serverName: string, chosen: ServerTls, hello: Buffer | null, revoked: string | null): void;
   /** The client speaks no TLS: the socket is as it was accepted, its first bytes unread. */
   plain(): void;
   /** The socket is closed. `error` null: the client left. */
@@ -89,7 +99,7 @@ export function acceptTls<A>(
     }
     let chosen: ServerTls;
     try {
-      chosen = chooser.choose(serverName, socket, about);
+      chosen = chooser.choose(serverName, socket, about, held);
     } catch (error) {
       fail(error as Error);
       return;
@@ -107,11 +117,16 @@ export function acceptTls<A>(
       requestCert: chosen.requestCertificate,
       rejectUnauthorized: false,
       ALPNProtocols: chosen.alpn,
+      ...(chosen.stapler === undefined ? null : { server: chosen.stapler.server }),
     });
     const secured = tls;
     const hello = chooser.keepsHello ? held : null;
+    const done = (revoked: string | null): void => {
+      if (settle()) outcome.secure(secured, serverName, chosen, hello, revoked);
+    };
     secured.once('secure', () => {
-      if (settle()) outcome.secure(secured, serverName, chosen, hello);
+      if (chosen.clientStatus === undefined) done(null);
+      else chosen.clientStatus.check(secured, done);
     });
     secured.on('error', fail);
     secured.once('close', onEnd);

@@ -98,7 +98,7 @@ export class TcpSession extends Session implements TransportOwner {
   #handshake(tls: TlsChooser<Session>): void {
     this.action = 'SSL handshaking';
     acceptTls(this.socket, tls, this as Session, this.server.config.handshakeTimeoutMs, {
-      secure: (socket, serverName, chosen, hello) => this.#secured(socket, serverName, chosen, hello),
+      secure: (...secured) => this.#secured(...secured),
       plain: () => this.#handshakeFailed('wrong version number'),
       failed: (error) => this.#handshakeFailed(error === null ? null : error.message),
     });
@@ -124,12 +124,18 @@ export class TcpSession extends Session implements TransportOwner {
     this.finalize(INTERNAL_ERROR);
   }
 
-  #secured(socket: TLSSocket, serverName: string, chosen: ServerTls, hello: Buffer | null): void {
+  #secured(
+    socket: TLSSocket,
+    serverName: string,
+    chosen: ServerTls,
+    hello: Buffer | null,
+    revoked: string | null,
+  ): void {
     if (this.status !== 0) {
       socket.destroy();
       return;
     }
-    this.tls = new SocketTls(socket, serverName, chosen, hello);
+    this.tls = new SocketTls(socket, serverName, chosen, hello, revoked);
     this.transport = new Transport(socket, null);
     chooseServer(this, serverName);
     const refusal = this.#certificateRefusal();

@@ -83,8 +83,8 @@ function handshake(
 ): void {
   const timeout = listen.defaultServer.config.clientHeaderTimeoutMs;
   acceptTls(socket, tls, address, timeout, {
-    secure(secure, serverName, chosen, hello) {
-      const known = new SocketTls(secure, serverName, chosen, hello);
+    secure(secure, serverName, chosen, hello, revoked) {
+      const known = new SocketTls(secure, serverName, chosen, hello, revoked);
       const transport = new Transport(secure, null);
       if (secure.alpnProtocol === 'h2') new Http2Connection(transport, listen, address, known, info);
       else new Http1Connection(transport, listen, address, known, info);

@@ -31,9 +31,9 @@ export class KongTls<A> implements TlsChooser<A> {
   }
 
   /** @throws when a certificate cannot be used: its checks in the Admin API and those of TLS are not the same */
-  choose(serverName: string, socket: Socket, about: A): ServerTls {
+  choose(serverName: string, socket: Socket, about: A, hello: Buffer): ServerTls {
     const certificate = this.#kong.certificateFor(serverName);
-    return certificate === null ? this.#others.choose(serverName, socket, about) : this.#contextOf(certificate);
+    return certificate === null ? this.#others.choose(serverName, socket, about, hello) : this.#contextOf(certificate);
   }
 
   #contextOf({ cert, key, certAlt, keyAlt }: KongCertificate): ServerTls {

@@ -89,6 +89,7 @@ function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: stri
     alpn,
     keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
     directory,
+    log: (level, message) => generation.log.write(level, message),
     evaluate: (server, texts) => {
       const values = texts.map((text) => variables.compile(text));
       return (serverName, socket, client) => {

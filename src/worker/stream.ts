@@ -66,6 +66,7 @@ function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory
     alpn: (server) => server.config.alpn,
     keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
     directory,
+    log: (level, message) => runtime.defaultServer.log.write(level, message),
     evaluate: (_server, texts) => {
       const values = texts.map((text) => variables.compile(text));
       return (serverName, _socket, session) => {

@@ -5,9 +5,13 @@
 import type { Socket } from 'node:net';
 import type { SslServerConfig } from '../config/model.ts';
 import { CertificateStore } from '../net/certificate-store.ts';
+import { ClientStatus } from '../net/ocsp/client-status.ts';
+import type { OcspLog } from '../net/ocsp/stapler.ts';
 import { handshakes, serverTls } from '../net/tls-context.ts';
 import type { Credentials } from '../net/tls-context.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
+import { withStaples } from './tls-staples.ts';
+import type { HelloChoice } from './tls-staples.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 
 /** A server block of http or stream, as far as TLS goes. */
@@ -33,6 +37,7 @@ export interface TlsOptions<S extends TlsServer, A> {
   keepsHello: boolean;
   /** Of the configuration file: what names of certificates are relative to. */
   directory: string;
+  log: OcspLog;
   /** Compiles texts with variables. */
   evaluate(server: S, texts: readonly string[]): Evaluate<A>;
 }
@@ -41,7 +46,8 @@ export interface TlsOptions<S extends TlsServer, A> {
 export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
   readonly keepsHello: boolean;
   readonly #listen: TlsListen<S>;
-  readonly #contexts = new Map<SslServerConfig, ServerTls | NamedTls<A>>();
+  readonly #contexts = new Map<SslServerConfig, ServerTls | HelloChoice | NamedTls<A>>();
+  readonly #statuses = new Map<SslServerConfig, ClientStatus>();
   /** Servers may share certificates and yet offer different protocols. */
   readonly #alpn = new Map<S, string[]>();
 
@@ -53,6 +59,8 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
       const { ssl } = server.config;
       const alpn = options.alpn(server);
       this.#alpn.set(server, alpn);
+      if (ssl?.ocsp !== undefined && !this.#statuses.has(ssl))
+        this.#statuses.set(ssl, new ClientStatus(ssl.ocsp, options.log));
       if (!handshakes(ssl) || this.#contexts.has(ssl)) continue;
       const named = ssl.certificates.some(({ certificate, key }) => certificate === '' || key === '');
       this.#contexts.set(
@@ -61,18 +69,20 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
           ? new NamedTls(ssl, options.directory, options.evaluate(server, namesOf(ssl)), (pems) =>
               serverTls(ssl, tickets, alpn, pems),
             )
-          : serverTls(ssl, tickets, alpn),
+          : withStaples(ssl, (pairs) => serverTls(ssl, tickets, alpn, pairs), options.log),
       );
     }
   }
 
-  choose(serverName: string, socket: Socket, about: A): ServerTls {
+  choose(serverName: string, socket: Socket, about: A, hello: Buffer): ServerTls {
     const { defaultServer, hosts } = this.#listen;
     const server = serverName === '' ? defaultServer : hosts.byName(serverName.toLowerCase());
     const { ssl } = server.config;
     const tls =
       (handshakes(ssl) ? this.#contexts.get(ssl) : undefined) ?? this.#contexts.get(defaultServer.config.ssl!)!;
-    const made = tls instanceof NamedTls ? tls.of(serverName, socket, about) : tls;
+    let made = tls instanceof NamedTls ? tls.of(serverName, socket, about) : 'of' in tls ? tls.of(hello) : tls;
+    const status = this.#statuses.get(ssl ?? defaultServer.config.ssl!);
+    if (status !== undefined) made = { ...made, clientStatus: status };
     const alpn = this.#alpn.get(server);
     return alpn === undefined || alpn === made.alpn ? made : { ...made, alpn };
   }

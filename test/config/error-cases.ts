@@ -54,6 +54,15 @@ add(inServer)({
   'location / { charset a; source_charset b; }': 'no "charset_map" between the charsets "b" and "a"',
 });
 
+// --------------------------------------------------------------------------------------------- OCSP
+add(inServer)({
+  'ssl_reject_handshake on; ssl_verify_client optional_no_ca; ssl_ocsp on;':
+    '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"',
+  'ssl_stapling maybe;': 'invalid value "maybe" in "ssl_stapling" directive, it must be "on" or "off"',
+  'ssl_ocsp maybe;': 'invalid value "maybe"',
+  'ssl_ocsp_cache one;': 'invalid OCSP cache "one"',
+});
+
 // --------------------------------------------------------------------------------------------- who may come in
 add(inHttp)({
   'allow 10.0.0.300;': 'invalid parameter "10.0.0.300"',

@@ -71,10 +71,13 @@ test('what a client offers', async () => {
     ciphers: 'ECDHE-RSA-AES128-GCM-SHA256',
     maxVersion: 'TLSv1.2',
     ecdhCurve: 'X25519:P-256',
+    sigalgs: 'ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256',
   });
-  assert.deepEqual(helloOffers(bytes), { ciphers: [0xc02f], groups: [0x001d, 0x0017] });
+  const offers = { ciphers: [0xc02f], groups: [0x001d, 0x0017], signatures: [0x0403, 0x0804], versions: [] };
+  assert.deepEqual(helloOffers(bytes), offers);
+  assert.deepEqual(helloOffers(await hello({ minVersion: 'TLSv1.2' })).versions, [0x0304, 0x0303]);
   assert.deepEqual(helloOffers(inRecords(bytes, 9)), helloOffers(bytes));
-  assert.deepEqual(helloOffers(Buffer.from('GET /')), { ciphers: [], groups: [] });
+  assert.deepEqual(helloOffers(Buffer.from('GET /')), { ciphers: [], groups: [], signatures: [], versions: [] });
   assert.equal(cipherName(0xc02f), 'ECDHE-RSA-AES128-GCM-SHA256');
   assert.equal(cipherName(0x00ff), '0x00ff');
   assert.equal(groupName(0x0017), 'prime256v1');

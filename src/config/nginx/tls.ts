@@ -111,6 +111,7 @@ export function readPlain(
 export const loadCertificates = (file: string): string => `cannot load certificate "${file}": BIO_new_file()`;
 export const loadCrl = (file: string): string => `cannot load CRL "${file}": BIO_new_file()`;
 export const loadParameters = (file: string): string => `BIO_new_file("${file}")`;
+export const openBio = (file: string): string => `BIO_new_file("${file}")`;
 export const openFile = (file: string): string => `open() "${file}"`;
 
 /** Passwords of keys, one a line. @throws {ConfigError} if the file cannot be opened */

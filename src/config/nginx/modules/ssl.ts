@@ -1,5 +1,7 @@
 /** TLS to clients: `ssl_*` of servers. */
 import { ConfigError, at } from '../../errors.ts';
+import { certificatesOf, isResponder, issuerOf, responderOf } from '../../certificates.ts';
+import type { OcspConfig, StaplingConfig } from '../../model-tls.ts';
 import type { CertificateCacheConfig, Place, ServerConfig, SslServerConfig } from '../../model.ts';
 import { parseNumber, parseSize } from '../../units.ts';
 import { ALL_SERVERS, Args, STREAM_ALL, isStream } from '../context.ts';
@@ -18,6 +20,7 @@ import {
   loadCertificates,
   loadCrl,
   loadParameters,
+  openBio,
   openFile,
   readCertificate,
   readKey,
@@ -119,6 +122,44 @@ function passwordFile(cf: Conf, raw: SslRaw): string | void {
   raw.passwords = readPasswords(cf, cf.args[1] as string);
 }
 
+/** In nginx's words what cannot be had is told, and the rest goes on. */
+function stapling(raw: SslRaw, ssl: SslServerConfig, place: Place, cycle: Build['cycle']): StaplingConfig {
+  const file = raw.staplingFile ? readPlain(cycle, raw.staplingFile, openBio, place) : null;
+  if (file !== null && file.charCodeAt(0) !== DER_SEQUENCE) {
+    const text = `d2i_OCSP_RESPONSE_bio("${cycle.fullName(raw.staplingFile!, 'conf')}") failed`;
+    throw new ConfigError(text, place, at(place));
+  }
+  const known = certificatesOf(`${ssl.trustedCertificate ?? ''}\n${ssl.clientCertificate ?? ''}`);
+  const certificates = ssl.certificates.map(({ certificate, certificateFile }) => {
+    // Names of variables, and answers from a file: nobody is asked.
+    if (file !== null || certificate === '') return null;
+    const [own, ...chain] = certificatesOf(certificate);
+    const ignored = (why: string): null => {
+      cycle.warn(`"ssl_stapling" ignored, ${why} certificate "${certificateFile}"`, place, 'warn', '');
+      return null;
+    };
+    const issuer = own === undefined ? null : issuerOf(own, [...chain, ...known]);
+    if (issuer === null) return ignored('issuer certificate not found for');
+    const responder = raw.staplingResponder || responderOf(own!);
+    if (responder === null) return ignored('no OCSP responder URL in the');
+    if (!isResponder(responder)) return ignored(`invalid URL prefix in OCSP responder "${responder}" in the`);
+    return { issuer: issuer.toString(), responder };
+  });
+  const trusted = raw.staplingVerify === true ? (ssl.trustedCertificate ?? '') : null;
+  return { file, certificates, trusted };
+}
+
+const DER_SEQUENCE = 0x30;
+
+function ocsp(raw: SslRaw, place: Place): OcspConfig {
+  const { ocspResponder: responder } = raw;
+  const fail = (text: string): ConfigError => new ConfigError(text, place, at(place));
+  if (raw.verify === 'optional_no_ca') throw fail('"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"');
+  if (responder !== undefined && !isResponder(responder))
+    throw fail(`invalid URL prefix in OCSP responder "${responder}" in "ssl_ocsp_responder"`);
+  return { chain: raw.ocsp === 'on', responder: responder ?? null, cache: raw.ocspCache === true };
+}
+
 function finish(raw: SslRaw, { place }: ServerBlock, { cycle }: Build): Pick<ServerConfig, 'ssl'> {
   const { certificates = [], keys = [], passwords = [] } = raw;
   if (certificates.length > keys.length) {
@@ -158,6 +199,8 @@ function finish(raw: SslRaw, { place }: ServerBlock, { cycle }: Build): Pick<Ser
     certificateCache: raw.certificateCache === 'off' ? null : (raw.certificateCache ?? null),
     commands: sslCommands(raw.commands ?? [], { cycle, place, passwords }),
   };
+  if (raw.stapling === true && handshakes) ssl.stapling = stapling(raw, ssl, place, cycle);
+  if (raw.ocsp !== undefined && raw.ocsp !== 'off') ssl.ocsp = ocsp(raw, place);
   return { ssl };
 }
 
@@ -206,10 +249,10 @@ export const sslModule: ModuleDef = {
     srv.list('ssl_session_ticket_key', ALL_SERVERS, 'ticketKeys'),
     srv.sec('ssl_session_timeout', ALL_SERVERS, 'sessionTimeoutSec'),
     srv.text('ssl_crl', ALL_SERVERS, 'crl'),
-    srv.choice('ssl_ocsp', ALL_SERVERS, 'ocsp', ['off', 'on', 'leaf'], notBuilt),
+    srv.choice('ssl_ocsp', ALL_SERVERS, 'ocsp', ['off', 'on', 'leaf']),
     srv.text('ssl_ocsp_responder', ALL_SERVERS, 'ocspResponder'),
     srv.custom('ssl_ocsp_cache', ALL_SERVERS, Args.one, ocspCache),
-    srv.flag('ssl_stapling', ALL_SERVERS, 'stapling', notBuilt),
+    srv.flag('ssl_stapling', ALL_SERVERS, 'stapling'),
     srv.text('ssl_stapling_file', ALL_SERVERS, 'staplingFile'),
     srv.text('ssl_stapling_responder', ALL_SERVERS, 'staplingResponder'),
     srv.flag('ssl_stapling_verify', ALL_SERVERS, 'staplingVerify'),
