@@ -6,7 +6,7 @@
  * anyone listens there. The probe never listens, so no connection can end up with it.
  */
 import { createSocket } from 'node:dgram';
-import { BoundSocket, connect, createServer } from 'node:net';
+import * as net from 'node:net';
 import { lstatSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, ListenConfig } from '../config/model.ts';
@@ -29,7 +29,9 @@ type Listen = Pick<ListenConfig, 'address' | 'kind' | 'host' | 'port' | 'ipv6onl
 /** @returns the error of binding alone, or null */
 async function probeTcp({ host, port, ipv6only }: Listen): Promise<unknown> {
   const ipv6Only = host.includes(':') && ipv6only;
-  if (typeof BoundSocket === 'function') {
+  // Not imported by its name: a Node that lacks it would refuse the whole module.
+  const { BoundSocket } = net as Partial<typeof net>;
+  if (BoundSocket !== undefined) {
     try {
       new BoundSocket({ host, port, ipv6Only }).close();
       return null;
@@ -39,7 +41,7 @@ async function probeTcp({ host, port, ipv6only }: Listen): Promise<unknown> {
   }
   // Node before 24.13: it has to listen for a moment.
   return new Promise((resolve) => {
-    const server = createServer((socket) => socket.destroy());
+    const server = net.createServer((socket) => socket.destroy());
     server.once('error', resolve);
     server.listen({ host, port, ipv6Only, exclusive: true }, () => server.close(() => resolve(null)));
   });
@@ -61,7 +63,7 @@ async function probeUnix({ host: path }: Listen): Promise<unknown> {
     return asError(error).code === 'ENOENT' ? null : error;
   }
   const refused = await new Promise<boolean>((resolve) => {
-    const socket = connect({ path });
+    const socket = net.connect({ path });
     const timer = setTimeout(done, CONNECT_MS, false);
     function done(answer: boolean): void {
       clearTimeout(timer);
