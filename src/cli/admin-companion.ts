@@ -20,6 +20,7 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
           log,
           dataPlane: settings === null ? null : await node.kong(settings),
           status: () => statusOf(node),
+          ending: node.ending,
         });
         await admin.prepare(settings);
         prepared = settings;
@@ -35,6 +36,7 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
     },
     abandon: async () => admin?.abandon(),
     close: async () => admin?.close(),
+    leave: () => admin?.leave(),
   };
 }
 

@@ -12,6 +12,7 @@ import { StoreUnavailable } from '../store/store.ts';
 import { adminCompanion } from './admin-companion.ts';
 import { KONG_HELP, type KongOptions, readKongOptions } from './kong-settings.ts';
 import { UsageError } from './options.ts';
+import { write } from './output.ts';
 import { workerEntry } from './serve.ts';
 
 const say = (text: string): void => void process.stderr.write(`headrace: ${text}\n`);
@@ -27,7 +28,7 @@ export async function kongCommand(args: readonly string[]): Promise<number | nul
   try {
     const first = options();
     if (first.help) {
-      process.stdout.write(KONG_HELP);
+      write(KONG_HELP);
       return 0;
     }
     if (command === 'migrate') return await migrateStore(first);
@@ -56,7 +57,7 @@ async function exportStore({ admin, output }: KongOptions): Promise<number> {
   const store = await openStore(admin.store);
   try {
     const text = writeKongYaml((await store.snapshot()).entities);
-    if (output === null) process.stdout.write(text);
+    if (output === null) write(text);
     // There are private keys in it.
     else writeFileSync(output, text, { mode: 0o600 });
     return 0;

@@ -6,6 +6,7 @@ import { earlyLog } from '../control/early-log.ts';
 import { parseOptions, UsageError } from './options.ts';
 import type { Options } from './options.ts';
 import { configSource } from './paths.ts';
+import { finish } from './output.ts';
 
 function print(text: string): void {
   process.stderr.write(text);
@@ -59,5 +60,5 @@ function fault(error: unknown): void {
 }
 
 main(process.argv.slice(2)).then((code) => {
-  if (code !== null) process.exit(code);
+  if (code !== null) finish(code);
 }, fault);

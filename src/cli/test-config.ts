@@ -6,6 +6,7 @@ import { ConfigRefused, type ConfigSource, loadConfig } from '../control/load-co
 import { checkAddresses, listensOf } from '../control/addresses.ts';
 import { openLogFiles } from '../control/log-files.ts';
 import { type ErrorLog, PROGRAM } from '../observe/error-log.ts';
+import { write } from './output.ts';
 
 export interface TestOptions {
   quiet: boolean;
@@ -31,8 +32,8 @@ export async function testConfig(source: ConfigSource, log: ErrorLog, { quiet, d
   if (dump) {
     for (const { file, text } of config.sources) {
       // Texts are byte strings: a file comes out as it is, whatever its encoding.
-      process.stdout.write(`# configuration file ${file}:\n`);
-      process.stdout.write(`${text}\n`, 'latin1');
+      write(`# configuration file ${file}:\n`);
+      write(`${text}\n`, 'latin1');
     }
   }
   return 0;

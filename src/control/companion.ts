@@ -10,6 +10,8 @@ import type { TrafficTotals } from '../observe/traffic.ts';
 /** What of the node it may look at. */
 export interface NodeView {
   traffic(): TrafficTotals;
+  /** The process was told to end: nothing more is waited for. */
+  readonly ending: AbortSignal;
   /** Who balances by Kong's entities: made when it is first asked for. */
   kong(settings: AdminConfig): Promise<KongDataPlane>;
 }
@@ -26,4 +28,6 @@ export interface Companion {
   /** It does not: what was made ready is let go. */
   abandon(): Promise<void>;
   close(): Promise<void>;
+  /** The process ends at once: what would be lost is written. */
+  leave(): void;
 }

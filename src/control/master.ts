@@ -100,6 +100,7 @@ export class Master {
     this.#companion =
       companion?.({
         traffic: () => totalsOf(this.#generations.traffic),
+        ending: this.#abort.signal,
         kong: (settings) => this.#kongPlane(settings),
       }) ?? null;
     this.#admin = admin === undefined ? null : new AdminDesk(this.#view(), admin);
@@ -342,6 +343,7 @@ export class Master {
     this.#health?.close();
     this.#bell.close();
     this.#kong?.close();
+    this.#companion?.leave();
     this.#privileges.enter();
     const { current } = this.#generations;
     if (current !== null) removeSockets(listensOf(current.config));

@@ -3,7 +3,7 @@
  * told, and all that was missed when it is back.
  */
 import type { KongMark } from '../config/kong/model.ts';
-import type { Change, Snapshot, Stop, Store } from './store.ts';
+import { type Change, type Snapshot, type Stop, type Store, StoreUnavailable } from './store.ts';
 
 const RETRY_MS = 1000;
 
@@ -34,11 +34,19 @@ export class Feed {
   /**
    * Returns when the snapshot was told.
    *
+   * @param known what the store held last: told instead while it cannot be read; null: that is an error
    * @throws {StoreUnavailable} the store cannot be read now
    */
-  static async start(store: Store, follower: Follower): Promise<Feed> {
+  static async start(store: Store, follower: Follower, known: Snapshot | null = null): Promise<Feed> {
     const feed = new Feed(store, follower);
-    await feed.#tellAll();
+    try {
+      await feed.#tellAll();
+    } catch (error) {
+      if (known === null || !(error instanceof StoreUnavailable)) throw error;
+      feed.#away = true;
+      follower.trouble(error);
+      await follower.snapshot(known);
+    }
     feed.#stop = store.watch(() => feed.#wake());
     feed.#wake();
     return feed;

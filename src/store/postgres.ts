@@ -53,9 +53,9 @@ export class PostgresDriver implements Driver {
   readonly #watchers = new Set<() => void>();
   #listening: Listening | null = null;
 
-  /** Connects when it is first used. */
-  constructor(url: string) {
-    this.place = withoutPassword(url);
+  /** Connects when it is first used. @param place the address without its password */
+  constructor(url: string, place: string) {
+    this.place = place;
     this.#options = {
       connectionString: url,
       application_name: 'headrace',
@@ -208,8 +208,4 @@ class Listening {
     this.#client = null;
     await client?.end().catch(() => {});
   }
-}
-
-function withoutPassword(url: string): string {
-  return url.replace(/(\/\/[^:@/?]*):[^@/?]*@/, '$1@').replace(/([?&]password=)[^&]*/, '$1***');
 }

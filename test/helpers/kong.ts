@@ -57,7 +57,12 @@ export class KongProcess {
       () => `headrace kong to answer: ${this.log}`,
       async () => {
         if (child.exitCode !== null) throw new Error(`headrace kong ended: ${this.log}`);
-        return (await this.send('GET', '/status').catch(() => null)) !== null;
+        const status = await this.send('GET', '/status').then(
+          (answer) => answer.status,
+          () => 0,
+        );
+        // 401: it wants a token.
+        return status === 200 || status === 401;
       },
     );
   }

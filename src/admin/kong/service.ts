@@ -14,15 +14,17 @@ import { KongView } from '../../config/kong/to-config.ts';
 import type { Environment } from '../../config/kong/validate.ts';
 import { describeError } from '../../observe/errno.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
-import { Feed } from '../../store/feed.ts';
-import { openStore } from '../../store/open.ts';
-import type { Entities, Store } from '../../store/store.ts';
+import { Feed, type Follower } from '../../store/feed.ts';
+import { LastKnown } from '../../store/last-known.ts';
+import { LateStore } from '../../store/late-store.ts';
+import { isRemote, openStore, openStorePatiently, placeOf } from '../../store/open.ts';
+import { type Entities, type Snapshot, type Store, StoreUnavailable } from '../../store/store.ts';
 import { NOTHING_LOADED, configHash } from './config.ts';
 import { shownConfiguration } from './configuration.ts';
 import type { Api, NodeStatus } from './context.ts';
 import { refusal } from './guard.ts';
 import { handle } from './handle.ts';
-import type { AdminAnswer, AdminRequest } from './http.ts';
+import { type AdminAnswer, type AdminRequest, message } from './http.ts';
 import { type Listening, listenAdmin } from './server.ts';
 
 export interface AdminOptions {
@@ -30,7 +32,12 @@ export interface AdminOptions {
   /** Who balances here; null: nobody. */
   dataPlane: KongDataPlane | null;
   status: () => NodeStatus;
+  /** Ends what is waited for. */
+  ending: AbortSignal;
 }
+
+/** How long a first start waits for a database that is away, when nothing is known of what it held. */
+const PATIENCE_MS = 30_000;
 
 const env: Environment = { now: () => Date.now() / 1000, uuid: randomUUID };
 
@@ -39,6 +46,8 @@ interface Instance {
   config: AdminConfig;
   api: Api;
   feed: Feed;
+  /** Null: the store is on this machine. */
+  lastKnown: LastKnown | null;
 }
 
 export class KongAdmin {
@@ -111,6 +120,11 @@ export class KongAdmin {
     if (current !== null) await release(current);
   }
 
+  /** The process ends at once. */
+  leave(): void {
+    this.#current?.lastKnown?.flush();
+  }
+
   #listen(address: AdminAddress, config: AdminConfig): Promise<Listening> {
     return listenAdmin(address, config.tls ?? config.ownTls, (request) => this.#answer(request)).catch(
       (error: unknown) => {
@@ -121,7 +135,7 @@ export class KongAdmin {
 
   async #answer(request: AdminRequest): Promise<AdminAnswer> {
     const current = this.#current;
-    if (current === null) return { status: 503, headers: {}, body: null };
+    if (current === null) return message(503, 'starting');
     return refusal(request, current.config) ?? handle(current.api, request);
   }
 
@@ -132,9 +146,11 @@ export class KongAdmin {
       running !== null && running.config.store === config.store && running.config.databaseless === config.databaseless;
     if (same) {
       const api = { ...running.api, ...this.#settings(config, running.api.store) };
-      return { config, api, feed: running.feed };
+      return { config, api, feed: running.feed, lastKnown: running.lastKnown };
     }
-    const store = await openStore(config.store);
+    const lastKnown = isRemote(config.store) ? new LastKnown(config.dataDir, placeOf(config.store)) : null;
+    const known = running === null ? (lastKnown?.read() ?? null) : null;
+    const store = await this.#open(config, known);
     try {
       if (entities !== null) await store.replace(entities);
       const node = { id: nodeId(config.dataDir), hostname: hostname() };
@@ -149,10 +165,31 @@ export class KongAdmin {
         logError: (text) => this.#options.log.error(text),
         ...this.#settings(config, store),
       };
-      return { config, api, feed: await this.#follow(store, node.id) };
+      return { config, api, feed: await this.#follow(store, node.id, lastKnown, known), lastKnown };
     } catch (error) {
       await store.close();
       throw error;
+    }
+  }
+
+  /**
+   * At the first start a database may be away: then what is known of it will do, else it is waited for.
+   *
+   * @param known what it held last
+   */
+  async #open({ store }: AdminConfig, known: Snapshot | null): Promise<Store> {
+    const { log, ending } = this.#options;
+    if (this.#current !== null || !isRemote(store)) return openStore(store);
+    if (known === null) {
+      const tell = ({ message }: Error): void =>
+        log.error(`store is away, trying again for ${PATIENCE_MS / 1000} seconds: ${message}`);
+      return openStorePatiently(store, { ms: PATIENCE_MS, signal: ending, tell });
+    }
+    try {
+      return await openStore(store);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      return new LateStore(store, placeOf(store), error);
     }
   }
 
@@ -164,23 +201,28 @@ export class KongAdmin {
   }
 
   /** Tells the data plane of everything, and of each change. */
-  #follow(store: Store, node: string): Promise<Feed> {
+  #follow(store: Store, node: string, lastKnown: LastKnown | null, known: Snapshot | null): Promise<Feed> {
     const { dataPlane, log } = this.#options;
     let view: KongView | null = null;
+    const note = (): void => lastKnown?.note(() => view!.entities());
     const others = (marks: KongMark[]): KongMark[] => marks.filter((mark) => mark.node !== node);
-    return Feed.start(store, {
+    const follower: Follower = {
       snapshot: async ({ entities, revision }) => {
         view = new KongView(entities);
+        if (revision >= 0) note();
         await dataPlane?.load(view.config(revision));
       },
       changes: async (changes, marks, revision) => {
-        if (view !== null) await dataPlane?.apply(view.update(changes, others(marks), revision));
+        if (view === null) return;
+        if (changes.length > 0) note();
+        await dataPlane?.apply(view.update(changes, others(marks), revision));
       },
       trouble: (error) => {
         if (error === null) log.notice(`store ${store.place} is back`);
         else log.error(`store is away, going on with what was last known: ${error.message}`);
       },
-    });
+    };
+    return Feed.start(store, follower, known);
   }
 }
 
@@ -205,8 +247,9 @@ async function replace({ api }: Instance, entities: Entities): Promise<void> {
   if (api.declarative !== null) api.declarative.hash = hashOf(entities);
 }
 
-async function release({ feed, api }: Instance): Promise<void> {
+async function release({ feed, api, lastKnown }: Instance): Promise<void> {
   feed.stop();
+  lastKnown?.flush();
   await api.store.close();
 }
 

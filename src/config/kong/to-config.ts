@@ -224,6 +224,13 @@ export class KongView {
     };
   }
 
+  /** All of them, as they are now. */
+  entities(): Record<EntityKind, Entity[]> {
+    return Object.fromEntries(
+      Object.entries(this.#tables).map(([kind, table]) => [kind, [...table.values()]]),
+    ) as Record<EntityKind, Entity[]>;
+  }
+
   /**
    * Takes in changes.
    *
