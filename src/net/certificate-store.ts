@@ -33,12 +33,43 @@ export class CertificateStore {
   }
 
   /**
+   * The store that a directive stands for: who inherits it has the same one.
+   * @param cache one object for each directive
+   */
+  static of(cache: CertificateCacheConfig | null, directory: string): CertificateStore {
+    if (cache === null) return new CertificateStore(null, directory);
+    let store = stores.get(cache);
+    if (store === undefined) stores.set(cache, (store = new CertificateStore(cache, directory)));
+    return store;
+  }
+
+  /**
+   * A certificate and its key. What is kept of one may be older than what is kept of the other: where they do not fit
+   * together, both are read anew.
+   * @param use makes something of them
+   * @throws what `fs.readFileSync` or `use` throws
+   */
+  pair<T>(certificate: string, key: string, use: (certificate: string, key: string) => T): T {
+    try {
+      return use(this.load(certificate), this.load(key));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') throw error;
+      for (const name of [certificate, key]) this.#kept.delete(this.#fileOf(name));
+      return use(this.load(certificate), this.load(key));
+    }
+  }
+
+  #fileOf(name: string): string {
+    return resolve(this.#directory, decodeText(name));
+  }
+
+  /**
    * The contents of a PEM file, or what stands behind `data:`.
    * @throws what `fs.readFileSync` throws
    */
   load(name: string): string {
     if (name.startsWith('data:')) return name.slice('data:'.length);
-    const file = resolve(this.#directory, decodeText(name));
+    const file = this.#fileOf(name);
     const cache = this.#cache;
     if (cache === null) return readFileSync(file, 'latin1');
     this.#expire(cache);
@@ -53,6 +84,8 @@ export class CertificateStore {
     }
     const version = versionOf(file);
     const pem = readFileSync(file, 'latin1');
+    // A key that a password protects is not kept: who has no password must not have it.
+    if (pem.includes('ENCRYPTED')) return pem;
     if (this.#kept.size >= cache.max) this.#kept.delete(this.#kept.keys().next().value!);
     this.#kept.set(file, { pem, version, checkedAt: clock.now, usedAt: clock.now });
     return pem;
@@ -73,6 +106,8 @@ export class CertificateStore {
     }
   }
 }
+
+const stores = new WeakMap<CertificateCacheConfig, CertificateStore>();
 
 /** What is another one when a file was replaced or written. */
 function versionOf(file: string): string {

@@ -26,7 +26,7 @@ export class ClientTls {
   /** @param directory of the configuration file: what names of files are relative to */
   constructor(config: ProxySslConfig, directory: string) {
     this.config = config;
-    this.#store = new CertificateStore(config.certificateCache, directory);
+    this.#store = CertificateStore.of(config.certificateCache, directory);
     this.#context = createSecureContext(contextOptions(config));
   }
 
@@ -38,18 +38,21 @@ export class ClientTls {
     if (credentials === '') return this.#context;
     const [certificate = '', key = ''] = credentials.split('\n');
     try {
-      const pems = { certificatePem: this.#store.load(certificate), certificateKeyPem: this.#store.load(key) };
-      const contents = `${pems.certificatePem}\n${pems.certificateKeyPem}`;
-      const made = this.#contexts.get(contents);
-      if (made !== undefined) return made;
-      const context = createSecureContext(contextOptions({ ...this.config, ...pems }));
-      if (this.#contexts.size >= MAX_CONTEXTS) this.#contexts.delete(this.#contexts.keys().next().value!);
-      this.#contexts.set(contents, context);
-      return context;
+      return this.#store.pair(certificate, key, this.#contextFor);
     } catch (error) {
       return `cannot load certificate "${certificate}": ${(error as Error).message}`;
     }
   }
+
+  readonly #contextFor = (certificatePem: string, certificateKeyPem: string): SecureContext => {
+    const contents = `${certificatePem}\n${certificateKeyPem}`;
+    const made = this.#contexts.get(contents);
+    if (made !== undefined) return made;
+    const context = createSecureContext(contextOptions({ ...this.config, certificatePem, certificateKeyPem }));
+    if (this.#contexts.size >= MAX_CONTEXTS) this.#contexts.delete(this.#contexts.keys().next().value!);
+    this.#contexts.set(contents, context);
+    return context;
+  };
 
   session(key: string): Buffer | undefined {
     return this.config.sessionReuse ? this.#sessions.get(key) : undefined;

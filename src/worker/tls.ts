@@ -112,7 +112,7 @@ class NamedTls<A> {
     make: (pems: readonly Credentials[]) => ServerTls,
   ) {
     this.#ssl = ssl;
-    this.#store = new CertificateStore(ssl.certificateCache, directory);
+    this.#store = CertificateStore.of(ssl.certificateCache, directory);
     this.#evaluate = evaluate;
     this.#make = make;
   }

@@ -49,3 +49,39 @@ test('certificates named by variables', (t) => {
   clock.now += 10_001;
   assert.equal(store.load('c'), 'C2');
 });
+
+test('pairs: what does not fit together is read anew; keys with passwords are not kept', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'headrace-store-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const write = (name: string, text: string): void => writeFileSync(join(dir, name), text);
+  const cache = { max: 4, validMs: 60_000, inactiveMs: 60_000 };
+  const store = CertificateStore.of(cache, dir);
+  // Who inherits a directive shares what is kept; a directive of its own, or none, does not.
+  assert.equal(CertificateStore.of(cache, dir), store);
+  assert.notEqual(CertificateStore.of({ ...cache }, dir), store);
+  assert.notEqual(CertificateStore.of(null, dir), CertificateStore.of(null, dir));
+
+  const both = (certificate: string, key: string): string => {
+    if (certificate.at(-1) === key.at(-1)) return `${certificate} ${key}`;
+    throw Object.assign(new Error('key values mismatch'), { code: 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' });
+  };
+  write('crt', 'c1');
+  write('key', 'ENCRYPTED 1');
+  assert.equal(store.pair('crt', 'key', both), 'c1 ENCRYPTED 1');
+  write('crt', 'c2');
+  write('key', 'plain 2');
+  // The certificate is kept, the key is not.
+  assert.equal(store.pair('crt', 'key', both), 'c2 plain 2');
+  write('crt', 'c3');
+  write('key', 'ENCRYPTED 3');
+  assert.equal(store.pair('crt', 'key', both), 'c2 plain 2');
+  write('other', 'k9');
+  assert.throws(() => store.pair('crt', 'other', both), /mismatch/);
+  assert.throws(
+    () =>
+      store.pair('crt', 'key', () => {
+        throw new Error('bad');
+      }),
+    /bad/,
+  );
+});

@@ -28,7 +28,7 @@ export function openUpstream(
   target: Target,
   peer: PeerInfo,
   opened: (channel: UpstreamChannel) => void,
-  failed: (message: string) => void,
+  failed: (message: string, ours?: boolean) => void,
 ): { cancel(): void } {
   const path = peer.family === 'unix' ? peer.host : null;
   const local = plan.bind === null || path !== null ? null : localOf(r, plan.bind.get(r));
@@ -76,7 +76,7 @@ function openTls(
   address: ConnectOptions,
   peer: PeerInfo,
   opened: (channel: UpstreamChannel) => void,
-  failed: (message: string) => void,
+  failed: (message: string, ours?: boolean) => void,
 ): { cancel(): void } {
   const tls = target.tls!;
   const name = tls.nameOf(r, target.proxyHost);
@@ -86,7 +86,7 @@ function openTls(
   if (typeof context === 'string') {
     // The caller has no handle to cancel yet.
     queueMicrotask(() => {
-      if (!settled) failed(context);
+      if (!settled) failed(context, true);
     });
     return { cancel: () => void (settled = true) };
   }
@@ -140,7 +140,7 @@ function openVia(
   address: ConnectOptions,
   peer: PeerInfo,
   opened: (channel: UpstreamChannel) => void,
-  failed: (message: string) => void,
+  failed: (message: string, ours?: boolean) => void,
 ): { cancel(): void } {
   let action = 'connecting to upstream';
   let settled = false;
@@ -191,7 +191,7 @@ function openVia(
     const context = tls.contextOf(credentials);
     if (typeof context === 'string') {
       // The caller has no handle to cancel yet.
-      queueMicrotask(() => void (settled || failed(context)));
+      queueMicrotask(() => void (settled || failed(context, true)));
       return { cancel: () => void (settled = true) };
     }
     const key = `${peer.address} ${name} ${credentials}`;

@@ -6,8 +6,7 @@
  * The upstream side is always given up (peer, channel) before the answer's last bytes are handed to the client: after
  * that call the request may be over and another one under way.
  */
-import { Attempt, BUSY } from '../../upstream/group.ts';
-import type { PeerInfo } from '../../upstream/group.ts';
+import { Attempt, BUSY, type PeerInfo } from '../../upstream/group.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
 import type { BodyProducer, HttpRequest, UpstreamAttempt, UpstreamTrace } from '../request.ts';
@@ -20,12 +19,12 @@ import { AnswerRelay } from './answer-relay.ts';
 import { AttemptRecord } from './attempt-record.ts';
 import { reportAttempt } from './attempt-report.ts';
 import { endDetached, leaveClient } from './detachment.ts';
-import { allowed, CONNECTING, ERROR, INVALID, READING, REASONS, SENDING, TIMEOUT, timedOutText } from './failures.ts';
+import * as failures from './failures.ts';
+import { CONNECTING, ERROR, INVALID, READING, SENDING, TIMEOUT } from './failures.ts';
 import { RateGate } from './rate-gate.ts';
 import { QueueWait } from './queue-wait.ts';
 import { RequestSender } from './request-sender.ts';
-import { resolveTarget } from './target.ts';
-import type { Target } from './target.ts';
+import { resolveTarget, type Target } from './target.ts';
 import type { Failure, UpstreamChannel } from './upstream-channel.ts';
 import type { UpstreamPlan } from './upstream-plan.ts';
 
@@ -161,9 +160,9 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     else channel.destroy();
   };
 
-  readonly #openFailed = (message: string): void => {
+  readonly #openFailed = (message: string, ours = false): void => {
     this.#dialing = null;
-    if (this.active) this.#failed(ERROR, message);
+    if (this.active) this.#failed(ours ? failures.OURS : ERROR, message);
   };
 
   #connected(channel: UpstreamChannel): void {
@@ -260,7 +259,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
       this.cut('upstream timed out (110: Connection timed out) while reading upstream');
       return;
     }
-    this.#failed(TIMEOUT, timedOutText(this.#timerKind));
+    this.#failed(TIMEOUT, failures.timedOutText(this.#timerKind));
   }
 
   /** The answer's head makes no sense here. */
@@ -280,13 +279,13 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     this.#dialing?.cancel();
     this.#dialing = null;
     this.#dropChannel();
-    const status = why === TIMEOUT ? 504 : 502;
+    const status = failures.STATUSES[why]!;
     record.status = status;
     record.responseMs = record.elapsed();
-    reportAttempt(this, true, false);
+    reportAttempt(this, why !== failures.OURS, false);
     // A server may close an idle connection at any time: that says nothing about it.
     if (this.#reused && why === ERROR) this.attempt.grantExtraTry();
-    if (this.attempt.triesLeft > 0 && this.#mayRetry() && allowed(plan, why)) this.#next();
+    if (this.attempt.triesLeft > 0 && this.#mayRetry() && failures.allowed(plan, why)) this.#next();
     else this.#answerFailure(why, status);
   }
 
@@ -294,7 +293,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
   #answerFailure(why: number, status: number): void {
     const { session } = this;
     if (session !== null) {
-      const old = session.insteadOfFailure(REASONS[why]!);
+      const old = session.insteadOfFailure(failures.REASONS[why]!);
       if (old !== null && !this.detached) {
         this.giveUp(false);
         session.serveOld(old);

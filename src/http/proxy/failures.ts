@@ -12,13 +12,19 @@ const WAITS = ['connecting to upstream', 'sending request to upstream', 'reading
 export const ERROR = 0;
 export const TIMEOUT = 1;
 export const INVALID = 2;
+/** It is our own doing: a certificate that cannot be loaded. No other server would do better. */
+export const OURS = 3;
 
 /** The same as proxy_cache_use_stale names it. */
-export const REASONS = ['error', 'timeout', 'invalidHeader'] as const;
+export const REASONS = ['error', 'timeout', 'invalidHeader', 'error'] as const;
+
+/** What is answered when no server is left to try. */
+export const STATUSES = [502, 504, 502, 500] as const;
 
 /** Whether another server may be tried after a failure. */
 export function allowed(plan: UpstreamPlan, why: number): boolean {
   const next = plan.config.nextUpstream;
+  if (why === OURS) return false;
   return why === ERROR ? next.error : why === TIMEOUT ? next.timeout : next.invalidHeader;
 }
 

@@ -175,7 +175,7 @@ export abstract class UpstreamPlan implements Target {
   /**
    * Opens a connection.
    * @param opened called once with a channel on it
-   * @param failed called once instead, with the log's text
+   * @param failed called once instead, with the log's text; `ours`: the server has nothing to do with it
    * @returns a handle that stops the attempt; neither callback is called after `cancel`
    */
   open(
@@ -183,7 +183,7 @@ export abstract class UpstreamPlan implements Target {
     target: Target,
     peer: PeerInfo,
     opened: (channel: UpstreamChannel) => void,
-    failed: (message: string) => void,
+    failed: (message: string, ours?: boolean) => void,
   ): { cancel(): void } {
     return openUpstream(r, this, target, peer, opened, failed);
   }
