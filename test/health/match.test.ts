@@ -162,8 +162,10 @@ describe('health_check', () => {
     for (const [text, wanted] of Object.entries(parameters)) assert.equal(await refusal(location(text)), wanted);
     assert.match(await refusal(location('', '')), /^health checks require upstream "u" in .* to be in shared memory/);
     assert.match(await refusal(location('', 'zone z 64k;', '')), /^"health_check" needs a location that passes/);
-    const cgi = await refusal(location('', 'zone z 64k;', 'fastcgi_pass u;'));
-    assert.match(cgi, /^"health_check" cannot speak fastcgi yet/);
+    const cgi = await refusal(location('type=grpc', 'zone z 64k;', 'fastcgi_pass u;'));
+    assert.match(cgi, /^"type=grpc" of "health_check" needs "grpc_pass" or "proxy_pass"/);
+    const tunnel = await refusal(location('', 'zone z 64k;', 'tunnel_pass u;'));
+    assert.match(tunnel, /^"health_check" cannot be in a location with "tunnel_pass"/);
     const grpc = await refusal(location('', 'zone z 64k;', 'grpc_pass u;'));
     assert.match(grpc, /needs "type=grpc"/);
   });

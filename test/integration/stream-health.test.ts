@@ -1,18 +1,15 @@
 /** Health checks of stream through the real program, against TCP and UDP servers that go wrong in each way. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
+import { makeSelfSigned } from '../../src/net/self-signed.ts';
 import { directory, Headrace } from '../helpers/headrace.ts';
-import { findProgram, inCi } from '../helpers/requires.ts';
 import { answer, call, Caller, Datagrams, listen } from '../helpers/stream.ts';
 import { suiteScope, until } from '../helpers/wait.ts';
 
 const scope = suiteScope(after);
-const openssl = findProgram('openssl');
-const noTls = openssl === null && !inCi() ? 'openssl is not installed' : false;
 
 type Script = (caller: Caller) => void;
 
@@ -103,17 +100,12 @@ async function start(name: string, script: Script): Promise<void> {
   bad[name] = one;
 }
 
-/** A server over TLS with a certificate of its own authority, if openssl is there. */
+/** A server over TLS with a certificate of its own authority. */
 async function startTls(): Promise<{ port: number; certificate: string }> {
-  const dir = directory(scope);
-  const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=a.test';
-  execFileSync(
-    openssl!,
-    [...request.split(' '), '-addext', 'subjectAltName=DNS:a.test', '-keyout', 'key', '-out', 'crt'],
-    { cwd: dir, stdio: 'pipe' },
-  );
-  const read = (name: string): Buffer => readFileSync(join(dir, name));
-  const server = createTlsServer({ key: read('key'), cert: read('crt') }, (socket) => {
+  const { key, cert } = makeSelfSigned('a.test', Date.now());
+  const certificate = join(directory(scope), 'crt');
+  writeFileSync(certificate, cert);
+  const server = createTlsServer({ key, cert }, (socket) => {
     tlsNames.push(String(socket.servername));
     socket.on('error', () => {});
     socket.on('data', (data: Buffer) => void socket.write(data.includes('PING') ? '+PONG\xff' : 'tls', 'latin1'));
@@ -121,7 +113,7 @@ async function startTls(): Promise<{ port: number; certificate: string }> {
   server.on('tlsClientError', () => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   scope.after(() => server.close());
-  return { port: (server.address() as { port: number }).port, certificate: join(dir, 'crt') };
+  return { port: (server.address() as { port: number }).port, certificate };
 }
 
 before(async () => {
@@ -142,8 +134,8 @@ before(async () => {
   });
   const udpBad = await answer(scope, () => [udpWorks ? 'say \xfe' : 'nothing']);
   const udpSilent = (await Datagrams.open(scope)).port;
-  const tls = noTls === false ? await startTls() : null;
-  Object.assign(ports, { good, other, udpGood, udpBad, udpSilent, tls: tls?.port ?? 0 });
+  const tls = await startTls();
+  Object.assign(ports, { good, other, udpGood, udpBad, udpSilent, tls: tls.port });
 
   h = await Headrace.start(scope, () => '', {
     workers: 2,
@@ -176,16 +168,12 @@ before(async () => {
         ${udp('silent', [udpSilent], 'health_check udp interval=100ms;')}
         ${udp('mute', [udpSilent, udpGood], 'health_check_timeout 1s; health_check udp interval=200ms match=said;')}
         ${udp('says', [udpBad, udpGood], 'health_check udp interval=200ms match=said;')}
-        ${
-          tls === null
-            ? ''
-            : group(
-                'secure',
-                [tls.port, good],
-                `proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate ${tls.certificate};
-                 proxy_ssl_name a.test; proxy_ssl_server_name on; health_check interval=200ms match=pong;`,
-              )
-        }`;
+        ${group(
+          'secure',
+          [tls.port, good],
+          `proxy_ssl on; proxy_ssl_verify on; proxy_ssl_trusted_certificate ${tls.certificate};
+           proxy_ssl_name a.test; proxy_ssl_server_name on; health_check interval=200ms match=pong;`,
+        )}`;
     },
   });
 });
@@ -296,18 +284,14 @@ describe('UDP', () => {
   });
 });
 
-test(
-  'over TLS with the names and certificates of sessions; one that speaks plain text fails',
-  { skip: noTls },
-  async () => {
-    await h.logged(`peer is unhealthy while SSL handshaking to upstream, ${placeOf('secure', ports.good!, 'pong')}`);
-    assert.ok(tlsNames.includes('a.test'), tlsNames.join());
-    const caller = await Caller.to(scope, h.port('secure'));
-    caller.send('WHO');
-    await caller.says('tls');
-    caller.socket.destroy();
-  },
-);
+test('over TLS with the names and certificates of sessions; one that speaks plain text fails', async () => {
+  await h.logged(`peer is unhealthy while SSL handshaking to upstream, ${placeOf('secure', ports.good!, 'pong')}`);
+  assert.ok(tlsNames.includes('a.test'), tlsNames.join());
+  const caller = await Caller.to(scope, h.port('secure'));
+  caller.send('WHO');
+  await caller.says('tls');
+  caller.socket.destroy();
+});
 
 test('a reload keeps what is known: who has passed need not pass again', async () => {
   await until('it to have passed', async () => (await reached('must', 1)).has('must'));

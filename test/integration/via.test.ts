@@ -55,7 +55,12 @@ describe('via=tls', () => {
       ({ port }) => `
         upstream web { server 127.0.0.1:${webPort} via=tls ssl_name=server.test; via_ssl_trusted_certificate server.crt; }
         upstream wrong { server 127.0.0.1:${webPort} via=tls ssl_name=other.test; via_ssl_trusted_certificate server.crt; }
-        server { listen 127.0.0.1:${port('web')}; location / { proxy_pass http://web; } }
+        upstream checked { zone checked 64k; server 127.0.0.1:${webPort} via=tls ssl_name=server.test; via_ssl_trusted_certificate server.crt; }
+        server {
+          listen 127.0.0.1:${port('web')};
+          location / { proxy_pass http://web; }
+          location /checked { proxy_pass http://checked; health_check interval=50ms mandatory keepalive_time=1h; }
+        }
         server { listen 127.0.0.1:${port('web wrong')}; location / { proxy_pass http://wrong; } }`,
       {
         files: { 'server.crt': pairs['server.test']!.cert, 'server.key': pairs['server.test']!.key },
@@ -79,6 +84,13 @@ describe('via=tls', () => {
           }`,
       },
     );
+  });
+
+  test('http: health checks go the same way', async () => {
+    const get = (): Promise<string> =>
+      call(scope, h.port('web'), 'GET /checked HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await until('a pass', async () => (await get()).endsWith('secure'));
+    assert.deepEqual(h.lines('is unhealthy'), []);
   });
 
   test('stream: the server is asked for by its name, and verified', async () => {
@@ -125,11 +137,13 @@ describe('via=tls', () => {
   });
 
   test('http: connections are kept', async () => {
+    // by now the health check has a connection of its own, and so have the requests to that group
+    const before = connections;
     for (let i = 0; i < 3; i++) {
       const answer = await fetch(`http://127.0.0.1:${h.port('web')}/`);
       assert.equal(await answer.text(), 'secure');
     }
-    assert.equal(connections, 1);
+    assert.equal(connections, before + 1);
   });
 
   test('http: a server of another name gets nothing', async () => {

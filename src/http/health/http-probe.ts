@@ -4,18 +4,19 @@ import type { Matcher } from '../../health/match.ts';
 import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/probe.ts';
 import { clock } from '../../net/clock.ts';
 import { Timer } from '../../net/timers.ts';
-import { type HttpRequest, SENT } from '../request.ts';
+import { SENT } from '../request.ts';
 import { type Failure, NO_BODY, type UpstreamChannel, type UpstreamEvents } from '../proxy/upstream-channel.ts';
 import type { UpstreamPlan } from '../proxy/upstream-plan.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 import { HttpAnswer, lastChecked } from './answer.ts';
+import type { ProbeRequest } from './probe-request.ts';
 
 /** What a location's settings make of its checks; see `prepare.ts`. */
 export interface HttpProbeSettings {
   /** Composes the request, whatever protocol it is, and opens connections. */
   plan: UpstreamPlan;
   /** Stands for the client's. */
-  request: HttpRequest;
+  request: ProbeRequest;
   matcher: Matcher;
   /** Value of a variable when this answer has come. */
   variable(name: string, answer: HttpAnswer): string;
@@ -64,6 +65,7 @@ class HttpProbe implements Probe, UpstreamEvents {
     this.#answer = null;
     this.#heard = false;
     this.#beganAt = clock.update();
+    this.#settings.request.begin();
     const kept = this.#conn;
     if (kept !== null && !kept.closed && clock.now - this.#createdAt < this.#settings.keepaliveTimeMs) {
       this.#reused = true;
@@ -79,7 +81,13 @@ class HttpProbe implements Probe, UpstreamEvents {
   #dial(): void {
     this.#stage = 'connecting to upstream';
     this.#timer.arm(this.#settings.connectTimeoutMs);
-    const { request, plan } = this.#settings;
+    const { plan } = this.#settings;
+    const request = this.#settings.request.r;
+    const refusal = plan.refuse(request);
+    if (refusal !== null) {
+      this.#fail(refusal);
+      return;
+    }
     this.#dialing = plan.open(request, plan, this.#peer, this.#opened, this.#refused);
   }
 
@@ -109,7 +117,7 @@ class HttpProbe implements Probe, UpstreamEvents {
     const { request, plan } = this.#settings;
     const body = { bodyLength: NO_BODY, first: null, firstLength: 0 };
     const outgoing = {
-      r: request,
+      r: request.r,
       plan,
       uri: null,
       ...body,

@@ -146,11 +146,9 @@ function finish(check: HealthCheckConfig, node: LocationNode, build: Build): Hea
   if (handler?.kind === 'grpc' && check.type !== 'grpc') {
     throw fault('"health_check" of a location with "grpc_pass" needs "type=grpc"', place);
   }
-  if (group !== null && handler!.kind !== 'proxy' && handler!.kind !== 'grpc') {
-    throw fault(
-      `"health_check" cannot speak ${handler!.kind} yet, only what "proxy_pass" and "grpc_pass" speak`,
-      place,
-    );
+  if (handler?.kind === 'tunnel') throw fault('"health_check" cannot be in a location with "tunnel_pass"', place);
+  if (group !== null && check.type === 'grpc' && handler!.kind !== 'proxy' && handler!.kind !== 'grpc') {
+    throw fault(`"type=grpc" of "health_check" needs "grpc_pass" or "proxy_pass"`, place);
   }
   if (group === null) {
     throw fault('"health_check" needs a location that passes requests to a group: "proxy_pass http://name"', place);
