@@ -135,6 +135,8 @@ function setValue(options: Options, letter: string, value: string): void {
       options.globals = value;
       break;
     case 's':
+      // any-proxy's word for a reload with new workers: here there is one kind of reload.
+      if (value === 'reinit') value = 'reload';
       if (!Object.hasOwn(SIGNALS, value)) throw new UsageError(`invalid option: "-s ${value}"`);
       options.signal = value as SignalName;
       break;

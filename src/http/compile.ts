@@ -13,7 +13,7 @@ import type {
   ServerConfig,
 } from '../config/model.ts';
 import type { Resolver } from '../discovery/resolver.ts';
-import { viasOf } from '../net/via.ts';
+import { closeVias, viasOf } from '../net/via.ts';
 import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
@@ -160,6 +160,7 @@ class Compiler {
     const vias = viasOf(upstream, this.#linkLog);
     const group = new UpstreamGroup(upstream, table, this.#env.group, this.#variables, zone, null, vias);
     this.#book.add(group);
+    if (vias !== null) this.#closes.push(() => closeVias(vias));
     return group;
   }
 

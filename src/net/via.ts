@@ -14,6 +14,7 @@ import { intermediates } from './tls-peer.ts';
 import { Transport } from './transport.ts';
 import type { ConnectOptions } from './transport.ts';
 import type { SecureContext } from 'node:tls';
+import type * as Tunnels from './via-tunnel.ts';
 
 export type LinkLog = (level: LogLevel, message: string) => void;
 
@@ -36,19 +37,28 @@ export class Via {
 
   /** A way to a server. @param text its address as logs show it */
   to(address: ConnectOptions, text: string): DialLink {
-    const { transport, tunnel } = this.config;
-    if (tunnel === null && transport !== 'quic') return this.#link(address, text);
+    const { tunnel } = this.config;
+    const link = this.#link(address, text);
+    if (tunnel === null) return link;
     return later(async () => {
-      const { wayTo } = await import('./via-tunnel.ts');
-      return wayTo(`${this.#key} ${text}`, this.config, address, this.#link(address, text), this.#log);
+      const { throughTunnel } = await (tunnels ??= import('./via-tunnel.ts'));
+      return throughTunnel(`${this.#key} ${text}`, this, tunnel, link, this.#log);
     });
   }
 
-  /** One connection, without tunnel; QUIC is made elsewhere. */
+  /** One connection, without tunnel. */
   #link(address: ConnectOptions, text: string): DialLink {
     return this.#tls === null ? dialTcp(address) : dialTls(this.#tls, this.config.ssl!.name ?? text, address);
   }
+
+  /** Its generation has ended. */
+  close(): void {
+    if (this.config.tunnel !== null) void tunnels?.then(({ letGo }) => letGo(this));
+  }
 }
+
+/** Null: nobody has asked for a tunnel yet. */
+let tunnels: Promise<typeof Tunnels> | null = null;
 
 /** By what the server is called. */
 export type Vias = ReadonlyMap<string, Via>;
@@ -58,6 +68,10 @@ export function viasOf({ servers }: UpstreamConfig, log: LinkLog): Vias | null {
   const vias = new Map<string, Via>();
   for (const { server, via } of servers) if (via !== undefined) vias.set(server, new Via(via, log));
   return vias.size === 0 ? null : vias;
+}
+
+export function closeVias(vias: Vias | null): void {
+  if (vias !== null) for (const via of vias.values()) via.close();
 }
 
 /** A way that has to be found first. */

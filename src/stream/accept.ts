@@ -2,6 +2,8 @@
 import type { Socket } from 'node:net';
 import { addressOf } from '../net/client-address.ts';
 import type { ClientAddress } from '../net/client-address.ts';
+import { asSocket, transportOf } from '../net/pipe.ts';
+import type { PipeSocket } from '../net/pipe.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
@@ -55,4 +57,16 @@ export function acceptTcp(
   const timeout = s.server.config.core.proxyProtocolTimeoutMs;
   if (transport === null) readProxyHeaderRaw(socket, timeout, outcome);
   else readProxyHeader(transport, timeout, outcome);
+}
+
+/** Takes what comes out of a tunnel: the beginning of a session of the address where the tunnel came in. */
+export function acceptInner(listen: StreamListen, pipe: PipeSocket, first: Transport): void {
+  traffic.row[ACCEPTED]!++;
+  const socket = asSocket(pipe);
+  const transport = transportOf(pipe);
+  const s = new TcpSession(listen, addressOf(socket, false), socket, transport);
+  transport.owner = s;
+  s.inner = true;
+  s.noteConnected();
+  s.beginInner(listen.tlsOf.get(first) ?? null);
 }

@@ -6,7 +6,7 @@ import type { StreamConfig, StreamServerConfig } from '../config/stream-model.ts
 import type { Resolver } from '../discovery/resolver.ts';
 import { AccessList } from '../net/access-list.ts';
 import { NetworkList } from '../net/networks.ts';
-import { viasOf } from '../net/via.ts';
+import { closeVias, viasOf } from '../net/via.ts';
 import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import { traffic } from '../observe/traffic.ts';
@@ -89,6 +89,7 @@ class Compiler {
         viasOf(upstream, linkLog),
       );
       this.#book.add(group);
+      if (group.vias !== null) this.#closes.push(() => closeVias(group.vias));
       return group;
     });
     this.#generation = new StreamGeneration(id, stream, variables, groups);

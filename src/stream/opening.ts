@@ -1,4 +1,5 @@
 /** What may come before a session's own bytes: tunnels where they are accepted, hello and heartbeats of trusted peers. */
+import { hasVariables } from '../config/value.ts';
 import { believes } from '../net/anyproxy/address.ts';
 import type { Hello } from '../net/anyproxy/packet.ts';
 import { newRequestId } from '../net/anyproxy/request-id.ts';
@@ -55,8 +56,10 @@ function newId(s: Session): string {
   return newRequestId(socketText(s.localAddress(), s.localPort()), socketText(s.peer.text, s.peer.port));
 }
 
-/** The name that the client asked for, as far as it is known; empty: it is not. */
+/** The name that the server has by its configuration, or that the client asked for; empty: none is known. */
 export function domainOf(s: Session): string {
+  const { domain } = s.server.config.proxy.hello;
+  if (domain !== null && !hasVariables(domain)) return domain;
   if (s.told !== null && s.told.domain !== '') return s.told.domain;
   if (s.hello !== null && s.hello.serverName !== '') return s.hello.serverName;
   return s.tls === null ? '' : s.tls.serverName;

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ClientAddress } from '../net/client-address.ts';
 import { SocketTls } from '../net/tls-info.ts';
+import type { TlsInfo } from '../net/tls-info.ts';
 import { acceptTls } from '../net/tls-server.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import { Timer } from '../net/timers.ts';
@@ -89,6 +90,13 @@ export class TcpSession extends Session implements TransportOwner {
     else this.#handshake(tls);
   }
 
+  /** It came out of a tunnel. @param tls of the tunnel's first connection */
+  beginInner(tls: TlsInfo | null): void {
+    this.tls = tls;
+    if (tls !== null) chooseServer(this, tls.serverName);
+    this.begin(null);
+  }
+
   #admitted(): boolean {
     const refusal = admit(this);
     if (refusal !== 0) this.finalize(refusal);
@@ -166,6 +174,7 @@ export class TcpSession extends Session implements TransportOwner {
 
   #open(options: OpeningOptions): void {
     this.action = 'reading the beginning of the connection';
+    if (options.tunnel !== null && this.tls !== null) this.listen.tlsOf.set(this.transport!, this.tls);
     readOpening(this.transport!, this.peer, options, {
       ready: (hello) => {
         if (this.status !== 0) return;

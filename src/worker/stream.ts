@@ -19,6 +19,8 @@ import { UdpListen } from '../stream/udp-listen.ts';
 import type { KongInbox } from './kong.ts';
 import { KongTls } from './kong-tls.ts';
 import { TlsTable } from './tls.ts';
+import { openTunnels } from './tunnels.ts';
+import type { TunnelDoor } from './tunnels.ts';
 
 /** Contexts of an address; names of certificates are evaluated against the session. */
 type StreamTls = TlsChooser<Session>;
@@ -30,6 +32,8 @@ interface Bound {
   /** Null: UDP, or a unix socket that another worker has. */
   listener: Listener | null;
   udp: UdpListen | null;
+  /** Null: tunnels are not accepted. */
+  tunnels: TunnelDoor | null;
 }
 
 /** A generation that is compiled and bound, waiting for its commit. */
@@ -47,8 +51,9 @@ function isRaw({ config, servers }: StreamListenRuntime): boolean {
 
 /** What identifies a listening socket over reloads. */
 function keyOf(runtime: StreamListenRuntime): string {
-  const { kind, address, rcvbuf, sndbuf } = runtime.config;
-  return kind === 'udp' ? `udp ${address} ${rcvbuf} ${sndbuf}` : `${address}${isRaw(runtime) ? ' raw' : ''}`;
+  const { kind, address, rcvbuf, sndbuf, tunnel } = runtime.config;
+  if (kind === 'udp') return `udp ${address} ${rcvbuf} ${sndbuf}`;
+  return `${address}${isRaw(runtime) ? ' raw' : ''}${tunnel === undefined ? '' : ' tunnel'}`;
 }
 
 /** Whether a connection to `to` would come in on a listening address. */
@@ -103,11 +108,19 @@ export class StreamSide {
       const tls = runtime.config.ssl ? tlsTable(runtime, tickets, directory, this.#kong) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
-      const bound: Bound = { listen: new StreamListen(runtime, this.sessions), tls, listener: null, udp: null };
+      const bound: Bound = {
+        listen: new StreamListen(runtime, this.sessions),
+        tls,
+        listener: null,
+        udp: null,
+        tunnels: null,
+      };
       prepared.fresh.set(key, bound);
       if (runtime.config.kind === 'udp') await this.#bindUdp(bound, maxSessions);
-      // Unix sockets cannot be shared by SO_REUSEPORT: the first worker has them.
-      else if (runtime.config.kind === 'tcp' || this.#workerId === 0) await this.#bindTcp(bound);
+      // Unix sockets cannot be shared by SO_REUSEPORT, and all connections of a tunnel have to meet: the first worker has them.
+      else if (this.#workerId === 0 || (runtime.config.kind === 'tcp' && runtime.config.tunnel === undefined)) {
+        await this.#bindTcp(bound);
+      }
     }
   }
 
@@ -123,6 +136,10 @@ export class StreamSide {
 
   async #bindTcp(bound: Bound): Promise<void> {
     const { config } = bound.listen.runtime;
+    if (config.tunnel !== undefined) {
+      bound.tunnels = await openTunnels(bound.listen);
+      bound.listen.tunnels = bound.tunnels.gate;
+    }
     bound.listener = this.#listener(bound);
     try {
       await bound.listener.listen();
@@ -158,10 +175,12 @@ export class StreamSide {
       if (runtime === undefined) {
         bound.listener?.close();
         bound.udp?.leave();
+        bound.tunnels?.close();
         this.#bound.delete(key);
         continue;
       }
       bound.listen.runtime = runtime;
+      bound.tunnels?.follow(runtime.defaultServer.config.tunnel);
       bound.tls = prepared?.tls.get(key) ?? null;
     }
   }
@@ -170,6 +189,7 @@ export class StreamSide {
     for (const bound of prepared.fresh.values()) {
       bound.listener?.close();
       bound.udp?.close();
+      bound.tunnels?.close();
     }
   }
 
@@ -185,7 +205,10 @@ export class StreamSide {
 
   /** No new sessions; UDP ends with its sockets, connections go on. */
   quit(): void {
-    for (const bound of this.#bound.values()) bound.listener?.close();
+    for (const { listener, tunnels } of this.#bound.values()) {
+      listener?.close();
+      tunnels?.close();
+    }
     this.sessions.each((session) => session.shutdown());
     for (const bound of this.#bound.values()) bound.udp?.close();
     this.#bound.clear();

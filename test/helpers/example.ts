@@ -23,12 +23,19 @@ export class Example {
     this.ports = ports;
   }
 
-  /** Copies the example and puts free ports in the place of `127.0.0.1:80NN`; nothing runs yet. */
-  static async prepare(scope: Scope, name: string, conf = 'nginx.conf'): Promise<Example> {
+  /**
+   * Copies the example and puts free ports in the place of `127.0.0.1:80NN`; nothing runs yet.
+   * @param ports of others that it is to meet; its own are added
+   */
+  static async prepare(
+    scope: Scope,
+    name: string,
+    conf = 'nginx.conf',
+    ports = new Map<number, number>(),
+  ): Promise<Example> {
     const dir = directory(scope);
     cpSync(join(ROOT, 'examples', name), dir, { recursive: true });
     const text = readFileSync(join(dir, conf), 'utf8');
-    const ports = new Map<number, number>();
     for (const [, port] of text.matchAll(/127\.0\.0\.1:(80\d\d)\b/g)) {
       if (!ports.has(Number(port))) ports.set(Number(port), await freePort());
     }

@@ -70,14 +70,14 @@ export async function call(scope: Scope, where: number | string, bytes: string |
 }
 
 /** A TCP server; it and its connections end with the test. */
-export async function listen(scope: Scope, onConnection: (caller: Caller) => void): Promise<number> {
+export async function listen(scope: Scope, onConnection: (caller: Caller) => void, port = 0): Promise<number> {
   const sockets = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     onConnection(new Caller(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   scope.after(() => {
     for (const socket of sockets) socket.destroy();
     server.close();

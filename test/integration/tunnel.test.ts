@@ -1,142 +1,263 @@
-/** tunnel_pass: CONNECT requests of clients that use the program as a forward proxy. */
+/** Tunnels between two of us: every way, mixed groups, HTTP through them, reloads, keys, and connections that are cut. */
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { connect, createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { answering, Backend, ok } from '../helpers/backend.ts';
-import { ask, Client, raw } from '../helpers/client.ts';
+import { createServer as createHttpServer } from 'node:http';
+import { makeSelfSigned } from '../../src/net/self-signed.ts';
+import { freePort } from '../helpers/ports.ts';
 import { Headrace } from '../helpers/headrace.ts';
-import { suiteScope, until } from '../helpers/wait.ts';
+import { Caller, call, echo, listen } from '../helpers/stream.ts';
+import { type Scope, suiteScope, until, within } from '../helpers/wait.ts';
 
+const MIB = 1024 * 1024;
 const scope = suiteScope(after);
+const pair = makeSelfSigned('far.test', Date.now());
 
-describe('tunnels', () => {
-  let h: Headrace;
-  /** Speaks first, then sends back what comes; ends when the other side has. */
-  let echo: Backend;
+/** Passes connections on and can cut them: the network between two proxies. */
+class Network {
+  readonly pairs = new Set<[Socket, Socket]>();
+  cuts = 0;
 
-  const connect = (target: string, more = ''): string => `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${more}\r\n`;
-
-  before(async () => {
-    echo = await Backend.start(scope, async (c) => {
-      await c.send('hello\n');
-      c.socket.on('data', (data: Buffer) => c.socket.write(data));
-      await until('the end of the client', () => c.ended);
-      c.end();
+  static async between(at: Scope, to: number): Promise<{ network: Network; port: number }> {
+    const network = new Network();
+    const server = createServer({ noDelay: true }, (near) => {
+      const far = connect({ host: '127.0.0.1', port: to, noDelay: true });
+      const both: [Socket, Socket] = [near, far];
+      network.pairs.add(both);
+      near.pipe(far);
+      far.pipe(near);
+      for (const socket of both) {
+        socket.on('error', () => {});
+        socket.once('close', () => network.#drop(both));
+      }
     });
-    const other = await Backend.start(
-      scope,
-      answering((request) => ok(`other ${request.target}`)),
-    );
-    h = await Headrace.start(
-      scope,
-      ({ port, dir }) => `
-      upstream fixed { server 127.0.0.1:${port('nobody')}; server 127.0.0.1:${echo.port}; }
-      log_format t '$request $status $bytes_sent $body_bytes_sent $upstream_addr';
-      access_log tunnel.log t;
-      server { listen 127.0.0.1:${port('main')}; http2 on;
-        location / { if ($request_method = CONNECT) { tunnel_pass; error_page 502 /page; break; } return 200 "plain"; }
-        location /page { return 200 "own page"; } }
-      server { listen 127.0.0.1:${port('fixed')}; tunnel_pass fixed; location /other { return 204; } }
-      server { listen 127.0.0.1:${port('closed')}; auth_basic proxy; auth_basic_user_file ${dir}/users; tunnel_pass; }
-      server { listen 127.0.0.1:${port('none')}; location / { proxy_pass http://127.0.0.1:${other.port}; } }
-      server { listen 127.0.0.1:${port('mixed')}; location / { proxy_pass http://127.0.0.1:${other.port}; } location /t { tunnel_pass; } }
-      server { listen 127.0.0.1:${port('timed')}; tunnel_pass; tunnel_read_timeout 300ms; }
-      server { listen 127.0.0.1:${port('nonsense')}; location / { proxy_pass $arg_to; } location /tunnel { tunnel_pass $arg_none; } }`,
-      { files: { users: 'me:{PLAIN}secret\n' } },
-    );
-  });
-
-  async function opened(port: number, target: string, first = ''): Promise<Client> {
-    const client = await Client.connect(scope, port, { allowHalfOpen: true });
-    await client.send(connect(target) + first);
-    await until('the head', () => client.unread.includes('\r\n\r\n'));
-    const head = client.unread.toString('latin1', 0, client.unread.indexOf('\r\n\r\n') + 4);
-    await client.bytes(head.length);
-    assert.match(head, /^HTTP\/1\.1 200 OK\r\n/);
-    assert.doesNotMatch(head, /Content-Length|Transfer-Encoding/i);
-    return client;
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    at.after(() => {
+      for (const both of network.pairs) network.#drop(both);
+      server.close();
+    });
+    return { network, port: (server.address() as { port: number }).port };
   }
 
-  test('bytes both ways, each side ends by itself; the server may speak first', async () => {
-    const client = await opened(h.port('main'), `127.0.0.1:${echo.port}`, 'early ');
-    assert.equal((await client.bytes(12)).toString(), 'hello\nearly ');
-    const large = Buffer.alloc(1 << 20, 'x');
-    await client.send(large);
-    assert.ok((await client.bytes(large.length)).equals(large));
-    client.socket.end('last');
-    assert.equal((await client.end()).toString(), 'last');
-    await h.logged(`CONNECT 127.0.0.1:${echo.port} HTTP/1.1 200`, 'tunnel.log');
-    assert.match(h.read('tunnel.log'), new RegExp(` ${large.length + 16} 127\\.0\\.0\\.1:${echo.port}\n`));
+  #drop(both: [Socket, Socket]): void {
+    if (!this.pairs.delete(both)) return;
+    for (const socket of both) socket.destroy();
+  }
+
+  /** Resets one of the connections, with whatever is under way on it. */
+  cut(): void {
+    const [first] = [...this.pairs].sort(() => Math.random() - 0.5);
+    if (first === undefined) return;
+    this.cuts++;
+    this.pairs.delete(first);
+    for (const socket of first) socket.resetAndDestroy();
+  }
+}
+
+describe('tunnels', () => {
+  let far: Headrace;
+  let near: Headrace;
+  let network: Network;
+  const key = 'tunnel_key edge 0123456789abcdef0123456789abcdef;';
+
+  before(async () => {
+    const app = await listen(scope, echo());
+    const web = createHttpServer((request, response) => {
+      request.on('data', () => {});
+      request.on('end', () => response.end(`web ${request.url}`));
+    });
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    scope.after(() => web.close());
+    const webPort = (web.address() as { port: number }).port;
+    far = await Headrace.start(scope, () => '', {
+      workers: 2,
+      files: { 'far.crt': pair.cert, 'far.key': pair.key },
+      stream: ({ port }) => `
+        log_format line '$remote_addr $ssl_server_name $server_name $bytes_received $bytes_sent';
+        access_log far.log line;
+        proxy_half_close on;
+        ssl_certificate far.crt; ssl_certificate_key far.key;
+        server { listen 127.0.0.1:${port('tcp')} tunnel; proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('tls')} ssl tunnel; server_name far.test; proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('also')} tunnel=also; hello_timeout 200ms; proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('keyed')} tunnel; ${key} proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('told')} tunnel; hello_from 127.0.0.1; return "$remote_addr $hello_domain"; }
+        server { listen 127.0.0.1:${port('web')} tunnel; proxy_pass 127.0.0.1:${webPort}; }`,
+    });
+    const cuttable = await Network.between(scope, far.port('tcp'));
+    network = cuttable.network;
+    near = await Headrace.start(
+      scope,
+      ({ port }) => `
+        upstream web { server 127.0.0.1:${far.port('web')} via=tunnel+tcp; }
+        server { listen 127.0.0.1:${port('web')}; location / { proxy_pass http://web; } }`,
+      {
+        workers: 2,
+        files: { 'far.crt': pair.cert },
+        stream: ({ port }) => `
+          upstream tcp { server 127.0.0.1:${far.port('tcp')} via=tunnel+tcp; }
+          upstream tls { server 127.0.0.1:${far.port('tls')} via=tunnel+tls ssl_name=far.test ssl_trusted=far.crt; }
+          upstream mixed {
+            server 127.0.0.1:${far.port('also')} via=tunnel+tcp;
+            server 127.0.0.1:${far.port('also')};
+          }
+          upstream keyed { ${key} server 127.0.0.1:${far.port('keyed')} via=tunnel+tcp; }
+          upstream keyless { server 127.0.0.1:${far.port('keyed')} via=tunnel+tcp; }
+          upstream plain { server 127.0.0.1:${far.port('tcp')}; }
+          upstream told { server 127.0.0.1:${far.port('told')} via=tunnel+tcp hello=on; }
+          upstream cut { server 127.0.0.1:${cuttable.port} via=tunnel+tcp tunnel_max_streams=5; }
+          upstream beating {
+            heartbeat interval=50ms timeout=5s fails=2;
+            server 127.0.0.1:${far.port('told')} via=tunnel+tcp;
+            server 127.0.0.1:${far.port('web')} via=tunnel+tcp;
+          }
+          ${['tcp', 'tls', 'mixed', 'keyed', 'keyless', 'plain', 'told', 'cut', 'beating']
+            .map((name) => `server { listen 127.0.0.1:${port(name)}; proxy_pass ${name}; proxy_half_close on; }`)
+            .join('\n')}`,
+      },
+    );
   });
 
-  test('to a group, by the next server that takes the connection', async () => {
-    for (let i = 0; i < 3; i++) {
-      const client = await opened(h.port('fixed'), 'anything.example:1');
-      assert.equal((await client.bytes(6)).toString(), 'hello\n');
-      client.destroy();
+  /** What comes back of bytes that are sent and echoed. */
+  async function echoed(port: number, bytes: Buffer): Promise<Buffer> {
+    const caller = await Caller.to(scope, port);
+    caller.send(bytes);
+    await until('all of it', () => caller.bytes.length >= bytes.length || caller.closed);
+    caller.socket.end();
+    await caller.rest();
+    return caller.bytes;
+  }
+
+  for (const way of ['tcp', 'tls', 'mixed', 'keyed']) {
+    test(`${way}: sessions one after the other, small and large`, async () => {
+      for (const size of [1, 1000, 3 * MIB]) {
+        const bytes = randomBytes(size);
+        assert.ok((await echoed(near.port(way), bytes)).equals(bytes), `${size} bytes`);
+      }
+    });
+  }
+
+  test('the name of the TLS connection chooses the server, and the client is its other end', async () => {
+    await far.logged('127.0.0.1 far.test far.test', 'far.log');
+  });
+
+  test('several sessions at a time', async () => {
+    const all = Array.from({ length: 20 }, () => randomBytes(200_000));
+    const back = await Promise.all(all.map((bytes) => echoed(near.port('tcp'), bytes)));
+    assert.ok(back.every((bytes, i) => bytes.equals(all[i]!)));
+  });
+
+  test('without the key there is no tunnel, and where there are tunnels there is nothing else', async () => {
+    assert.equal(await call(scope, near.port('keyless'), 'x'), '');
+    assert.equal(await call(scope, near.port('plain'), 'bytes of an application'), '');
+    await far.logged('no tunnel begins here');
+  });
+
+  test('where tunnels are also taken, who says nothing first is served', async () => {
+    const caller = await Caller.to(scope, far.port('also'));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    caller.send('late');
+    await caller.says('late');
+    caller.socket.end();
+  });
+
+  test('a hello goes through the tunnel', async () => {
+    const text = await call(scope, near.port('told'));
+    assert.match(text, /^127\.0\.0\.1 /);
+  });
+
+  test('HTTP: connections that are kept go through the tunnel', async () => {
+    for (let i = 0; i < 5; i++) {
+      const answer = await fetch(`http://127.0.0.1:${near.port('web')}/${i}`);
+      assert.equal(await answer.text(), `web /${i}`);
     }
-    assert.equal((await ask(scope, h.port('fixed'), '/other')).status, 204);
-    assert.equal((await ask(scope, h.port('fixed'), '/')).status, 405);
   });
 
-  test('nobody there: an error as for other requests', async (t) => {
-    assert.match(await raw(t, h.port('main'), connect(`127.0.0.1:${h.port('nobody')}`)), / 502 [^]*own page$/);
-    assert.match(await raw(t, h.port('timed'), connect(`127.0.0.1:${h.port('nobody')}`)), /^HTTP\/1\.1 502 /);
+  test('heartbeats go through the tunnel: who reads no hello misses them', async () => {
+    await near.logged(new RegExp(`peer is unhealthy while checking heartbeat.*:${far.port('web')} .*"beating"`));
+    assert.equal(near.lines(`127.0.0.1:${far.port('told')} in upstream "beating"`).length, 0);
   });
 
-  test('what is no tunnel is refused', async (t) => {
-    const bad = [
-      'a.example:1/x',
-      'a.example:1?x',
-      'user@a.example:1',
-      'http://a.example:1',
-      'a.example',
-      'a.example:',
-      ':1',
-      'a.example:65536',
-      'a.example:x',
-    ];
-    for (const target of bad) assert.match(await raw(t, h.port('main'), connect(target)), /^HTTP\/1\.1 400 /, target);
-    const to = `127.0.0.1:${echo.port}`;
-    assert.match(await raw(t, h.port('main'), connect(to).replace('/1.1', '/1.0')), /^HTTP\/1\.1 405 /);
-    assert.match(await raw(t, h.port('main'), connect(to, 'Content-Length: 1\r\n')), /^HTTP\/1\.1 400 /);
-    assert.match(await raw(t, h.port('main'), connect(to, 'Transfer-Encoding: chunked\r\n')), /^HTTP\/1\.1 400 /);
-    // Servers and locations that know nothing of tunnels.
-    assert.match(await raw(t, h.port('none'), connect(to)), /^HTTP\/1\.1 405 /);
-    assert.match(await raw(t, h.port('mixed'), connect(to)), /^HTTP\/1\.1 405 /);
-    assert.equal((await ask(t, h.port('main'), '/')).body.toString(), 'plain');
+  test('a reload: sessions go on, and new ones use the tunnel that is there', async () => {
+    const caller = await Caller.to(scope, near.port('tcp'));
+    caller.send('before');
+    await caller.says('before');
+    for (const h of [near, far]) {
+      const count = h.lines('reconfiguring').length;
+      h.signal('SIGHUP');
+      await until('the reload', () => h.lines('reconfiguring').length > count);
+    }
+    for (let i = 0; i < 4; i++) {
+      const bytes = randomBytes(50_000);
+      assert.ok((await echoed(near.port('tcp'), bytes)).equals(bytes));
+    }
+    caller.send(' after');
+    await caller.says('before after');
+    caller.socket.end();
+    await caller.rest();
   });
 
-  test('who asks for a tunnel shows the password of the proxy', async (t) => {
-    const to = `127.0.0.1:${echo.port}`;
-    const refused = await raw(t, h.port('closed'), connect(to));
-    assert.match(
-      refused,
-      /^HTTP\/1\.1 407 Proxy Authentication Required\r\n[^]*\r\nProxy-Authenticate: Basic realm="proxy"\r\n/,
+  test('an end of one side is passed on, and the other one may go on', async () => {
+    const port = await freePort();
+    await listen(
+      scope,
+      ({ socket }) => {
+        let size = 0;
+        socket.on('data', (data: Buffer) => (size += data.length));
+        socket.on('end', () => socket.end(`got ${size}`));
+      },
+      port,
     );
-    assert.doesNotMatch(refused, /WWW-Authenticate/);
-    const client = await Client.connect(t, h.port('closed'));
-    await client.send(connect(to, `Proxy-Authorization: Basic ${btoa('me:secret')}\r\n`));
-    await until('the server', () => client.unread.includes('hello\n'));
-    assert.match(await raw(t, h.port('closed'), connect(to, `Authorization: Basic ${btoa('me:secret')}\r\n`)), / 407 /);
+    const h = await Headrace.start(scope, () => '', {
+      stream: ({ port: name }) => `
+        upstream far { server 127.0.0.1:${name('far')} via=tunnel+tcp; }
+        server { listen 127.0.0.1:${name('near')}; proxy_pass far; proxy_half_close on; }
+        server { listen 127.0.0.1:${name('far')} tunnel; proxy_pass 127.0.0.1:${port}; proxy_half_close on; }`,
+    });
+    const caller = await Caller.to(scope, h.port('near'));
+    caller.send(randomBytes(100_000));
+    caller.socket.end();
+    assert.equal(await caller.rest(), 'got 100000');
   });
 
-  test('a tunnel in which nothing moves is closed', async () => {
-    const client = await opened(h.port('timed'), `127.0.0.1:${echo.port}`);
-    assert.equal((await client.end()).toString(), 'hello\n');
-    assert.match(await h.logged('while proxying upgraded connection'), /upstream timed out/);
-  });
-
-  test('a target of variables that makes no sense is 500, a name that cannot be found 502', async (t) => {
-    const status = async (path: string): Promise<number> => (await ask(t, h.port('nonsense'), path)).status;
-    assert.deepEqual(
-      [
-        await status('/'),
-        await status('/?to=ftp://a'),
-        await status('/?to=http://'),
-        await status('/?to=http://a:b:c'),
-      ],
-      [500, 500, 500, 500],
-    );
-    assert.equal(await status('/?to=http://name.example'), 502);
+  test('bytes arrive whole while connections are cut', async (t) => {
+    // The whole gibibyte: HEADRACE_TUNNEL_MIB=1024.
+    const total = Number(process.env.HEADRACE_TUNNEL_MIB ?? 64) * MIB;
+    const everyMs = total > 256 * MIB ? 1000 : 100;
+    const chunk = randomBytes(MIB);
+    const sent = createHash('sha256');
+    const received = createHash('sha256');
+    const socket = connect({ host: '127.0.0.1', port: near.port('cut') });
+    t.after(() => socket.destroy());
+    let back = 0;
+    let most = 0;
+    const errors: Error[] = [];
+    socket.on('error', (error) => errors.push(error));
+    socket.on('data', (data) => {
+      received.update(data);
+      back += data.length;
+    });
+    const ended = new Promise<void>((resolve) => socket.once('end', resolve));
+    const cutter = setInterval(() => {
+      most = Math.max(most, network.pairs.size);
+      if (network.pairs.size > 1) network.cut();
+    }, everyMs);
+    t.after(() => clearInterval(cutter));
+    for (let at = 0; at < total; at += chunk.length) {
+      chunk.writeUInt32LE(at / chunk.length, at % 1000);
+      sent.update(chunk);
+      if (!socket.write(Buffer.from(chunk))) await new Promise((resolve) => socket.once('drain', resolve));
+      assert.deepEqual(errors, []);
+    }
+    socket.end();
+    await within(() => `the rest: ${back} of ${total}`, ended, 600_000);
+    clearInterval(cutter);
+    assert.equal(back, total);
+    assert.equal(received.digest('hex'), sent.digest('hex'));
+    assert.ok(network.cuts >= 2, `${network.cuts} cuts`);
+    assert.ok(most > 1, 'several connections');
+    t.diagnostic(`${total / MIB} MiB, ${network.cuts} cuts, up to ${most} connections`);
   });
 });

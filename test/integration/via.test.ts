@@ -258,7 +258,7 @@ describe('hello', () => {
     assert.equal(reader.packet.hello.domain, 'two');
     assert.equal(rest, 'PAYLOAD');
     caller.socket.destroy();
-    await h.logged('203.0.113.9|127.0.0.1|www.example.cn|r1@1|www.example.cn', 'hop.log');
+    await h.logged('203.0.113.9|127.0.0.1|two|r1@1|www.example.cn', 'hop.log');
   });
 
   test('the client that a hello names is the one that rules are about', async () => {

@@ -8,6 +8,7 @@ import type { Cycle, LookupAddress } from '../nginx/cycle.ts';
 import { isGlob } from '../nginx/glob.ts';
 import { loadNginxConfig } from '../nginx/load.ts';
 import type { LoadOptions, LoadResult } from '../nginx/load.ts';
+import { setByCommandLine } from '../nginx/modules/core.ts';
 import type { Statement } from '../nginx/statements.ts';
 import { parseAnyproxy } from './syntax.ts';
 import { translate } from './translate.ts';
@@ -37,6 +38,7 @@ function readFiles(cycle: Cycle): Statement[] {
   });
   return translate(items, {
     cpuCount: cycle.options.cpuCount,
+    given: setByCommandLine(cycle),
     place: { file: main.file, line: 1 },
     path: (name) => path.posix.normalize(cycle.fullName(name)),
     warn: (text, place) => cycle.warn(text, place),

@@ -54,6 +54,8 @@ interface DomainAddress {
   quic: boolean;
   /** A server takes every name. */
   taken: boolean;
+  /** Whose hello is read, by any of its servers: which one a session belongs to is known only then. */
+  from: Set<string>;
   extra: string[];
 }
 
@@ -64,6 +66,8 @@ export class ServersReader {
   readonly servers: Statement[] = [];
   readonly #ports = new Map<string, Place>();
   readonly #domains = new Map<string, DomainAddress>();
+  /** Servers of addresses that several share. */
+  readonly #byDomain: { lines: Statement[]; keys: string[]; place: Place }[] = [];
 
   constructor(env: ServersEnv) {
     this.#env = env;
@@ -77,12 +81,17 @@ export class ServersReader {
 
   /** After all blocks: who answers for names that nobody has. */
   finish(): void {
-    for (const [key, { place, ssl, taken, extra }] of this.#domains) {
+    for (const [key, { place, ssl, quic, taken, extra }] of this.#domains) {
       if (taken) continue;
-      const address = key.replace(/^quic /, '');
+      const address = quic ? key.slice('quic '.length) : key;
       const lines: Statement[] = [{ args: ['listen', address, 'default_server', ...extra], place }];
-      if (ssl) lines.push({ args: ['ssl_reject_handshake', 'on'], place });
+      lines.push({ args: ssl ? ['ssl_reject_handshake', 'on'] : ['ssl_preread', 'on'], place });
       this.servers.push({ args: ['server'], place, block: lines });
+      this.#byDomain.push({ lines, keys: [key], place });
+    }
+    for (const { lines, keys, place } of this.#byDomain) {
+      const from = new Set(keys.flatMap((key) => [...this.#domains.get(key)!.from]));
+      if (from.size > 0) lines.push({ args: ['hello_from', ...from], place });
     }
   }
 
@@ -163,6 +172,13 @@ export class ServersReader {
       if (tls.protocols !== null) lines.push(line('ssl_protocols', ...tls.protocols));
     }
     lines.push(...this.#settings(settings, kind));
+    const from = settings.get('hello_from');
+    if (mode === 'port' && from !== null) lines.push({ args: ['hello_from', ...from.words], place: from.place });
+    if (mode === 'domain') {
+      const keys = listen.addresses.map((address) => keyOf(kind, address));
+      for (const key of keys) for (const word of from?.words ?? []) this.#domains.get(key)!.from.add(word);
+      this.#byDomain.push({ lines, keys, place: from?.place ?? place });
+    }
     if (mode === 'port' && domains.names.length > 0) lines.push(line('proxy_hello_domain', domains.names[0]!));
     lines.push(line('proxy_pass', target));
     this.servers.push({ args: ['server'], place, block: lines });
@@ -175,7 +191,7 @@ export class ServersReader {
 
   /** Remembers who listens where. @throws {ConfigError} */
   #note({ mode, kind, place }: Listening, address: string, domains: Domains, extra: string[]): void {
-    const key = kind === 'quic' ? `quic ${address}` : address;
+    const key = keyOf(kind, address);
     const port = this.#ports.get(key);
     const before = this.#domains.get(key);
     if (port !== undefined || (mode === 'port' && before !== undefined)) {
@@ -187,7 +203,14 @@ export class ServersReader {
       return;
     }
     if (before === undefined) {
-      this.#domains.set(key, { place, ssl: kind !== 'tcp', quic: kind === 'quic', taken: domains.all, extra });
+      this.#domains.set(key, {
+        place,
+        ssl: kind !== 'tcp',
+        quic: kind === 'quic',
+        taken: domains.all,
+        extra,
+        from: new Set(),
+      });
       return;
     }
     if (before.ssl !== (kind !== 'tcp')) throw fault(`"${address}" is listened to with and without TLS`, { place });
@@ -208,8 +231,6 @@ export class ServersReader {
     if (hello !== null && flag(hello)) add(hello, 'proxy_hello', 'on');
     const magic = settings.get('hello_magic');
     if (magic !== null) add(magic, 'proxy_hello_magic', choice(magic, ['2023-12', '2024-08']));
-    const from = settings.get('hello_from');
-    if (from !== null) add(from, 'hello_from', ...from.words);
     const closing = settings.get('close_type');
     if (closing !== null && choice(closing, ['fast', 'shutdown']) === 'shutdown')
       add(closing, 'proxy_half_close', 'on');
@@ -236,6 +257,11 @@ export class ServersReader {
     const idle = Math.max(profile.sendTimeoutMs, profile.recvTimeoutMs);
     if (idle > 0) add(item, 'proxy_timeout', `${idle}ms`);
   }
+}
+
+/** TCP and UDP ports are not the same. */
+function keyOf(kind: Listening['kind'], address: string): string {
+  return kind === 'quic' ? `quic ${address}` : address;
 }
 
 function takesAll(rule: Assignment): boolean {

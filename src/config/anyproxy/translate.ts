@@ -33,6 +33,8 @@ export interface TranslateEnv {
   path: (name: string) => string;
   /** What `worker_threads = 0` means. */
   cpuCount: number;
+  /** nginx's directives that the command line has set: they count more. */
+  given: readonly string[];
   /** Stands for what no statement asks for. */
   place: Place;
 }
@@ -152,8 +154,9 @@ function mainStatements(common: readonly Assignment[], env: TranslateEnv): State
   const last = (key: string): Assignment | null => common.findLast((item) => item.key === key) ?? null;
   const { place } = env;
   const statements: Statement[] = [];
-  const add = (item: Assignment | null, ...args: string[]): void =>
-    void statements.push({ args, place: item?.place ?? place });
+  const add = (item: Assignment | null, ...args: string[]): void => {
+    if (!env.given.includes(args[0]!)) statements.push({ args, place: item?.place ?? place });
+  };
 
   const threads = last('worker_threads');
   const count = threads === null ? 0 : number(threads);

@@ -43,7 +43,7 @@ export function sniffTunnel(buf: Buffer, start: number, end: number): number {
 
 export class TunnelServer implements LinkHost, StreamHost {
   readonly options: TunnelServerOptions;
-  readonly #onStream: (socket: TunnelSocket) => void;
+  readonly #onStream: (socket: TunnelSocket, first: Transport) => void;
   readonly #log: TunnelLog;
   readonly #links = new Set<TunnelLink>();
   readonly #streams = new Map<string, ServerStream>();
@@ -53,8 +53,15 @@ export class TunnelServer implements LinkHost, StreamHost {
   readonly #sweep = new Timer(() => this.#forget());
   #closed = false;
 
-  /** @param onStream gets each logical stream; its addresses are those of its first connection */
-  constructor(options: TunnelServerOptions, onStream: (socket: TunnelSocket) => void, log: TunnelLog) {
+  /**
+   * @param options read when connections begin: keys may be changed while it runs
+   * @param onStream gets each logical stream, and its first connection, whose addresses it has
+   */
+  constructor(
+    options: TunnelServerOptions,
+    onStream: (socket: TunnelSocket, first: Transport) => void,
+    log: TunnelLog,
+  ) {
     this.options = options;
     this.#onStream = onStream;
     this.#log = log;
@@ -136,7 +143,7 @@ export class TunnelServer implements LinkHost, StreamHost {
     this.#streams.set(key, stream);
     this.#bySocket.set(socket, stream);
     if (!this.#join(stream, link, terms)) return false;
-    this.#onStream(socket);
+    this.#onStream(socket, link.transport);
     return true;
   }
 

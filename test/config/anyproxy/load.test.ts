@@ -297,7 +297,7 @@ describe('http { server }', () => {
         ['proxy', false],
         ['proxy', true],
         ['proxy', false],
-        ['none', false],
+        ['none', true],
         ['none', false],
       ],
     );

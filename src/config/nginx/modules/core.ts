@@ -119,6 +119,19 @@ export const core: ModuleDef = {
   ],
 };
 
+/** Directives that `-g` has set: another language than nginx's leaves them alone. */
+export function setByCommandLine(cycle: Cycle): string[] {
+  const raw = cycle.core.get(mainSlot);
+  const names: Record<string, unknown> = {
+    daemon: raw.daemon,
+    pid: raw.pidFile,
+    user: raw.user,
+    worker_processes: raw.workerProcesses,
+    worker_shutdown_timeout: raw.workerShutdownTimeoutMs,
+  };
+  return Object.keys(names).filter((name) => names[name] !== undefined);
+}
+
 /** nginx's default when `worker_connections` is not written. */
 const DEFAULT_CONNECTIONS = 512;
 
