@@ -34,6 +34,8 @@ export class Manager {
   readonly #keys: KeysZone;
   readonly #config: ManagerConfig;
   readonly #env: ManagerEnv;
+  /** The last piece was not all that there is to do: others have their turn for `managerSleepMs`. */
+  paced = false;
 
   constructor(keys: KeysZone, config: ManagerConfig, env: ManagerEnv) {
     this.#keys = keys;
@@ -47,6 +49,7 @@ export class Manager {
     const env = this.#env;
     const began = env.nowMs();
     const inactive = env.nowSec() - inactiveSec;
+    this.paced = true;
     for (let files = 0; ; files++) {
       if (files >= managerFiles || (files > 0 && env.nowMs() - began >= managerThresholdMs)) return managerSleepMs;
       const full = this.#full();
@@ -54,6 +57,7 @@ export class Manager {
       if (evicted === null) break;
       if (evicted.file) env.unlink(evicted.key);
     }
+    this.paced = false;
     const next = this.#keys.oldestUse + inactiveSec - env.nowSec();
     return Math.min(IDLE_SEC, Math.max(1, next)) * 1000;
   }

@@ -85,7 +85,8 @@ class Keeper {
   #manage(): void {
     let next = LONGEST_MS;
     try {
-      next = Math.min(LONGEST_MS, this.#manager.run());
+      const wanted = this.#manager.run();
+      next = this.#manager.paced ? wanted : Math.min(LONGEST_MS, wanted);
     } catch (error) {
       this.#log.alert(`cache manager of "${this.#config.name}": ${describeError(error)}`);
     }

@@ -230,11 +230,14 @@ test('the manager removes what is inactive, then what is too much, in pieces', (
   };
   const manager = new Manager(store.keys, limits, env);
   assert.equal(manager.run(), 10_000, 'nothing to do');
+  assert.equal(manager.paced, false);
   store.keys.use(key('a'), 1_050, 1);
   now = 1_060;
   assert.equal(manager.run(), 33);
+  assert.equal(manager.paced, true, 'there is more to do');
   assert.equal(manager.run(), 33);
   assert.equal(manager.run(), 10_000);
+  assert.equal(manager.paced, false);
   assert.ok(existsSync(store.pathOf(key('a'))));
   assert.ok(!existsSync(store.pathOf(key('b'))));
   assert.equal(store.keys.size, 1);

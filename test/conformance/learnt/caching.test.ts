@@ -1,6 +1,9 @@
 /** What nginx's test suite taught about caches and slices. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { answering, Backend, ok } from '../../helpers/backend.ts';
 import { ask } from '../../helpers/client.ts';
 import { Headrace } from '../../helpers/headrace.ts';
@@ -106,6 +109,7 @@ describe('caches', () => {
       scope,
       ({ port, dir }) => `
       proxy_cache_path ${dir}/cache keys_zone=c:1m levels=1:2;
+      proxy_cache_path ${dir}/none keys_zone=none:1m max_size=0 manager_files=2 manager_sleep=1h;
       add_header X-Cache $upstream_cache_status always;
       server { listen 127.0.0.1:${port('main')};
         location /sliced/cached { slice 4; proxy_cache c; proxy_cache_key $uri$is_args$args$slice_range; proxy_cache_valid 200 206 1h;
@@ -119,6 +123,7 @@ describe('caches', () => {
         location /method/head { proxy_cache c; proxy_cache_valid 1m; proxy_cache_convert_head off; proxy_cache_key $request_method$uri; proxy_pass ${u}; }
         location /offset/ { proxy_cache c; proxy_cache_valid 1m; proxy_cache_max_range_offset 8; proxy_pass ${u}; }
         location /lock-age/ { proxy_cache c; proxy_cache_valid 1m; proxy_cache_lock on; proxy_cache_lock_age 100ms; proxy_pass ${u}; }
+        location /evicted/ { proxy_cache none; proxy_cache_valid 1m; proxy_pass ${u}; }
         location /changing { slice 4; proxy_set_header Range $slice_range; proxy_pass ${u}; }
       }`,
     );
@@ -197,6 +202,18 @@ describe('caches', () => {
       const far = await get('/offset/b', 'Range: bytes=9-10');
       assert.deepEqual([far.status, far.body.toString(), field(far, 'X-Cache')], [206, '9a', 'MISS']);
     }
+  });
+
+  test('the manager removes so many files at once, and then sleeps for as long as it is told (proxy_cache_manager.t)', async () => {
+    const files = (): number => readdirSync(join(h.dir, 'none')).length;
+    for (let i = 0; i < 5; i++) await get(`/evicted/${i}`);
+    await until('the manager', () => files() < 5);
+    // It looks every second when there is nothing to do; now it sleeps. (It may have found one file at first, and slept less.)
+    await sleep(1200);
+    const left = files();
+    assert.ok(left > 0, 'all files at once');
+    await sleep(1200);
+    assert.equal(files(), left);
   });
 
   test('who has the lock for too long does not keep the others waiting (proxy_cache_lock_age.t)', async () => {
