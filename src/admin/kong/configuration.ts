@@ -3,17 +3,15 @@ import { type AdminAddress, type AdminConfig } from '../../config/kong/settings.
 import type { JsonObject } from '../../config/kong/schema.ts';
 import type { Store } from '../../store/store.ts';
 
-function listeners(list: readonly AdminAddress[]): JsonObject[] {
-  return list.map(({ host, port, ssl, text }) => ({
-    ip: host,
-    port,
-    ssl,
-    http2: false,
-    listener: ssl ? `${text} ssl` : text,
-  }));
-}
+const wordsOf = ({ text, ssl, http2, udp }: AdminAddress): string =>
+  [text, ssl ? 'ssl' : '', http2 ? 'http2' : '', udp ? 'udp' : ''].filter((word) => word !== '').join(' ');
 
-const texts = (list: readonly AdminAddress[]): string[] => list.map(({ text, ssl }) => (ssl ? `${text} ssl` : text));
+function listeners(list: readonly AdminAddress[]): JsonObject[] {
+  return list.map((address) => {
+    const { host, port, ssl, http2, udp } = address;
+    return { ip: host, port, ssl, http2, udp, listener: wordsOf(address) };
+  });
+}
 
 export function shownConfiguration(config: AdminConfig, store: Store): JsonObject {
   const url = store.driver === 'postgres' ? new URL(config.store) : null;
@@ -22,10 +20,15 @@ export function shownConfiguration(config: AdminConfig, store: Store): JsonObjec
     router_flavor: 'traditional_compatible',
     database: config.databaseless ? 'off' : store.driver,
     declarative_config: config.declarative?.file ?? null,
-    admin_listen: texts(config.listens),
+    admin_listen: config.listens.map(wordsOf),
     admin_listeners: listeners(config.listens),
-    proxy_listen: texts(config.proxyListens),
+    proxy_listen: config.proxyListens.map(wordsOf),
     proxy_listeners: listeners(config.proxyListens),
+    stream_listen: config.streamListens.map(wordsOf),
+    stream_listeners: listeners(config.streamListens),
+    // Kong's own manager is served by somebody else, if at all.
+    admin_gui_listen: [],
+    admin_gui_listeners: [],
     admin_gui_origin: config.origins,
     prefix: config.dataDir,
     plugins: [],
@@ -38,6 +41,7 @@ export function shownConfiguration(config: AdminConfig, store: Store): JsonObjec
           pg_user: decodeURIComponent(url.username),
           pg_database: decodeURIComponent(url.pathname.slice(1)),
           pg_password: '******',
+          pg_ssl: /^(?:require|prefer|verify|no-verify)/.test(url.searchParams.get('sslmode') ?? ''),
         }),
   };
 }

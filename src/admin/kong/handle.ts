@@ -2,6 +2,7 @@
 import { KongError } from '../../config/kong/errors.ts';
 import type { JsonObject } from '../../config/kong/schema.ts';
 import { StaleWrite, StoreUnavailable } from '../../store/store.ts';
+import { absentRoutes } from './absent.ts';
 import { MAX_ARGUMENTS, contentKind } from './body.ts';
 import { type Methods, type Routes, collectionRoutes } from './collections.ts';
 import { configRoutes } from './config.ts';
@@ -29,6 +30,7 @@ const ROUTES: Routes = [
   ...configRoutes,
   ...collectionRoutes(),
   ...targetRoutes(),
+  ...absentRoutes(),
   ['/endpoints', { GET: () => endpointsAnswer(ROUTES.map(([path]) => path)) }],
 ];
 
