@@ -82,6 +82,8 @@ test('the proxy of the Kong door', async (t) => {
     assert.equal(stripped.url, '/base/x%20y?q=1');
     assert.equal(stripped.headers.host, a.address);
     assert.equal(stripped.headers['x-forwarded-prefix'], '/api');
+    assert.match(stripped.headers['x-kong-request-id'] ?? '', /^[\da-f]{32}$/);
+    assert.equal(whole.headers['x-kong-request-id'], stripped.headers['x-kong-request-id']);
     assert.equal(stripped.headers['x-forwarded-host'], 'any.test');
     assert.equal(echo(await gate.get('any.test', '/num/42/rest')).url, '/base/rest');
     assert.equal((await gate.get('any.test', '/api', {}, 'DELETE')).status, 404);
@@ -294,6 +296,10 @@ test('the proxy of the Kong door', async (t) => {
     assert.equal(answer.status, 503);
     assert.equal(answer.headers['x-headrace-reason'], 'no addresses');
     await until('the state', async () => (await gate.health('lost.test'))[0] === 'DNS_ERROR');
+    const { json } = await kong.send('GET', '/upstreams/lost.test/health');
+    const [{ data: told }] = (json as { data: [{ data: { dns: string; addresses: unknown[] } }] }).data;
+    assert.match(told.dns, /^dns server error: \d \w+ \w+$/);
+    assert.deepEqual(told.addresses, []);
   });
 
   await t.test(

@@ -29,8 +29,8 @@ function pluginName({ request }: Call): unknown {
 function refusePlugin(call: Call): never {
   const name = pluginName(call) ?? null;
   if (name === null) throw schemaViolation({ name: REQUIRED });
-  const text = `plugin '${String(name)}' not enabled; add it to the 'plugins' configuration property`;
-  throw schemaViolation({ name: typeof name === 'string' ? text : 'expected a string' });
+  if (typeof name !== 'string') throw schemaViolation({ name: 'expected a string' });
+  throw schemaViolation({ name: `plugin '${name}' not enabled; add it to the 'plugins' configuration property` });
 }
 
 const refuse = (list: string): AdminAnswer => {

@@ -23,6 +23,7 @@ const SET_HEADERS: LocationConfig['proxy']['setHeaders'] = [
   { name: 'X-Forwarded-Path', value: '$kong_path' },
   { name: 'X-Forwarded-Prefix', value: '$kong_prefix' },
   { name: 'X-Real-IP', value: '$remote_addr' },
+  { name: 'X-Kong-Request-Id', value: '$kong_request_id' },
 ];
 
 /**

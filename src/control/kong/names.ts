@@ -72,7 +72,7 @@ export class Names {
         SYSTEM_VALID_MS,
       );
     } catch (error) {
-      throw new Error(`dns server error: ${describeError(error)}`, { cause: error });
+      throw new Error(`dns server error: ${reasonOf(error)}`, { cause: error });
     }
   }
 
@@ -122,6 +122,18 @@ export class Names {
   close(): void {
     this.#resolver?.close();
   }
+}
+
+/** The system's reasons as DNS has them (RFC 1035 section 4.1.1), in Kong's words. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOTFOUND: '3 name error',
+  ENODATA: '3 name error',
+  EAI_AGAIN: '2 server failure',
+};
+
+function reasonOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return REASONS[code] ?? (code === '' ? describeError(error) : code);
 }
 
 /** Those of the system. */

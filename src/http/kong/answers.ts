@@ -90,7 +90,7 @@ export const isGrpc = (r: HttpRequest): boolean =>
 export function errorBody(r: HttpRequest, status: number): BuiltinPage {
   const known = r.kong?.message || (r.kong === null && status === 404 ? NO_ROUTE : '');
   const text = known || MESSAGES[status] || reasonPhrase(sentStatus(status)) || 'An unexpected error occurred';
-  const id = newRequestId();
+  const id = r.kong?.id ?? newRequestId();
   r.fields.set('X-Kong-Request-Id', id);
   r.fields.set('X-Kong-Response-Latency', String(Math.round(r.elapsedMs())));
   if (isGrpc(r)) {

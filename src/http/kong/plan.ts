@@ -10,7 +10,6 @@ import type { Target } from '../proxy/target.ts';
 import type { CommonParts, UpstreamPlan } from '../proxy/upstream-plan.ts';
 import type { HttpRequest } from '../request.ts';
 import { logRequest } from '../request-log.ts';
-import { newRequestId } from '../variables/request.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
 import { NO_NAME, NO_PEER } from './answers.ts';
@@ -101,7 +100,7 @@ function addFields(r: HttpRequest): void {
   const upstreamMs = Math.max(0, r.upstream?.attempts.at(-1)?.headerMs ?? 0);
   r.fields.set('X-Kong-Upstream-Latency', String(upstreamMs));
   r.fields.set('X-Kong-Proxy-Latency', String(Math.max(0, Math.round(r.elapsedMs()) - upstreamMs)));
-  r.fields.set('X-Kong-Request-Id', newRequestId());
+  r.fields.set('X-Kong-Request-Id', r.kong!.id);
 }
 
 /** Somebody was there when the request came, and is not any more, or was tried. */

@@ -12,6 +12,7 @@ import * as engine from '../engine.ts';
 import { proxy } from '../proxy/exchange.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import type { HttpRequest } from '../request.ts';
+import { newRequestId } from '../variables/request.ts';
 import type { VariableTable } from '../variables/table.ts';
 import { escapeUri } from '../wire/escape.ts';
 import { isGrpc, NO_GRPC, NO_SERVICE, WANTS_HTTP2, WANTS_TLS } from './answers.ts';
@@ -214,7 +215,7 @@ function caseOf(
     const path = escapeUri(servicePath(r.uri, matched, service.path, stripPath, pathHandling));
     uri = r.args === '' ? path : `${path}?${r.args}`;
   }
-  return { route, service, hostHeader, uri, prefix, captures, message: '' };
+  return { route, service, hostHeader, uri, prefix, captures, id: newRequestId(), message: '' };
 }
 
 const EMPTY_SERVICE = { protocol: 'http', path: null, host: '' } as KongService;

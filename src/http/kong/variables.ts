@@ -22,4 +22,5 @@ export const KONG_VARIABLES: Record<string, Getter> = {
   kong_connection: (r) => (r.head.has(H.upgrade) ? 'upgrade' : ''),
   kong_path: (r) => r.uri,
   kong_prefix: (r) => r.kong?.prefix ?? '',
+  kong_request_id: (r) => r.kong?.id ?? '',
 };
