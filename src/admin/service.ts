@@ -22,7 +22,7 @@ export class Service implements AdminService {
     const all = new Counters(view);
     this.#prometheus = new Prometheus(view, all);
     this.#dashboard = new Dashboard(view, all);
-    this.#upstreamConf = new UpstreamConf(view.groups);
+    this.#upstreamConf = new UpstreamConf(view.groups, view.streamGroups);
   }
 
   handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void {

@@ -9,10 +9,12 @@ import { readArguments } from './plus/servers.ts';
 const ADDRESSING: ReadonlySet<string> = new Set(['upstream', 'stream', 'id', 'add', 'remove']);
 
 export class UpstreamConf {
-  readonly #groups: Groups;
+  readonly #http: Groups;
+  readonly #stream: Groups;
 
-  constructor(groups: Groups) {
-    this.#groups = groups;
+  constructor(http: Groups, stream: Groups) {
+    this.#http = http;
+    this.#stream = stream;
   }
 
   async answer(request: AdminRequest): Promise<AdminReply> {
@@ -28,10 +30,11 @@ export class UpstreamConf {
   async #do(args: Map<string, string>): Promise<string> {
     const name = args.get('upstream');
     if (name === undefined) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "upstream" argument');
-    const group = this.#groups.get(name);
+    const door = args.has('stream') ? 'stream' : 'http';
+    const group = (door === 'http' ? this.#http : this.#stream).get(name);
     if (group === null) throw new ApiError(404, 'UpstreamNotFound', `upstream "${name}" not found`);
     if (group.config.zone === null) throw new ApiError(400, 'UpstreamStatic', `upstream "${name}" has no memory zone`);
-    const change = readArguments(new Map([...args].filter(([key]) => !ADDRESSING.has(key))));
+    const change = readArguments(new Map([...args].filter(([key]) => !ADDRESSING.has(key))), door);
     if (args.has('add')) {
       const { server } = change;
       if (server === undefined) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "server" argument');

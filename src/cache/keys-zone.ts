@@ -7,8 +7,8 @@
  */
 import type { Buffer } from 'node:buffer';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
+import { COUNTERS } from './counts.ts';
 import {
-  COUNTERS,
   createKeysZone,
   findNode,
   insertNode,

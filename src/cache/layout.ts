@@ -2,6 +2,7 @@
  * The memory of a keys zone: one `SharedArrayBuffer`, a node for each key that was asked for of late. Nodes are found by
  * hash chains and stand in a list by last use. `KeysMemory` is a thread's view of it and holds no state of its own.
  */
+import { COUNTERS } from './counts.ts';
 import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { Buffer } from 'node:buffer';
 import type { Lockable } from '../shared/lock.ts';
@@ -33,9 +34,6 @@ export const KEY_BYTES = 16;
 /** nginx's: about 8,000 keys a megabyte, less what a zone needs for itself. */
 const ZONE_BYTES_PER_KEY = 128;
 const ZONE_BYTES_OF_ITS_OWN = 8192;
-
-/** What a worker counts for each way in which a cache has answered: answers, their bytes. */
-export const COUNTERS = 16;
 
 export class KeysMemory implements Lockable {
   readonly head: Int32Array;

@@ -60,6 +60,8 @@ export interface StreamServerConfig {
   sets: { variable: string; value: ValueText }[];
   proxy: StreamProxyConfig;
   handler: StreamHandlerConfig;
+  /** `status_zone`; absent: its sessions are not counted. */
+  statusZone?: string;
   /** `health_check` of the group that sessions go to. */
   healthChecks: StreamCheckConfig[];
   /** A probe as a whole may take so long. */

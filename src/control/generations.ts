@@ -4,7 +4,7 @@
  */
 import type { LimitZoneConfig } from '../config/model-access.ts';
 import { reclaimKeysZone, reloadKeysZone } from '../cache/keys-zone.ts';
-import type { Config, HttpConfig, LocationConfig, UpstreamConfig } from '../config/model.ts';
+import type { Config, LocationConfig, ResolverConfig, UpstreamConfig } from '../config/model.ts';
 // Not from group.ts: the main thread has no use for balancers, and starts faster without them.
 import { createTable } from '../upstream/table/create.ts';
 import { reclaimWorker } from '../upstream/table/reclaim.ts';
@@ -13,6 +13,7 @@ import { reclaimLearner, reloadLearnTable } from '../upstream/sticky/learn.ts';
 import { makeLimitZones, reclaimLimitZone } from '../limit/zones.ts';
 import { mandatoryGroups } from '../config/health-checks.ts';
 import { createTicketSecret } from '../net/tls-tickets.ts';
+import { counters, createCounters, TLS_KEY } from '../observe/counters.ts';
 import { createTraffic } from '../observe/traffic.ts';
 import { createZone } from '../observe/zones.ts';
 import type { GenerationData, GroupMemory, StatusZones } from '../worker/protocol.ts';
@@ -100,8 +101,8 @@ function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZone
 }
 
 /** Memory for the names of `status_zone`; names that stay keep theirs. */
-function makeStatusZones(http: HttpConfig | null, before: StatusZones | null): StatusZones {
-  const made: StatusZones = { server: {}, location: {} };
+function makeStatusZones({ http, stream }: Config, before: StatusZones | null): StatusZones {
+  const made: StatusZones = { server: {}, location: {}, stream: {} };
   const add = (kind: keyof StatusZones, name: string | undefined): void => {
     if (name !== undefined) made[kind][name] ??= before?.[kind][name] ?? createZone();
   };
@@ -114,7 +115,35 @@ function makeStatusZones(http: HttpConfig | null, before: StatusZones | null): S
     add('server', server.statusZone);
     for (const location of server.root.locations) visit(location);
   }
+  for (const server of stream?.servers ?? []) add('stream', server.statusZone);
   return made;
+}
+
+/** Resolvers with a `status_zone`, wherever they stand. */
+function resolverZones({ http, stream }: Config): string[] {
+  const found = new Set<string>();
+  const add = (resolver: ResolverConfig | null): void => {
+    if (resolver !== null && resolver.statusZone !== null) found.add(resolver.statusZone);
+  };
+  const visit = ({ core, locations, limitExcept }: LocationConfig): void => {
+    add(core.resolver);
+    for (const inner of locations) visit(inner);
+    if (limitExcept !== null) visit(limitExcept);
+  };
+  for (const { root } of http?.servers ?? []) visit(root);
+  for (const { core } of stream?.servers ?? []) add(core.resolver);
+  for (const { resolver } of [...(http?.upstreams ?? []), ...(stream?.upstreams ?? [])]) add(resolver);
+  return [...found];
+}
+
+/** Memory for `observe/counters.ts`; what stays keeps its own. */
+function makeCounters(config: Config, before: GenerationData['counters'] | null): GenerationData['counters'] {
+  const keys = [
+    TLS_KEY,
+    ...zonesOf(config).map(({ kind, name }) => `limit_${kind} ${name}`),
+    ...resolverZones(config).map((name) => `resolver ${name}`),
+  ];
+  return Object.fromEntries(keys.map((key) => [key, before?.[key] ?? createCounters()]));
 }
 
 export class Generations {
@@ -160,7 +189,8 @@ export class Generations {
       stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, mandatory.stream),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
       cacheZones,
-      statusZones: makeStatusZones(config.http, previous?.data.statusZones ?? null),
+      counters: makeCounters(config, previous?.data.counters ?? null),
+      statusZones: makeStatusZones(config, previous?.data.statusZones ?? null),
       traffic: this.#traffic,
       kong: null,
       tickets: this.#tickets,
@@ -190,6 +220,7 @@ export class Generations {
   commit(generation: Generation): void {
     const previous = this.#current;
     this.#current = generation;
+    counters.use(generation.data.counters, -1);
     // Without either there is nothing to drain, and no worker will say that it is.
     if (previous === null || (previous.config.http === null && previous.config.stream === null)) return;
     const workers = new Set(Array.from({ length: previous.config.main.workerProcesses }, (_, id) => id));

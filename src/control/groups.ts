@@ -81,6 +81,8 @@ export interface GroupView {
   peers: PeerView[];
   /** Null: no `queue`. */
   queue: QueueSnapshot | null;
+  /** Idle connections to its servers. */
+  idle: number;
   /** Removed servers with requests that have not ended yet. */
   zombies: number;
 }
@@ -169,6 +171,7 @@ export class ManagedGroup {
         zone: config.zone?.name ?? null,
         peers,
         queue: takeQueueSnapshot(this.#table),
+        idle: this.#table.idleBy.reduce((sum, n) => sum + n, 0),
         zombies: this.#table.state.reduce((n, state) => n + (state === ZOMBIE ? 1 : 0), 0),
       };
     });
@@ -224,7 +227,17 @@ export class ManagedGroup {
   resetCounters(): void {
     const t = this.#table;
     locked(t, () => {
-      for (const counter of [t.requests, t.failsTotal, t.unavail, t.sent, t.received, t.responses, t.hist, t.histSum])
+      for (const counter of [
+        t.requests,
+        t.failsTotal,
+        t.unavail,
+        t.sent,
+        t.received,
+        t.responses,
+        t.codes,
+        t.hist,
+        t.histSum,
+      ])
         counter.fill(0);
       t.headF[F.queueOverflows] = 0;
     });

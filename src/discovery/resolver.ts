@@ -14,6 +14,7 @@
  */
 import { randomInt } from 'node:crypto';
 import type { ResolverConfig } from '../config/model.ts';
+import { counters, DNS } from '../observe/counters.ts';
 import { literalAddress, normalizeName } from './message.ts';
 import { QueryTable } from './queries.ts';
 import type { Entry, Waiter } from './queries.ts';
@@ -83,6 +84,8 @@ export class Resolver {
     requests: { name: 0, srv: 0 },
     responses: { noerror: 0, formerr: 0, servfail: 0, nxdomain: 0, notimp: 0, refused: 0, timedout: 0 },
   };
+  /** The same over all threads, for its `status_zone`. */
+  readonly #counts: Float64Array;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #timers: Timers;
@@ -99,6 +102,7 @@ export class Resolver {
   /** In: at least one name server, addresses as literals. No socket is opened before the first query. */
   constructor(config: ResolverConfig, env: ResolverEnv) {
     this.#clock = env.clock;
+    this.#counts = counters.row(`resolver ${config.statusZone ?? ''}`);
     this.#random = env.random ?? Math.random;
     this.#timers = env.timers ?? systemTimers;
     this.#log = env.log ?? (() => {});
@@ -282,6 +286,7 @@ export class Resolver {
       waiter.stop = this.#timers.after(delayMs, () => {
         waiter.stop = null;
         this.counters.responses.timedout++;
+        this.#counts[DNS.timedout]!++;
         this.#finish(waiter, failure(110, this.#negativeUntilMs()));
       });
     }
@@ -289,7 +294,9 @@ export class Resolver {
     if (joined === 'full') {
       this.#finish(waiter, failure(2, this.#negativeUntilMs()));
     } else if (joined === 'started') {
-      this.counters.requests[waiter.service ? 'srv' : 'name']++;
+      const what = waiter.service ? 'srv' : 'name';
+      this.counters.requests[what]++;
+      this.#counts[DNS[what]]!++;
     }
   }
 
@@ -297,6 +304,7 @@ export class Resolver {
   #answered(entry: Entry, waiting: Waiter[]): void {
     const nowMs = this.#clock.ms();
     this.counters.responses.noerror++;
+    this.#counts[DNS.noerror]!++;
     entry.validUntilMs = nowMs + (this.#validMs ? this.#validMs : entry.ttlSec * 1000);
     entry.usedMs = nowMs;
     const cache = entry.service ? this.#services : this.#names;
@@ -322,6 +330,7 @@ export class Resolver {
 
   #failed(_entry: Entry, code: FailureCode, waiting: Waiter[]): void {
     this.counters.responses[COUNTER_NAMES[code]]++;
+    this.#counts[DNS[COUNTER_NAMES[code]]]!++;
     for (const waiter of waiting) {
       if (this.#waiters.has(waiter)) {
         this.#finish(waiter, failure(code, this.#negativeUntilMs()));

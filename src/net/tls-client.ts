@@ -5,6 +5,7 @@ import type { ConnectionOptions, SecureContext, SecureContextOptions, TLSSocket 
 import { checkServerIdentity } from 'node:tls';
 import { createHash } from 'node:crypto';
 import type { ProxySslConfig } from '../config/model.ts';
+import { countFailedHandshake, countHandshake } from './tls-counts.ts';
 import { failedText } from '../observe/errno.ts';
 import { CertificateStore } from './certificate-store.ts';
 import { commandOptions, ownCredentials } from './tls-context.ts';
@@ -127,6 +128,15 @@ export function startTls(
   const socket = tlsConnect(options);
   socket.setNoDelay(true);
   if (address.keepAlive) socket.setKeepAlive(true);
+  let connected = false;
+  socket.once('secureConnect', () => {
+    connected = true;
+    countHandshake(socket);
+  });
+  // Not being able to connect is no failed handshake.
+  socket.once('error', (error: NodeJS.ErrnoException) => {
+    if (!connected && error.syscall !== 'connect') countFailedHandshake(error);
+  });
   socket.on('session', (data: Buffer) => tls.keepSession(sessionKey, data));
   return socket;
 }

@@ -4,6 +4,7 @@ import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Socket } from 'node:net';
 import type { ClientStatus } from './ocsp/client-status.ts';
 import type { Stapler } from './ocsp/stapler.ts';
+import { countFailedHandshake, countHandshake } from './tls-counts.ts';
 import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 
 /** What a handshake with one server block needs. */
@@ -76,6 +77,8 @@ export function acceptTls<A>(
   const fail = (error: Error | null): void => {
     if (!settle()) return;
     (tls ?? socket).destroy();
+    // Who leaves before it has said a word has not begun one.
+    if (error !== null || tls !== null) countFailedHandshake(error);
     outcome.failed(error);
   };
   const timer = setTimeout(() => fail(new Error('handshake timed out')), handshakeTimeoutMs);
@@ -107,6 +110,7 @@ export function acceptTls<A>(
     if (chosen.rejectHandshake) {
       if (!settle()) return;
       socket.end(UNRECOGNIZED_NAME, () => socket.destroy());
+      countFailedHandshake(null);
       outcome.failed(new Error('handshake rejected'));
       return;
     }
@@ -122,7 +126,9 @@ export function acceptTls<A>(
     const secured = tls;
     const hello = chooser.keepsHello ? held : null;
     const done = (revoked: string | null): void => {
-      if (settle()) outcome.secure(secured, serverName, chosen, hello, revoked);
+      if (!settle()) return;
+      countHandshake(secured);
+      outcome.secure(secured, serverName, chosen, hello, revoked);
     };
     secured.once('secure', () => {
       if (chosen.clientStatus === undefined) done(null);

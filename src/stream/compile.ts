@@ -9,7 +9,9 @@ import { NetworkList } from '../net/networks.ts';
 import { closeVias, viasOf } from '../net/via.ts';
 import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { counters } from '../observe/counters.ts';
 import { traffic } from '../observe/traffic.ts';
+import type { ZoneCounter } from '../observe/zones.ts';
 import type { GroupEnv } from '../upstream/group.ts';
 import { TargetBook } from '../upstream/target-book.ts';
 import { AccessLogCompiler } from '../variables/access-log.ts';
@@ -40,6 +42,8 @@ export interface StreamEnv {
   accessLogs: LogFiles;
   resolver(config: ResolverConfig): Resolver;
   passOn: PassOn;
+  /** Counters of a `status_zone`; null: there is none of that name. */
+  zone(name: string): ZoneCounter | null;
 }
 
 export interface StreamRuntime {
@@ -126,6 +130,7 @@ class Compiler {
       value: this.#variables.compile(value),
     }));
     server.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);
+    if (config.statusZone !== undefined) server.zone = this.#env.zone(config.statusZone);
     server.handler = this.#handler(config);
     return server;
   }
@@ -133,8 +138,9 @@ class Compiler {
   #limits({ limitConn }: StreamServerConfig): SessionLimits {
     const limits = limitConn.limits.map(({ zone, connections }) => {
       const { key } = this.#stream.limitZones.find(({ name }) => name === zone)!;
+      const counts = counters.row(`limit_conn ${zone}`);
       const table = new ConnectionTable(this.#env.limitZones[zone]!, this.#env.group.workerId);
-      return { zone, keyText: key, table, key: this.#variables.compile(key), connections };
+      return { zone, keyText: key, table, key: this.#variables.compile(key), connections, counts };
     });
     return new SessionLimits(limits, limitConn);
   }

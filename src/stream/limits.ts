@@ -2,6 +2,7 @@
 import type { LimitSettings } from '../config/model-access.ts';
 import { REFUSED } from '../limit/connections.ts';
 import type { ConnectionTable } from '../limit/connections.ts';
+import { LIMIT } from '../observe/counters.ts';
 import type { Value } from '../variables/value.ts';
 import type { Session } from './session.ts';
 
@@ -21,6 +22,8 @@ export interface SessionLimit {
   table: ConnectionTable;
   key: Value<Session>;
   connections: number;
+  /** What the zone decided (`LIMIT`). */
+  counts: Float64Array;
 }
 
 export class SessionLimits {
@@ -36,7 +39,7 @@ export class SessionLimits {
   enter(s: Session): boolean {
     const slots: LimitSlot[] = [];
     const { dryRun, logLevel } = this.#settings;
-    for (const { zone, keyText, table, key, connections } of this.#limits) {
+    for (const { zone, keyText, table, key, connections, counts } of this.#limits) {
       const text = key.get(s);
       if (text === '') continue;
       if (text.length > MAX_KEY) {
@@ -46,10 +49,12 @@ export class SessionLimits {
       s.limitStatus = 'PASSED';
       const node = table.take(text, connections);
       if (node !== REFUSED) {
+        counts[LIMIT.passed]!++;
         slots.push({ table, node });
         continue;
       }
       s.log(logLevel, `limiting connections${dryRun ? ', dry run,' : ''} by zone "${zone}"`);
+      counts[dryRun ? LIMIT.rejectedDryRun : LIMIT.rejected]!++;
       s.limitStatus = dryRun ? 'REJECTED_DRY_RUN' : 'REJECTED';
       releaseSlots(slots);
       return dryRun;

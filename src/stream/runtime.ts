@@ -5,6 +5,7 @@ import type { Resolver } from '../discovery/resolver.ts';
 import type { AccessList } from '../net/access-list.ts';
 import type { NetworkList } from '../net/networks.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import type { ZoneCounter } from '../observe/zones.ts';
 import type { AccessLog } from '../variables/access-log.ts';
 import type { HostTable } from '../variables/host-table.ts';
 import type { Setter } from '../variables/table.ts';
@@ -55,6 +56,8 @@ export class StreamServer {
   /** `allow` and `deny`; null: everybody may. */
   access: AccessList | null = null;
   resolver: Resolver | null = null;
+  /** Counts its sessions (status_zone); null: nobody asked. */
+  zone: ZoneCounter | null = null;
   handler: Handler | null = null;
 
   constructor(config: StreamServerConfig, log: ErrorLog) {

@@ -8,6 +8,7 @@ import { clock } from '../net/clock.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import type { PrereadHello } from '../net/hello-preread.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
+import type { ZoneCounter } from '../observe/zones.ts';
 import type { TlsInfo } from '../net/tls-info.ts';
 import type { VariableContext } from '../variables/context.ts';
 import type { KongCase } from './kong/case.ts';
@@ -85,6 +86,8 @@ export abstract class Session implements VariableContext {
   limitStatus: string | null = null;
   /** What is being done, for the log: ` while <action>`; empty: nothing to tell. */
   action = 'initializing session';
+  /** Its server's zone counts it among those under way. */
+  inZone = false;
   next: Session | null = null;
   previous: Session | null = null;
 
@@ -123,8 +126,23 @@ export abstract class Session implements VariableContext {
     this.depart();
   }
 
+  /** The session's server is known, and serves it. */
+  protected enterZone(): void {
+    if (this.server.zone === null) return;
+    this.inZone = true;
+    this.server.zone.begin();
+  }
+
+  /** A client that left before anything was done for it is discarded. */
+  #count(zone: ZoneCounter): void {
+    if (!this.inZone) zone.begin();
+    const discarded = !this.inZone && this.status === OK;
+    zone.end(discarded ? 0 : this.status, this.received, this.sent, clock.now - this.startedAt);
+  }
+
   /** Leaves without a line in the access log. */
   protected depart(): void {
+    if (this.server.zone !== null) this.#count(this.server.zone);
     if (this.slots !== null) releaseSlots(this.slots);
     this.listen.sessions.remove(this);
     this.generation.leave();

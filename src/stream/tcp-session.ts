@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { ClientAddress } from '../net/client-address.ts';
 import { SocketTls } from '../net/tls-info.ts';
 import type { TlsInfo } from '../net/tls-info.ts';
+import { countRefusedCertificate } from '../net/tls-counts.ts';
 import { acceptTls } from '../net/tls-server.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import { Timer } from '../net/timers.ts';
@@ -161,9 +162,12 @@ export class TcpSession extends Session implements TransportOwner {
     if (mode === 'off') return null;
     const { clientVerify } = this.tls!;
     if (clientVerify.startsWith('FAILED') && mode !== 'optional_no_ca') {
+      countRefusedCertificate(clientVerify);
       return `client SSL certificate verify error: (${clientVerify.slice(7)})`;
     }
-    return mode === 'on' && clientVerify === 'NONE' ? 'client sent no required SSL certificate' : null;
+    if (mode !== 'on' || clientVerify !== 'NONE') return null;
+    countRefusedCertificate(clientVerify);
+    return 'client sent no required SSL certificate';
   }
 
   #afterHandshake(): void {
@@ -207,6 +211,7 @@ export class TcpSession extends Session implements TransportOwner {
     this.timer.cancel();
     this.action = '';
     this.#phase = 'content';
+    this.enterZone();
     const { handler, config } = this.server;
     if (!config.core.tcpNodelay) this.socket.setNoDelay(false);
     if (handler === null) this.finalize(INTERNAL_ERROR);

@@ -63,6 +63,7 @@ export class UdpSession extends Session {
       return;
     }
     this.action = '';
+    this.enterZone();
     const { handler, config } = this.server;
     if (config.prereadBytes > 0) this.firstBytes = datagram.latin1Slice(0, config.prereadBytes);
     this.held = datagram;

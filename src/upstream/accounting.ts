@@ -1,4 +1,5 @@
 /** What taking a peer and giving it back do to its state (spec 2.2, 2.3, 2.9). All calls come with the lock held. */
+import { CODE_COUNT, placeOf } from '../observe/status-codes.ts';
 import type { Attempt, Outcome } from './attempt.ts';
 import type { BalancerConfig, LeastTimeMode } from '../config/model.ts';
 import { BUCKETS, bucketOf } from '../observe/histogram.ts';
@@ -97,9 +98,17 @@ function count(t: Table, slot: number, outcome: Outcome): void {
   if (status !== undefined && status >= 100 && status < 600) {
     const at = slot * 5 + Math.trunc(status / 100) - 1;
     t.responses[at] = t.responses[at]! + 1;
+    if (t.codes.length > 0) countCode(t, slot, status);
   }
   if (bytesSent !== undefined) t.sent[slot] = t.sent[slot]! + bytesSent;
   if (bytesReceived !== undefined) t.received[slot] = t.received[slot]! + bytesReceived;
+}
+
+function countCode(t: Table, slot: number, status: number): void {
+  const place = placeOf(status);
+  if (place < 0) return;
+  const at = slot * CODE_COUNT + place;
+  t.codes[at] = t.codes[at]! + 1;
 }
 
 /**

@@ -103,6 +103,11 @@ export class Group {
     Atomics.store(this.table.alive, this.row, 1);
   }
 
+  /** Where this thread's idle connections are counted, for APIs. */
+  get idleGauge(): { cells: Int32Array; at: number } {
+    return { cells: this.table.idleBy, at: this.row };
+  }
+
   /** Changes with every change of who is in the group, of order and weights. */
   get version(): number {
     return Atomics.load(this.table.head, H.version);

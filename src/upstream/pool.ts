@@ -37,6 +37,8 @@ export interface PoolLimits {
   most?: number;
   /** Milliseconds that a connection may be idle. */
   timeoutMs: number;
+  /** Where others read how many are idle: in this place of these numbers. */
+  gauge?: { cells: Int32Array; at: number };
 }
 
 export class IdlePool<C extends Poolable<C>> {
@@ -50,10 +52,12 @@ export class IdlePool<C extends Poolable<C>> {
 
   /** Idle connections that are kept until `trim`. */
   private readonly most: number;
+  private readonly gauge: NonNullable<PoolLimits['gauge']> | null;
 
   constructor(limits: PoolLimits) {
     this.limits = limits;
     this.most = limits.most ?? 2 * limits.connections;
+    this.gauge = limits.gauge ?? null;
   }
 
   /** Idle connections. */
@@ -93,6 +97,7 @@ export class IdlePool<C extends Poolable<C>> {
     else this.oldest = entry;
     this.newest = entry;
     this.count++;
+    if (this.gauge !== null) this.gauge.cells[this.gauge.at]!++;
   }
 
   /**
@@ -155,6 +160,7 @@ export class IdlePool<C extends Poolable<C>> {
     else this.oldest = newer;
     entry.stack = entry.above = entry.below = entry.newer = entry.older = null;
     this.count--;
+    if (this.gauge !== null) this.gauge.cells[this.gauge.at]!--;
   }
 
   private stackOf(peer: string | number, variant: string): Stack<C> {

@@ -1,5 +1,6 @@
 /** The state of a group for APIs and metrics. */
 import { BUCKETS } from '../observe/histogram.ts';
+import { CODE_COUNT, CODES } from '../observe/status-codes.ts';
 import type { Selection } from './selection.ts';
 import { currentOf } from './select/index.ts';
 import { BACKUP, CHECKING, DOWN, DRAINING, F, H, PRIMARY, type Table, UNHEALTHY } from './table/layout.ts';
@@ -32,6 +33,8 @@ export interface PeerSnapshot extends PeerInfo {
   unavail: number;
   /** Answers by class: 1xx, 2xx, 3xx, 4xx, 5xx. */
   responses: [number, number, number, number, number];
+  /** By status, those that occurred; null: they are not counted so (the group has no zone). */
+  codes: [status: number, count: number][] | null;
   sent: number;
   received: number;
   selectedMs: number;
@@ -80,6 +83,14 @@ function stateOf(s: Selection, slot: number): PeerState {
   return !s.single && blocked(s.t, slot, s.now) ? 'unavail' : 'up';
 }
 
+function codesOf(t: Table, slot: number): [number, number][] | null {
+  if (t.codes.length === 0) return null;
+  const found: [number, number][] = [];
+  const from = slot * CODE_COUNT;
+  for (let i = 0; i < CODE_COUNT; i++) if (t.codes[from + i] !== 0) found.push([CODES[i]!, t.codes[from + i]!]);
+  return found;
+}
+
 function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
   const { t } = s;
   const answers = t.responses.subarray(slot * 5, slot * 5 + 5);
@@ -102,6 +113,7 @@ function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
     failsTotal: t.failsTotal[slot]!,
     unavail: t.unavail[slot]!,
     responses: [answers[0]!, answers[1]!, answers[2]!, answers[3]!, answers[4]!],
+    codes: codesOf(t, slot),
     sent: t.sent[slot]!,
     received: t.received[slot]!,
     selectedMs: t.selected[slot]!,

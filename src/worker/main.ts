@@ -23,6 +23,7 @@ import { AccessLogs } from '../observe/access-log-writer.ts';
 import { reopenFiles } from '../observe/append-file.ts';
 import { failedText } from '../observe/errno.ts';
 import { ErrorLog } from '../observe/error-log.ts';
+import { counters } from '../observe/counters.ts';
 import { traffic } from '../observe/traffic.ts';
 import { ZoneCounter } from '../observe/zones.ts';
 import { compileStream } from '../stream/compile.ts';
@@ -134,6 +135,7 @@ class HttpWorker {
     let prepared: Prepared | null = null;
     const resources = new Resources(this.#logs, this.#resolvers);
     traffic.use(data.traffic, init.workerId);
+    counters.use(data.counters, init.workerId);
     if (data.kong !== null) this.kong.begin(data.kong);
     try {
       const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
@@ -193,6 +195,10 @@ class HttpWorker {
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
       resolver: (resolver) => resources.resolver(resolver),
+      zone: (name) => {
+        const memory = data.statusZones.stream[name];
+        return memory === undefined ? null : new ZoneCounter(memory, init.workerId);
+      },
       passOn: (to, socket, client) => this.#passOn(to, socket, client),
     });
     resources.add(() => runtime.close());

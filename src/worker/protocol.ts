@@ -32,6 +32,8 @@ export interface GenerationData extends GroupMemory {
   cacheZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */
   traffic: SharedArrayBuffer;
+  /** Counters of limits, resolvers and TLS, by kind and name (`observe/counters.ts`). */
+  counters: Record<string, SharedArrayBuffer>;
   /** Counters of `status_zone`, by name (`observe/zones.ts`). */
   statusZones: StatusZones;
   /** Kong's entities; null: there are none, or they are told later. */
@@ -43,6 +45,8 @@ export interface GenerationData extends GroupMemory {
 export interface StatusZones {
   server: Record<string, SharedArrayBuffer>;
   location: Record<string, SharedArrayBuffer>;
+  /** Of servers of stream. */
+  stream: Record<string, SharedArrayBuffer>;
 }
 
 /** `workerData` of a worker thread. */

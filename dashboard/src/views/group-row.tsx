@@ -108,7 +108,7 @@ export function GroupRow({ model, group, problems, open, onToggle, onServer, onA
           </div>
           <Servers model={model} group={group} onServer={onServer} />
           <p class="group-foot">
-            {model.write !== null && info.zone !== null && info.door === 'http' && (
+            {model.write !== null && info.zone !== null && (
               <button type="button" class="button" onClick={onAdd}>
                 Add a server
               </button>

@@ -153,7 +153,7 @@ function Actions({ model, group, peer, onSay, onClose }: ServerProps) {
   const [question, setQuestion] = useState<Question | null>(null);
   const { write } = model;
   const { info } = peer;
-  if (write === null || group.info.door === 'stream') return null;
+  if (write === null) return null;
   if (group.info.zone === null) {
     return <p class="muted aside">Its group has no zone, so it cannot be changed while it runs.</p>;
   }

@@ -7,6 +7,7 @@ import type { AdminView } from '../../control/admin-desk.ts';
 import type { AdminReply, AdminRequest } from '../../http/handlers/admin.ts';
 import { NGINX_VERSION, VERSION } from '../../version.ts';
 import { ApiError, errorBody, pathNotFound } from '../errors.ts';
+import { Collections } from './collections.ts';
 import type { Counters } from './counters.ts';
 import { openApi } from './openapi.ts';
 import { allow, Upstreams } from './upstreams.ts';
@@ -18,11 +19,15 @@ export class PlusApi {
   readonly #view: AdminView;
   readonly #counters: Counters;
   readonly #upstreams: Upstreams;
+  readonly #streamUpstreams: Upstreams;
+  readonly #collections: Collections;
 
   constructor(view: AdminView, counters: Counters) {
     this.#view = view;
     this.#counters = counters;
-    this.#upstreams = new Upstreams(view.groups);
+    this.#upstreams = new Upstreams(view.groups, 'http');
+    this.#streamUpstreams = new Upstreams(view.streamGroups, 'stream');
+    this.#collections = new Collections(view);
   }
 
   async answer(request: AdminRequest): Promise<AdminReply> {
@@ -66,14 +71,17 @@ export class PlusApi {
     const [first, second, ...rest] = path;
     const counters = this.#counters;
     if (first === undefined) {
-      const all = ['nginx', 'processes', 'connections', 'http', ...(version >= 9 ? ['workers'] : [])];
-      return get(method, all);
+      const named = this.#collections.names(version, '');
+      const workers = version >= 9 ? ['workers'] : [];
+      return get(method, ['nginx', 'processes', 'connections', 'ssl', 'http', 'stream', ...named, ...workers]);
     }
     if (first === 'http') {
       if (second === undefined) {
         const zones = version >= 5 ? ['server_zones', 'location_zones'] : ['server_zones'];
-        return get(method, ['requests', ...zones, 'upstreams']);
+        return get(method, ['requests', ...zones, ...this.#collections.names(version, 'http/'), 'upstreams']);
       }
+      const named = this.#collections.handle(method, version, `http/${second}`, rest);
+      if (named !== null) return named;
       if (second === 'upstreams') return this.#upstreams.handle(method, version, rest, body);
       if (second === 'requests' && rest.length === 0) {
         return resettable(
@@ -86,6 +94,18 @@ export class PlusApi {
       if (second === 'location_zones' && version >= 5) return this.#zones(method, 'location', rest, version);
       throw pathNotFound();
     }
+    if (first === 'stream') {
+      if (second === undefined) {
+        return get(method, ['server_zones', ...this.#collections.names(version, 'stream/'), 'upstreams']);
+      }
+      if (second === 'upstreams') return this.#streamUpstreams.handle(method, version, rest, body);
+      if (second === 'server_zones') return this.#zones(method, 'stream', rest, version);
+      const named = this.#collections.handle(method, version, `stream/${second}`, rest);
+      if (named !== null) return named;
+      throw pathNotFound();
+    }
+    const named = this.#collections.handle(method, version, first, path.slice(1));
+    if (named !== null) return named;
     if (first === 'workers' && version >= 9) return this.#workers(method, path.slice(1));
     if (second !== undefined) throw pathNotFound();
     switch (first) {
@@ -97,6 +117,8 @@ export class PlusApi {
           () => ({ respawned: counters.respawned() }),
           () => counters.resetRespawned(),
         );
+      case 'ssl':
+        return this.#collections.ssl(method, version);
       case 'connections':
         return resettable(
           method,
@@ -122,7 +144,7 @@ export class PlusApi {
     };
   }
 
-  #zones(method: string, kind: 'server' | 'location', path: readonly string[], version: number): Outcome {
+  #zones(method: string, kind: 'server' | 'location' | 'stream', path: readonly string[], version: number): Outcome {
     const counters = this.#counters;
     const [name] = path;
     if (path.length > 1) throw pathNotFound();

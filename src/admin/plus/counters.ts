@@ -5,7 +5,7 @@ import type { TrafficRow } from '../../observe/traffic.ts';
 import { zoneSums, zoneTotals } from '../../observe/zones.ts';
 import type { ZoneTotals } from '../../observe/zones.ts';
 
-type Kind = 'server' | 'location';
+type Kind = 'server' | 'location' | 'stream';
 
 const NOTHING: TrafficRow = { accepted: 0, closed: 0, begun: 0, ended: 0 };
 
@@ -112,7 +112,21 @@ export function classes(codes: ReadonlyMap<number, number>): number[] {
   return sums;
 }
 
+/** A zone of a server of stream: sessions end with a status as requests do. */
+function streamZoneObject({ codes, processing, requests, discarded, received, sent }: ZoneTotals): object {
+  const [, two, , four, five] = classes(codes) as [number, number, number, number, number];
+  return {
+    processing,
+    connections: requests,
+    sessions: { '2xx': two, '4xx': four, '5xx': five, total: two + four + five },
+    discarded,
+    received,
+    sent,
+  };
+}
+
 function zoneObject(totals: ZoneTotals, kind: Kind, version: number): object {
+  if (kind === 'stream') return streamZoneObject(totals);
   const { codes, processing, requests, discarded, received, sent } = totals;
   const sums = classes(codes);
   return {

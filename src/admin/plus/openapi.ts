@@ -19,6 +19,12 @@ function object(properties: Schema, optional: readonly string[] = []): Schema {
 
 const answers = { '1xx': whole, '2xx': whole, '3xx': whole, '4xx': whole, '5xx': whole };
 
+const codes = { type: 'object', additionalProperties: whole };
+const amount = object({ responses: whole, bytes: whole });
+const fetched = object({ responses: whole, bytes: whole, responses_written: whole, bytes_written: whole });
+const health = object({ checks: whole, fails: whole, unhealthy: whole, last_passed: flag }, ['last_passed']);
+const hist = object({ count: whole, sum: whole, buckets: { type: 'object', additionalProperties: whole } });
+
 const SCHEMAS: Schema = {
   Error: object({ error: object({ status: whole, text, code: text }), request_id: text, href: text }),
   Nginx: object({
@@ -44,9 +50,7 @@ const SCHEMAS: Schema = {
     {
       processing: whole,
       requests: whole,
-      responses: object({ ...answers, codes: { type: 'object', additionalProperties: whole }, total: whole }, [
-        'codes',
-      ]),
+      responses: object({ ...answers, codes, total: whole }, ['codes']),
       discarded: whole,
       received: whole,
       sent: whole,
@@ -111,34 +115,163 @@ const SCHEMAS: Schema = {
       active: whole,
       max_conns: whole,
       requests: whole,
-      responses: object({ ...answers, total: whole }),
+      responses: object({ ...answers, codes, total: whole }, ['codes']),
       sent: whole,
       received: whole,
       fails: whole,
       unavail: whole,
-      health_checks: object({ checks: whole, fails: whole, unhealthy: whole, last_passed: flag }, ['last_passed']),
+      health_checks: health,
       downtime: whole,
       downstart: moment,
       selected: moment,
       header_time: whole,
       response_time: whole,
-      response_time_hist: object({
-        count: whole,
-        sum: whole,
-        buckets: { type: 'object', additionalProperties: whole },
-      }),
+      response_time_hist: hist,
     },
     ['max_conns', 'downstart', 'selected', 'header_time', 'response_time', 'response_time_hist'],
   ),
   Upstream: object(
     {
       peers: { type: 'array', items: { $ref: '#/components/schemas/Peer' } },
+      keepalive: whole,
       zombies: whole,
       zone: text,
       queue: object({ size: whole, max_size: whole, overflows: whole }),
     },
     ['zone', 'queue'],
   ),
+  StreamZone: object({
+    processing: whole,
+    connections: whole,
+    sessions: object({ '2xx': whole, '4xx': whole, '5xx': whole, total: whole }),
+    discarded: whole,
+    received: whole,
+    sent: whole,
+  }),
+  StreamServer: object(
+    {
+      id: whole,
+      server: text,
+      weight: whole,
+      max_conns: whole,
+      max_fails: whole,
+      fail_timeout: time,
+      slow_start: time,
+      backup: flag,
+      down: flag,
+      host: text,
+    },
+    ['host'],
+  ),
+  StreamServerChange: {
+    type: 'object',
+    properties: {
+      weight: { type: 'integer', minimum: 1 },
+      max_conns: whole,
+      max_fails: whole,
+      fail_timeout: text,
+      slow_start: text,
+      down: flag,
+    },
+    additionalProperties: false,
+  },
+  StreamServerAddition: {
+    type: 'object',
+    properties: {
+      server: text,
+      weight: { type: 'integer', minimum: 1 },
+      max_conns: whole,
+      max_fails: whole,
+      fail_timeout: text,
+      slow_start: text,
+      backup: flag,
+      down: flag,
+    },
+    required: ['server'],
+    additionalProperties: false,
+  },
+  StreamPeer: object(
+    {
+      id: whole,
+      server: text,
+      name: text,
+      backup: flag,
+      weight: whole,
+      state: { enum: ['up', 'down', 'unavail', 'checking', 'unhealthy'] },
+      active: whole,
+      max_conns: whole,
+      connections: whole,
+      sent: whole,
+      received: whole,
+      fails: whole,
+      unavail: whole,
+      health_checks: health,
+      downtime: whole,
+      downstart: moment,
+      selected: moment,
+      connect_time: whole,
+      first_byte_time: whole,
+      response_time: whole,
+      response_time_hist: hist,
+    },
+    ['max_conns', 'downstart', 'selected', 'connect_time', 'first_byte_time', 'response_time', 'response_time_hist'],
+  ),
+  StreamUpstream: object(
+    { peers: { type: 'array', items: { $ref: '#/components/schemas/StreamPeer' } }, zombies: whole, zone: text },
+    ['zone'],
+  ),
+  LimitConn: object({ passed: whole, rejected: whole, rejected_dry_run: whole }),
+  LimitReq: object({
+    passed: whole,
+    delayed: whole,
+    rejected: whole,
+    delayed_dry_run: whole,
+    rejected_dry_run: whole,
+  }),
+  Resolver: object({
+    requests: object({ name: whole, srv: whole, addr: whole }),
+    responses: object({
+      noerror: whole,
+      formerr: whole,
+      servfail: whole,
+      nxdomain: whole,
+      notimp: whole,
+      refused: whole,
+      timedout: whole,
+      unknown: whole,
+    }),
+  }),
+  Cache: object(
+    {
+      size: whole,
+      max_size: whole,
+      cold: flag,
+      hit: amount,
+      stale: amount,
+      updating: amount,
+      revalidated: amount,
+      miss: fetched,
+      expired: fetched,
+      bypass: fetched,
+    },
+    ['max_size'],
+  ),
+  Ssl: object({
+    handshakes: whole,
+    handshakes_failed: whole,
+    session_reuses: whole,
+    no_common_protocol: whole,
+    no_common_cipher: whole,
+    handshake_timeout: whole,
+    peer_rejected_cert: whole,
+    verify_failures: object({
+      no_cert: whole,
+      expired_cert: whole,
+      revoked_cert: whole,
+      hostname_mismatch: whole,
+      other: whole,
+    }),
+  }),
 };
 
 const named = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
@@ -167,6 +300,43 @@ function path(operations: Schema): Schema {
 
 const parameter = (name: string, schema: Schema = text): Schema => ({ name, in: 'path', required: true, schema });
 
+/** A collection of things that count, and one of them. */
+function collection(name: string, title: string, schema: string): Record<string, Schema> {
+  return {
+    [`/${name}`]: path({ get: operation(title, 200, mapOf(named(schema))) }),
+    [`/${name}/{name}`]: path({
+      parameters: [parameter('name')],
+      get: operation('One of them', 200, named(schema)),
+      delete: operation('Reset', 204, null),
+    }),
+  };
+}
+
+/** Groups of http, or of stream. */
+function upstreams(door: 'http' | 'stream', prefix: '' | 'Stream'): Record<string, Schema> {
+  const root = `/${door}/upstreams`;
+  const server = named(`${prefix}Server`);
+  return {
+    [root]: path({ get: operation('Groups with a zone', 200, mapOf(named(`${prefix}Upstream`))) }),
+    [`${root}/{name}`]: path({
+      parameters: [parameter('name')],
+      get: operation('A group', 200, named(`${prefix}Upstream`)),
+      delete: operation('Reset the counters of its servers and queue', 204, null),
+    }),
+    [`${root}/{name}/servers`]: path({
+      parameters: [parameter('name')],
+      get: operation('Servers of a group', 200, listOf(server)),
+      post: operation('Add a server', 201, server, named(`${prefix}ServerAddition`)),
+    }),
+    [`${root}/{name}/servers/{id}`]: path({
+      parameters: [parameter('name'), parameter('id', whole)],
+      get: operation('A server', 200, server),
+      patch: operation('Change a server', 200, server, named(`${prefix}ServerChange`)),
+      delete: operation('Remove a server', 200, listOf(server)),
+    }),
+  };
+}
+
 /** Paths behind the version. */
 export const PATHS: Readonly<Record<string, Schema>> = {
   '/nginx': path({ get: operation('What runs', 200, named('Nginx')) }),
@@ -188,35 +358,20 @@ export const PATHS: Readonly<Record<string, Schema>> = {
     get: operation('Requests of clients', 200, named('Requests')),
     delete: operation('Reset', 204, null),
   }),
-  '/http/server_zones': path({ get: operation('Zones of servers', 200, mapOf(named('Zone'))) }),
-  '/http/server_zones/{name}': path({
-    parameters: [parameter('name')],
-    get: operation('A zone', 200, named('Zone')),
+  '/ssl': path({
+    get: operation('TLS handshakes with clients and servers', 200, named('Ssl')),
     delete: operation('Reset', 204, null),
   }),
-  '/http/location_zones': path({ get: operation('Zones of locations', 200, mapOf(named('Zone'))) }),
-  '/http/location_zones/{name}': path({
-    parameters: [parameter('name')],
-    get: operation('A zone', 200, named('Zone')),
-    delete: operation('Reset', 204, null),
-  }),
-  '/http/upstreams': path({ get: operation('Groups with a zone', 200, mapOf(named('Upstream'))) }),
-  '/http/upstreams/{name}': path({
-    parameters: [parameter('name')],
-    get: operation('A group', 200, named('Upstream')),
-    delete: operation('Reset the counters of its servers and queue', 204, null),
-  }),
-  '/http/upstreams/{name}/servers': path({
-    parameters: [parameter('name')],
-    get: operation('Servers of a group', 200, listOf(named('Server'))),
-    post: operation('Add a server', 201, named('Server'), named('ServerAddition')),
-  }),
-  '/http/upstreams/{name}/servers/{id}': path({
-    parameters: [parameter('name'), parameter('id', whole)],
-    get: operation('A server', 200, named('Server')),
-    patch: operation('Change a server', 200, named('Server'), named('ServerChange')),
-    delete: operation('Remove a server', 200, listOf(named('Server'))),
-  }),
+  ...collection('http/server_zones', 'Zones of servers', 'Zone'),
+  ...collection('http/location_zones', 'Zones of locations', 'Zone'),
+  ...collection('http/caches', 'Caches', 'Cache'),
+  ...collection('http/limit_conns', 'Zones of limit_conn', 'LimitConn'),
+  ...collection('http/limit_reqs', 'Zones of limit_req', 'LimitReq'),
+  ...upstreams('http', ''),
+  ...collection('stream/server_zones', 'Zones of servers of stream', 'StreamZone'),
+  ...collection('stream/limit_conns', 'Zones of limit_conn in stream', 'LimitConn'),
+  ...upstreams('stream', 'Stream'),
+  ...collection('resolvers', 'Resolvers with a status_zone', 'Resolver'),
 };
 
 export function openApi(): object {

@@ -1,6 +1,6 @@
 /** Servers of groups in the API's words: JSON in, `ServerAddition` out; snapshots in, JSON out. */
 import { parseTime } from '../../config/units.ts';
-import type { PeerView, ServerAddition, ServerChange } from '../../control/groups.ts';
+import type { Door, PeerView, ServerAddition, ServerChange } from '../../control/groups.ts';
 import { ApiError } from '../errors.ts';
 
 /** `10s`, `1500ms`. */
@@ -9,7 +9,7 @@ function time(ms: number): string {
 }
 
 /** A server as `/servers/` shows it. */
-export function serverObject(peer: PeerView): Record<string, unknown> {
+export function serverObject(peer: PeerView, door: Door): Record<string, unknown> {
   return {
     id: peer.id,
     server: peer.server.includes(':') ? peer.server : peer.address,
@@ -18,7 +18,7 @@ export function serverObject(peer: PeerView): Record<string, unknown> {
     max_fails: peer.maxFails,
     fail_timeout: time(peer.failTimeoutSec * 1000),
     slow_start: time(peer.slowStartMs),
-    route: peer.route ?? '',
+    ...(door === 'http' ? { route: peer.route ?? '' } : null),
     backup: peer.backup,
     down: peer.state === 'down',
     ...(peer.state === 'draining' ? { drain: true } : null),
@@ -73,6 +73,9 @@ const FIELDS: Readonly<Record<string, Field>> = {
   drain: flag((drain) => ({ drain })),
 };
 
+/** What servers of stream have not. */
+const HTTP_ONLY: ReadonlySet<string> = new Set(['route', 'drain']);
+
 /** What PATCH may not change. */
 const FIXED: ReadonlySet<string> = new Set(['server', 'backup', 'route', 'service', 'id']);
 
@@ -105,7 +108,7 @@ function read(given: Record<string, unknown>, allowed: (name: string) => boolean
 }
 
 /** The body of a POST. @throws {ApiError} */
-export function readAddition(body: string): ServerAddition {
+export function readAddition(body: string, door: Door): ServerAddition {
   const given = parse(body);
   if (given.service !== undefined) {
     throw new ApiError(400, 'UpstreamConfNoResolver', 'services are resolved from the configuration only');
@@ -113,16 +116,16 @@ export function readAddition(body: string): ServerAddition {
   if (given.server === undefined) {
     throw new ApiError(400, 'UpstreamConfFormatError', 'missing "server" argument');
   }
-  return read(given, () => true) as ServerAddition;
+  return read(given, (name) => door === 'http' || !HTTP_ONLY.has(name)) as ServerAddition;
 }
 
 /** The body of a PATCH. @throws {ApiError} */
-export function readChange(body: string): ServerChange {
-  return read(parse(body), (name) => !FIXED.has(name));
+export function readChange(body: string, door: Door): ServerChange {
+  return read(parse(body), (name) => !FIXED.has(name) && (door === 'http' || !HTTP_ONLY.has(name)));
 }
 
 /** The same out of the query of `upstream_conf`, where everything is text. @throws {ApiError} */
-export function readArguments(args: ReadonlyMap<string, string>): Partial<ServerAddition> {
+export function readArguments(args: ReadonlyMap<string, string>, door: Door): Partial<ServerAddition> {
   const given: Record<string, unknown> = {};
   for (const [name, value] of args) {
     if (name === 'down' || name === 'drain' || name === 'backup') given[name] = true;
@@ -130,5 +133,5 @@ export function readArguments(args: ReadonlyMap<string, string>): Partial<Server
     else if (/^(?:weight|max_conns|max_fails)$/.test(name)) given[name] = /^\d+$/.test(value) ? Number(value) : value;
     else given[name] = value;
   }
-  return read(given, () => true);
+  return read(given, (name) => door === 'http' || !HTTP_ONLY.has(name));
 }

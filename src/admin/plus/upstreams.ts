@@ -1,6 +1,6 @@
-/** `/http/upstreams/`: groups, their servers, and changes of them. */
+/** `/http/upstreams/` and `/stream/upstreams/`: groups, their servers, and changes of them. */
 import { GroupError } from '../../control/groups.ts';
-import type { GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
+import type { Door, GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { BUCKET_BOUNDS } from '../../observe/histogram.ts';
 import { ApiError, pathNotFound, statusOf } from '../errors.ts';
 import { readAddition, readChange, serverObject } from './servers.ts';
@@ -12,6 +12,20 @@ export interface Outcome {
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** A peer of stream: sessions have no statuses, and times of their own. */
+export function streamPeerObject(peer: PeerView, name: string, version: number): Record<string, unknown> {
+  const all = peerObject(peer, name, version);
+  const { requests, responses: _, header_time: __, response_time, response_time_hist, ...rest } = all;
+  return {
+    ...rest,
+    connections: requests,
+    ...(peer.connectMs === 0 ? null : { connect_time: Math.round(peer.connectMs) }),
+    ...(peer.headerMs === 0 ? null : { first_byte_time: Math.round(peer.headerMs) }),
+    ...(response_time === undefined ? null : { response_time }),
+    ...(response_time_hist === undefined ? null : { response_time_hist }),
+  };
+}
 
 /** A peer as `/upstreams/NAME/` shows it. */
 export function peerObject(peer: PeerView, name: string, version: number): Record<string, unknown> {
@@ -28,7 +42,7 @@ export function peerObject(peer: PeerView, name: string, version: number): Recor
     active: peer.conns,
     ...(peer.maxConns === 0 ? null : { max_conns: peer.maxConns }),
     requests: peer.requests,
-    responses: { '1xx': one, '2xx': two, '3xx': three, '4xx': four, '5xx': five, total },
+    responses: { '1xx': one, '2xx': two, '3xx': three, '4xx': four, '5xx': five, ...codesOf(peer, version), total },
     sent: peer.sent,
     received: peer.received,
     fails: peer.failsTotal,
@@ -48,6 +62,10 @@ export function peerObject(peer: PeerView, name: string, version: number): Recor
   };
 }
 
+function codesOf({ codes }: PeerView, version: number): object | null {
+  return version < 7 || codes === null ? null : { codes: Object.fromEntries(codes) };
+}
+
 /** As version 9 shows it: each bucket holds what is no slower. */
 export function histogram(counts: readonly number[], sum: number): Record<string, unknown> {
   let total = 0;
@@ -58,9 +76,12 @@ export function histogram(counts: readonly number[], sum: number): Record<string
   return { count: total, sum: Math.round(sum), buckets: Object.fromEntries(buckets) };
 }
 
-export function groupObject({ name, zone, peers, queue, zombies }: GroupView, version = 9): Record<string, unknown> {
+export function groupObject(view: GroupView, version = 9, door: Door = 'http'): Record<string, unknown> {
+  const { name, zone, peers, queue, idle, zombies } = view;
+  const show = door === 'http' ? peerObject : streamPeerObject;
   return {
-    peers: peers.map((peer) => peerObject(peer, name, version)),
+    peers: peers.map((peer) => show(peer, name, version)),
+    ...(door === 'http' ? { keepalive: idle } : null),
     zombies,
     ...(zone === null ? null : { zone }),
     ...(queue === null ? null : { queue: { size: queue.size, max_size: queue.maxSize, overflows: queue.overflows } }),
@@ -69,12 +90,14 @@ export function groupObject({ name, zone, peers, queue, zombies }: GroupView, ve
 
 export class Upstreams {
   readonly #groups: Groups;
+  readonly #door: Door;
 
-  constructor(groups: Groups) {
+  constructor(groups: Groups, door: Door) {
     this.#groups = groups;
+    this.#door = door;
   }
 
-  /** @param path behind `/http/upstreams` @throws {ApiError} */
+  /** @param path behind `…/upstreams` @throws {ApiError} */
   async handle(method: string, version: number, path: readonly string[], body: string): Promise<Outcome> {
     const [name, part, id] = path;
     if (name === undefined) return { status: 200, value: this.#all(method, version) };
@@ -84,7 +107,9 @@ export class Upstreams {
     if (part !== 'servers' || path.length > 3) throw pathNotFound();
     if (group.config.zone === null) throw new ApiError(400, 'UpstreamStatic', `upstream "${name}" has no memory zone`);
     try {
-      return id === undefined ? await servers(method, group, body) : await server(method, group, id, body);
+      return id === undefined
+        ? await servers(method, group, this.#door, body)
+        : await server(method, group, this.#door, id, body);
     } catch (error) {
       if (error instanceof GroupError) throw new ApiError(statusOf(error.code), error.code, error.message);
       throw error;
@@ -98,7 +123,7 @@ export class Upstreams {
         .names()
         .map((name) => this.#groups.get(name)!)
         .filter(({ config }) => config.zone !== null)
-        .map((group) => [group.config.name, groupObject(group.snapshot(), version)]),
+        .map((group) => [group.config.name, groupObject(group.snapshot(), version, this.#door)]),
     );
   }
 
@@ -108,7 +133,7 @@ export class Upstreams {
       group.resetCounters();
       return { status: 204, value: null };
     }
-    return { status: 200, value: groupObject(group.snapshot(), version) };
+    return { status: 200, value: groupObject(group.snapshot(), version, this.#door) };
   }
 }
 
@@ -122,20 +147,20 @@ function serverId(text: string): number {
   return Number(text);
 }
 
-async function servers(method: string, group: ManagedGroup, body: string): Promise<Outcome> {
+async function servers(method: string, group: ManagedGroup, door: Door, body: string): Promise<Outcome> {
   allow(method, 'GET', 'POST');
-  if (method === 'GET') return { status: 200, value: group.snapshot().peers.map(serverObject) };
-  return { status: 201, value: serverObject(await group.add(readAddition(body))) };
+  if (method === 'GET') return { status: 200, value: group.snapshot().peers.map((peer) => serverObject(peer, door)) };
+  return { status: 201, value: serverObject(await group.add(readAddition(body, door)), door) };
 }
 
-async function server(method: string, group: ManagedGroup, text: string, body: string): Promise<Outcome> {
+async function server(method: string, group: ManagedGroup, door: Door, text: string, body: string): Promise<Outcome> {
   allow(method, 'GET', 'PATCH', 'DELETE');
   const id = serverId(text);
-  if (method === 'GET') return { status: 200, value: serverObject(group.peer(id)) };
+  if (method === 'GET') return { status: 200, value: serverObject(group.peer(id), door) };
   if (method === 'PATCH') {
     group.peer(id);
-    return { status: 200, value: serverObject(await group.update(id, readChange(body))) };
+    return { status: 200, value: serverObject(await group.update(id, readChange(body, door)), door) };
   }
   await group.remove(id);
-  return { status: 200, value: group.snapshot().peers.map(serverObject) };
+  return { status: 200, value: group.snapshot().peers.map((peer) => serverObject(peer, door)) };
 }

@@ -16,8 +16,7 @@ import type { CachePlan } from './plan.ts';
 import { serve } from './serve.ts';
 import { CacheSession } from './session.ts';
 import type { SessionDriver } from './session.ts';
-import { variantName } from './session.ts';
-import { variantOf } from './vary.ts';
+import { variantName, variantOf } from './vary.ts';
 import type { CacheZone } from './zone.ts';
 
 /** What a header part needs besides the key: nginx reckons so, too. */
@@ -77,7 +76,7 @@ function answeredFromMemory(r: HttpRequest, plan: CachePlan, zone: CacheZone, te
     }
   }
   if (answer.header.validUntil < now) return false;
-  serve(r, plan, answer, HIT);
+  serve(r, plan, zone, answer, HIT);
   return true;
 }
 

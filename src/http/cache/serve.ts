@@ -13,12 +13,14 @@ import { extended, hopHidden } from '../proxy/hide.ts';
 import { dropDuplicates } from '../proxy/rewrite-answer.ts';
 import type { CachedAnswer } from './entry.ts';
 import type { CachePlan } from './plan.ts';
+import type { CacheZone } from './zone.ts';
 
 /** @param status how the cache answers */
-export function serve(r: HttpRequest, plan: CachePlan, answer: CachedAnswer, status: number): void {
+export function serve(r: HttpRequest, plan: CachePlan, zone: CacheZone, answer: CachedAnswer, status: number): void {
   const { head, header } = answer;
   const { upstream } = plan;
   r.cacheStatus = status;
+  zone.countServed(status, header.bodyLength);
   r.upstream ??= answer;
   r.status = head.status;
   r.reason = null;

@@ -25,7 +25,7 @@ import { LockWait } from './lock-wait.ts';
 import { BYPASS, EXPIRED, HIT, MISS, REVALIDATED, STALE, UPDATING } from './plan.ts';
 import type { CachePlan } from './plan.ts';
 import { serve } from './serve.ts';
-import { variantOf } from './vary.ts';
+import { variantName, variantOf } from './vary.ts';
 import { METHOD_HEAD } from '../wire/request-head.ts';
 import type { CacheZone } from './zone.ts';
 
@@ -62,6 +62,8 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
   #old: CachedAnswer | null = null;
   #ended = false;
 
+  /** Bytes of the file that it became. */
+  #written = 0;
   /** What is being kept. */
   #fill: Fill | null = null;
 
@@ -168,7 +170,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     const { header } = answer;
     if (header.validUntil >= now) {
       this.#end();
-      serve(this.r, this.plan, answer, HIT);
+      serve(this.r, this.plan, this.zone, answer, HIT);
       return;
     }
     const { useStale, backgroundUpdate } = this.plan.config;
@@ -176,7 +178,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     if (this.#ticket === 0) this.#ticket = this.zone.store.keys.claim(this.#key, clock.wall, UPDATE_MS);
     if (this.#ticket === 0 && mayBeStale) {
       this.#end();
-      serve(this.r, this.plan, answer, UPDATING);
+      serve(this.r, this.plan, this.zone, answer, UPDATING);
       return;
     }
     if (this.#ticket !== 0 && mayBeStale && backgroundUpdate) {
@@ -185,7 +187,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
         // The right to update has gone to the background request.
         this.#ticket = 0;
         this.#ended = true;
-        serve(this.r, this.plan, answer, STALE);
+        serve(this.r, this.plan, this.zone, answer, STALE);
         return;
       }
     }
@@ -280,13 +282,13 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
 
   serveOld(answer: CachedAnswer): void {
     this.#end();
-    serve(this.r, this.plan, answer, STALE);
+    serve(this.r, this.plan, this.zone, answer, STALE);
   }
 
   /** A 304 has come: the old answer is valid again. */
   serveConfirmed(head: ResponseHead): void {
     this.confirmAlone(head);
-    serve(this.r, this.plan, this.#old!, REVALIDATED);
+    serve(this.r, this.plan, this.zone, this.#old!, REVALIDATED);
   }
 
   /** The same when nobody is there to be answered. */
@@ -410,6 +412,7 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     try {
       const now = Math.floor(clock.wall / 1000);
       this.#fill!.complete(this.#key, this.#ticket, whole, length, now);
+      this.#written = this.base + length;
       this.#ticket = 0;
     } catch (error) {
       logRequest(this.r, 'crit', failedText(`cache file "${this.zone.store.pathOf(this.#key)}"`, error));
@@ -424,9 +427,10 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     this.#end();
   }
 
-  /** The exchange is over, whatever became of it. */
-  close(): void {
+  /** The exchange is over, whatever became of it. @param received bytes of the last server that was asked */
+  close(received: number): void {
     if (!this.#ended) this.fail();
+    this.zone.countFetched(this.r.cacheStatus, received, this.#written);
   }
 
   /** The update in the background is over; as a rule it has used its right. */
@@ -442,8 +446,4 @@ export class CacheSession implements AnswerKeeper, BodyProducer {
     this.#ticket = 0;
     this.zone.wake(this.#key);
   }
-}
-
-export function variantName(variant: Buffer): string {
-  return `\0${variant.toString('latin1')}`;
 }

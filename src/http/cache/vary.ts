@@ -25,3 +25,8 @@ export function variantOf(main: Buffer, vary: string, head: HeaderBlock): Buffer
   }
   return sum.digest();
 }
+
+/** What a variant's answer is remembered by. */
+export function variantName(variant: Buffer): string {
+  return `\0${variant.toString('latin1')}`;
+}

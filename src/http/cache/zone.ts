@@ -9,7 +9,20 @@ import type { Buffer } from 'node:buffer';
 import type { CacheZoneConfig } from '../../config/cache-model.ts';
 import { CacheStore } from '../../cache/store.ts';
 import type { StoreLog } from '../../cache/store.ts';
+import { FETCHED, FROM_CACHE } from '../../cache/counts.ts';
 import { CachedAnswer } from './entry.ts';
+import { BYPASS, EXPIRED, HIT, MISS, REVALIDATED, STALE, UPDATING } from './plan.ts';
+
+/** Places of counters, by status as `plan.ts` numbers them. */
+const PLACES: Readonly<Record<number, number>> = {
+  [MISS]: FETCHED.miss,
+  [BYPASS]: FETCHED.bypass,
+  [EXPIRED]: FETCHED.expired,
+  [STALE]: FROM_CACHE.stale,
+  [UPDATING]: FROM_CACHE.updating,
+  [REVALIDATED]: FROM_CACHE.revalidated,
+  [HIT]: FROM_CACHE.hit,
+};
 
 /** Of one cache in one worker. */
 const MEMORY = 16 * 1024 * 1024;
@@ -114,6 +127,27 @@ export class CacheZone {
   /** Files and memory are given back: nobody looks anything up any more. */
   close(): void {
     for (const [name, answer] of this.#answers) this.#forget(name, answer);
+  }
+
+  // ------------------------------------------------------------------------------------ counting
+
+  /** An answer was sent from the cache. @param status how @param bytes of its body */
+  countServed(status: number, bytes: number): void {
+    const { keys } = this.store;
+    const at = PLACES[status]!;
+    keys.count(at, 1);
+    keys.count(at + 1, bytes);
+  }
+
+  /** A fetch is over; what was served from the cache after all is counted already. @param written bytes of its file, or 0 */
+  countFetched(status: number, bytes: number, written: number): void {
+    if (status !== MISS && status !== EXPIRED && status !== BYPASS) return;
+    this.countServed(status, bytes);
+    if (written === 0) return;
+    const { keys } = this.store;
+    const at = PLACES[status]!;
+    keys.count(at + 2, 1);
+    keys.count(at + 3, written);
   }
 
   // ------------------------------------------------------------------------------------ waiting

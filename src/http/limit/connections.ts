@@ -1,6 +1,8 @@
 /** `limit_conn`: so many requests of a key at a time (ngx_http_limit_conn_module). */
 import type { LimitConnConfig } from '../../config/model-access.ts';
 import { REFUSED } from '../../limit/connections.ts';
+import type { ConnectionTable } from '../../limit/connections.ts';
+import { LIMIT } from '../../observe/counters.ts';
 import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import type { HttpRequest } from '../request.ts';
@@ -8,7 +10,7 @@ import { NEXT, TAKEN } from '../runtime.ts';
 import { mainOf } from '../subrequest.ts';
 import type { Phase } from '../runtime.ts';
 import { RequestLimits } from './zones.ts';
-import type { LimitBook } from './zones.ts';
+import type { LimitBook, Zone } from './zones.ts';
 
 const MAX_KEY = 255;
 
@@ -29,7 +31,8 @@ export function compileLimitConn(config: LimitConnConfig, book: LimitBook): Phas
       }
       const held = (main.limits ??= new RequestLimits());
       const node = zone.table.take(key, connections);
-      if (node === REFUSED) return refuse(r, held, config, zone.name);
+      if (node === REFUSED) return refuse(r, held, config, zone);
+      zone.counts[LIMIT.passed]!++;
       held.connStatus = 'PASSED';
       held.hold(zone.table, node);
     }
@@ -41,9 +44,10 @@ function refuse(
   r: HttpRequest,
   held: RequestLimits,
   { logLevel, dryRun, status }: LimitConnConfig,
-  zone: string,
+  { name, counts }: Zone<ConnectionTable>,
 ): number {
-  logRequest(r, logLevel, `limiting connections${dryRun ? ', dry run,' : ''} by zone "${zone}"`);
+  logRequest(r, logLevel, `limiting connections${dryRun ? ', dry run,' : ''} by zone "${name}"`);
+  counts[dryRun ? LIMIT.rejectedDryRun : LIMIT.rejected]!++;
   held.release();
   held.connStatus = dryRun ? 'REJECTED_DRY_RUN' : 'REJECTED';
   if (dryRun) return NEXT;

@@ -4,6 +4,7 @@ import type { LimitReqConfig } from '../../config/model-access.ts';
 import { EXCEEDED } from '../../limit/rate.ts';
 import type { RateTable } from '../../limit/rate.ts';
 import { clock } from '../../net/clock.ts';
+import { LIMIT } from '../../observe/counters.ts';
 import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import type { BodyProducer, HttpRequest } from '../request.ts';
@@ -60,7 +61,7 @@ class LimitReq {
       const result = i === limits.length - 1 ? table.account(key, burst, now) : table.test(key, burst, now);
       last = i;
       excess = table.excess;
-      if (result === EXCEEDED) return this.#reject(r, zone.name, excess);
+      if (result === EXCEEDED) return this.#reject(r, zone, excess);
     }
     if (last < 0) return NEXT;
     return this.#count(r, last, excess, now);
@@ -69,7 +70,7 @@ class LimitReq {
   #count(r: HttpRequest, last: number, lastExcess: number, now: number): number {
     const limits = this.#limits;
     let longest = 0;
-    let name = '';
+    let slowest = limits[last]!.zone;
     let worst = 0;
     for (let i = last; i >= 0; i--) {
       const { zone, delay } = limits[i]!;
@@ -80,29 +81,37 @@ class LimitReq {
       const wait = zone.table.waitMs(excess, delay);
       if (wait > longest) {
         longest = wait;
-        name = zone.name;
+        slowest = zone;
         worst = excess;
       }
     }
     const said = (mainOf(r).limits ??= new RequestLimits());
+    const { dryRun } = this.#config;
+    for (let i = last; i >= 0; i--) {
+      const { zone } = limits[i]!;
+      if (this.#keys[i] === '') continue;
+      const how = longest === 0 || zone !== slowest ? LIMIT.passed : dryRun ? LIMIT.delayedDryRun : LIMIT.delayed;
+      zone.counts[how]!++;
+    }
     if (longest === 0) {
       said.reqStatus = 'PASSED';
       return NEXT;
     }
-    const { logLevel, dryRun } = this.#config;
+    const { logLevel } = this.#config;
     const dry = dryRun ? ', dry run' : '';
     const level = LOWER[logLevel] ?? 'info';
-    logRequest(r, level, `delaying request${dry}, excess: ${thousandths(worst)}, by zone "${name}"`);
+    logRequest(r, level, `delaying request${dry}, excess: ${thousandths(worst)}, by zone "${slowest.name}"`);
     said.reqStatus = dryRun ? 'DELAYED_DRY_RUN' : 'DELAYED';
     if (dryRun) return NEXT;
     r.producer = new Wait(r, longest);
     return TAKEN;
   }
 
-  #reject(r: HttpRequest, zone: string, excess: number): number {
+  #reject(r: HttpRequest, zone: Zone<RateTable>, excess: number): number {
     const { logLevel, dryRun, status } = this.#config;
     const dry = dryRun ? ', dry run' : '';
-    logRequest(r, logLevel, `limiting requests${dry}, excess: ${thousandths(excess)} by zone "${zone}"`);
+    logRequest(r, logLevel, `limiting requests${dry}, excess: ${thousandths(excess)} by zone "${zone.name}"`);
+    zone.counts[dryRun ? LIMIT.rejectedDryRun : LIMIT.rejected]!++;
     const said = (mainOf(r).limits ??= new RequestLimits());
     said.reqStatus = dryRun ? 'REJECTED_DRY_RUN' : 'REJECTED';
     if (dryRun) return NEXT;

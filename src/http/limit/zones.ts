@@ -2,6 +2,7 @@
 import type { LimitZoneConfig } from '../../config/model-access.ts';
 import { ConnectionTable } from '../../limit/connections.ts';
 import { RateTable } from '../../limit/rate.ts';
+import { counters } from '../../observe/counters.ts';
 import type { VariableTable } from '../variables/table.ts';
 import type { Value } from '../variables/value.ts';
 
@@ -12,6 +13,8 @@ export interface Zone<T> {
   /** As written, for logs. */
   keyText: string;
   table: T;
+  /** What it decided (`LIMIT`). */
+  counts: Float64Array;
 }
 
 /** The zones of a generation, by name. */
@@ -26,7 +29,8 @@ export class LimitBook {
     variables: VariableTable,
   ) {
     for (const { kind, name, key, rate } of zones) {
-      const common = { name, key: variables.compile(key), keyText: key };
+      const counts = counters.row(`limit_${kind} ${name}`);
+      const common = { name, key: variables.compile(key), keyText: key, counts };
       const buffer = memory[name]!;
       if (kind === 'req') this.#rates.set(name, { ...common, table: new RateTable(buffer, workerId, rate) });
       else this.#connections.set(name, { ...common, table: new ConnectionTable(buffer, workerId) });

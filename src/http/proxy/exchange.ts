@@ -424,7 +424,7 @@ export class Exchange implements BodyProducer, UpstreamTrace {
     if (this.active && this.channel !== null) this.giveUp(false);
     this.active = false;
     this.#timer.cancel();
-    this.session?.close();
+    this.session?.close(this.record.bytesReceived);
     this.session = null;
     this.record.release();
     this.sender.release();

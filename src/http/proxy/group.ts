@@ -77,6 +77,7 @@ export class UpstreamGroup {
             connections: config.keepalive.connections,
             ...(config.keepalive.connections < EXACT_BELOW ? { most: config.keepalive.connections } : null),
             timeoutMs: config.keepalive.timeoutMs,
+            gauge: this.peers.idleGauge,
           });
     this.hashKey =
       config.balancer.kind === 'hash' ? variables.compile(config.balancer.key) : (bindings?.hashKey ?? null);

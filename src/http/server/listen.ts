@@ -1,4 +1,5 @@
 /** One listening address of a worker, over all reloads: its connections, and the generation that new requests run under. */
+import { countRefusedCertificate } from '../../net/tls-counts.ts';
 import type { ListenConfig, LogLevel } from '../../config/model.ts';
 import type { HttpGeneration, Server } from '../runtime.ts';
 import type { HttpRequest } from '../request.ts';
@@ -73,9 +74,11 @@ export class HttpListen {
       };
     }
     if (tls.clientVerify.startsWith('FAILED') && ssl.verifyClient !== 'optional_no_ca') {
+      countRefusedCertificate(tls.clientVerify);
       return { status: 495, why: `client SSL certificate verify error: (${tls.clientVerify.slice(7)})` };
     }
     if (ssl.verifyClient === 'on' && tls.clientVerify === 'NONE') {
+      countRefusedCertificate('NONE');
       return { status: 496, why: 'client sent no required SSL certificate' };
     }
     return null;

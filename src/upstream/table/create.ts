@@ -24,7 +24,7 @@ const MOST_FROM_ZONE = 4096;
 export function createTable(config: UpstreamConfig, options: TableOptions = {}): SharedArrayBuffer {
   const specs = specsOf(config);
   const slots = specs.length + (options.spareSlots ?? spareFor(config));
-  const t = allocate(slots, options.maxWorkers ?? MAX_WORKERS, config.queue?.size ?? 0);
+  const t = allocate(slots, options.maxWorkers ?? MAX_WORKERS, config.queue?.size ?? 0, config.zone !== null);
   if (options.mandatory === true) t.head[H.mandatory] = 1;
   edit(t, (lists) => {
     for (const spec of specs) listOf(lists, config.servers[spec.serverIndex]!.backup).push(claim(t, spec));

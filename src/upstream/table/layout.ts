@@ -6,6 +6,7 @@
  * out again only after the peer was removed and its last request has ended. `generation` tells two owners apart.
  */
 import { BUCKETS } from '../../observe/histogram.ts';
+import { CODE_COUNT } from '../../observe/status-codes.ts';
 import { LOCK } from '../../shared/lock.ts';
 
 const MAGIC = 0x48645231; // 'HdR1'
@@ -51,6 +52,8 @@ export const H = {
   mandatory: 29,
   /** Changes with every heartbeat that was answered (`heartbeat.ts`). */
   heartbeats: 30,
+  /** 1: answers are counted by status, not by class alone. */
+  coded: 31,
   words: 32,
 } as const;
 
@@ -190,6 +193,8 @@ export class Table {
   readonly downtime: Float64Array;
   /** Answers by class, five to a slot: 1xx to 5xx. */
   readonly responses: Float64Array;
+  /** And by status, `CODE_COUNT` to a slot; empty unless `H.coded`. */
+  readonly codes: Float64Array;
   /** Response times: `BUCKETS` counts to a slot, each of its own bucket; and their sum. */
   readonly hist: Float64Array;
   readonly histSum: Float64Array;
@@ -222,6 +227,8 @@ export class Table {
   readonly alive: Int32Array;
   /** Requests in flight by worker: `[row * capacity + slot]`. `conns` is their sum. */
   readonly connsBy: Int32Array;
+  /** Idle connections by worker. */
+  readonly idleBy: Int32Array;
   readonly inflightBy: Int32Array;
 
   // queue: by place; no places without the directive
@@ -236,13 +243,14 @@ export class Table {
 
   readonly text: Buffer;
 
-  constructor(buffer: SharedArrayBuffer, capacity?: number, rows?: number, queueSize = 0) {
+  constructor(buffer: SharedArrayBuffer, capacity?: number, rows?: number, queueSize = 0, coded = false) {
     if (capacity === undefined || rows === undefined) {
       const words = new Int32Array(buffer);
       if (words[H.magic] !== MAGIC) throw new TypeError('not a peer table');
       capacity = words[H.capacity]!;
       rows = words[H.rows]!;
       queueSize = words[H.queueSize]!;
+      coded = words[H.coded] === 1;
     }
     this.buffer = buffer;
     this.capacity = capacity;
@@ -293,6 +301,7 @@ export class Table {
     this.downStart = c.float64(n);
     this.downtime = c.float64(n);
     this.responses = c.float64(n * 5);
+    this.codes = c.float64(coded ? n * CODE_COUNT : 0);
     this.hist = c.float64(n * BUCKETS);
     this.histSum = c.float64(n);
     this.order = c.int32(n * 2);
@@ -317,6 +326,7 @@ export class Table {
     this.alive = c.int32(rows);
     this.connsBy = c.int32(rows * n);
     this.inflightBy = c.int32(rows * n);
+    this.idleBy = c.int32(rows);
     this.queueNext = c.int32(queueSize);
     this.queuePrev = c.int32(queueSize);
     this.queueRow = c.int32(queueSize);
@@ -333,15 +343,17 @@ export class Table {
  * @param capacity most peers it will ever hold, zombies included.
  * @param workers most worker threads that will use it.
  * @param queueSize most requests that may wait in it.
+ * @param coded count answers by status, too.
  */
-export function allocate(capacity: number, workers: number, queueSize = 0): Table {
+export function allocate(capacity: number, workers: number, queueSize = 0, coded = false): Table {
   const rows = workers + 1;
-  const size = new Table(MEASURE, capacity, rows, queueSize).size;
-  const t = new Table(new SharedArrayBuffer(size), capacity, rows, queueSize);
+  const size = new Table(MEASURE, capacity, rows, queueSize, coded).size;
+  const t = new Table(new SharedArrayBuffer(size), capacity, rows, queueSize, coded);
   t.head[H.magic] = MAGIC;
   t.head[H.capacity] = capacity;
   t.head[H.rows] = rows;
   t.head[H.queueSize] = queueSize;
+  t.head[H.coded] = coded ? 1 : 0;
   clearQueue(t);
   t.head[H.version] = 1;
   t.head[H.indexStale] = 1;

@@ -16,6 +16,7 @@ export function reclaimWorker(buffer: SharedArrayBuffer, workerId: number): void
   Atomics.store(t.alive, row, 0);
   locked(t, () => {
     t.head[H.indexStale] = 1;
+    t.idleBy[row] = 0;
     Atomics.store(t.head, H.waiters, 0);
     for (let slot = 0; slot < t.capacity; slot++) reclaimSlot(t, slot, row);
     if (t.head[H.queueSize] !== 0) reclaimQueue(t, row);

@@ -40,7 +40,9 @@ export function reloadTable(
     const leaving = known.rest();
     const idle = leaving.filter((slot) => t.conns[slot] === 0).length;
     const fresh = matches.filter((slot) => slot < 0).length;
-    if (fresh > t.head[H.freeCount]! + idle || t.head[H.queueSize] !== (config.queue?.size ?? 0)) {
+    const queueSize = config.queue?.size ?? 0;
+    const coded = config.zone === null ? 0 : 1;
+    if (fresh > t.head[H.freeCount]! + idle || t.head[H.queueSize] !== queueSize || t.head[H.coded] !== coded) {
       grown = grow(t, config, wanted, matches, nowMs);
       return;
     }
@@ -66,7 +68,7 @@ function grow(
   matches: readonly number[],
   nowMs: number,
 ): Table {
-  const t = allocate(wanted.length + spareFor(config), from.rows - 1, config.queue?.size ?? 0);
+  const t = allocate(wanted.length + spareFor(config), from.rows - 1, config.queue?.size ?? 0, config.zone !== null);
   t.headF[F.now] = from.headF[F.now]!;
   t.head[H.mandatory] = from.head[H.mandatory]!;
   edit(t, (lists) => {

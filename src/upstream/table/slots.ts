@@ -1,5 +1,6 @@
 /** Giving slots to peers and taking them back. All calls come with the lock held. */
 import { BUCKETS } from '../../observe/histogram.ts';
+import { CODE_COUNT } from '../../observe/status-codes.ts';
 import {
   CHECKING,
   DOWN,
@@ -78,6 +79,7 @@ export function claim(t: Table, spec: PeerSpec): number {
   t.head[H.freeCount] = free - 1;
   for (const field of [...gathered(t), ...inFlight(t)]) field[slot] = 0;
   t.responses.fill(0, slot * 5, slot * 5 + 5);
+  t.codes.fill(0, slot * CODE_COUNT, (slot + 1) * CODE_COUNT);
   t.hist.fill(0, slot * BUCKETS, (slot + 1) * BUCKETS);
   t.histSum[slot] = 0;
   for (let row = 0; row < t.rows; row++) {
@@ -109,6 +111,9 @@ export function inherit(to: Table, slot: number, from: Table, old: number): void
     field[slot] = source[i]![old]!;
   });
   for (let k = 0; k < 5; k++) to.responses[slot * 5 + k] = from.responses[old * 5 + k]!;
+  if (from.codes.length > 0 && to.codes.length > 0) {
+    for (let k = 0; k < CODE_COUNT; k++) to.codes[slot * CODE_COUNT + k] = from.codes[old * CODE_COUNT + k]!;
+  }
   for (let k = 0; k < BUCKETS; k++) to.hist[slot * BUCKETS + k] = from.hist[old * BUCKETS + k]!;
   to.histSum[slot] = from.histSum[old]!;
   const weight = to.weight[slot]!;

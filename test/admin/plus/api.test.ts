@@ -1,57 +1,22 @@
 /** The API of NGINX Plus, upstream_conf and metrics through the real program: objects, changes, errors, resets. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { PATHS, openApi } from '../../../src/admin/plus/openapi.ts';
-import type { Json, JsonObject } from '../../../src/config/kong/schema.ts';
+import { PATHS } from '../../../src/admin/plus/openapi.ts';
 import { answering, Backend, ok } from '../../helpers/backend.ts';
 import { ask } from '../../helpers/client.ts';
 import { Headrace } from '../../helpers/headrace.ts';
 import { field, text } from '../../helpers/http1.ts';
 import { suiteScope, until } from '../../helpers/wait.ts';
-import { violations } from '../kong/schema-check.ts';
+import { type Answer, askApi, codeOf } from './asking.ts';
 
 const scope = suiteScope(after);
-const document = openApi() as JsonObject;
 let h: Headrace;
 let one: Backend;
 let two: Backend;
 
-/** What JSON gave: looked into without being asked what it is. */
-interface Loose {
-  readonly [name: string]: Loose;
-}
-
-interface Answer {
-  status: number;
-  value: Loose;
-}
-
-/** What the document says of an answer's body; null: no body. */
-function schemaOf(path: string, method: string, status: number): JsonObject | null {
-  const found = Object.entries(PATHS).find(([pattern]) =>
-    new RegExp(`^${pattern.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`).test(path),
-  );
-  if (found === undefined && status !== 404) assert.fail(`${path} is not in the document`);
-  const operation = (found?.[1][method.toLowerCase()] ?? { responses: {} }) as { responses: JsonObject };
-  const answer = (operation.responses[status] ?? null) as JsonObject | null;
-  if (answer === null) return { $ref: '#/components/schemas/Error' };
-  return ((answer.content as JsonObject | undefined)?.['application/json'] as JsonObject | undefined)
-    ?.schema as JsonObject;
-}
-
-/** A request to version 9, whose answer must be as the document says. */
-async function api(path: string, method = 'GET', body?: unknown, where = '/api'): Promise<Answer> {
-  const options =
-    body === undefined ? { method } : { method, body: typeof body === 'string' ? body : JSON.stringify(body) };
-  const response = await ask(scope, h.port('main'), `${where}/9${path}`, options);
-  const value = response.body.length === 0 ? null : (JSON.parse(text(response)) as Json);
-  const schema = schemaOf(path.replace(/\?.*/, ''), method, response.status);
-  if (schema === undefined || value === null) assert.equal(value, null);
-  else if (!path.includes('?')) assert.deepEqual(violations(document, schema!, value), [], `${method} ${path}`);
-  return { status: response.status, value: value as unknown as Loose };
-}
-
-const code = ({ value }: Answer): string => value.error!.code as unknown as string;
+const api = (path: string, method = 'GET', body?: unknown, where = '/api'): Promise<Answer> =>
+  askApi(scope, h.port('main'), path, method, body, where);
+const code = codeOf;
 
 before(async () => {
   one = await Backend.start(
@@ -64,7 +29,11 @@ before(async () => {
   );
   h = await Headrace.start(
     scope,
-    ({ port }) => `
+    ({ port, dir }) => `
+    proxy_cache_path ${dir}/kept keys_zone=kept:1m;
+    limit_conn_zone $server_name zone=conns:1m;
+    limit_req_zone $server_name zone=reqs:1m rate=10r/s;
+    resolver 127.0.0.1:1 status_zone=dns;
     upstream app { zone app 64k; server 127.0.0.1:${one.port}; queue 7 timeout=1s; }
     upstream hashed { zone hashed 64k; hash $request_uri; server 127.0.0.1:${one.port}; }
     upstream fixed { server 127.0.0.1:${one.port}; }
@@ -77,7 +46,13 @@ before(async () => {
       location /conf { upstream_conf; }
       location = /metrics { prometheus; }
     }`,
-    { workers: 2 },
+    {
+      workers: 2,
+      stream: ({ port }) => `
+      limit_conn_zone $remote_addr zone=callers:1m;
+      upstream tcp { zone tcp 64k; server 127.0.0.1:${one.port}; }
+      server { listen 127.0.0.1:${port('tcp')}; status_zone lines; proxy_pass tcp; }`,
+    },
   );
 });
 
@@ -87,18 +62,31 @@ describe('objects', () => {
   test('versions, and what there is', async () => {
     assert.equal(text(await ask(scope, h.port('main'), '/api/')), '[1,2,3,4,5,6,7,8,9]');
     const list = async (path: string): Promise<string> => text(await ask(scope, h.port('main'), `/api${path}`));
-    assert.equal(await list('/9/'), '["nginx","processes","connections","http","workers"]');
-    assert.equal(await list('/4'), '["nginx","processes","connections","http"]');
-    assert.equal(await list('/9/http'), '["requests","server_zones","location_zones","upstreams"]');
+    assert.equal(await list('/9/'), '["nginx","processes","connections","ssl","http","stream","resolvers","workers"]');
+    assert.equal(await list('/4'), '["nginx","processes","connections","ssl","http","stream"]');
+    assert.equal(
+      await list('/9/http'),
+      '["requests","server_zones","location_zones","caches","limit_conns","limit_reqs","upstreams"]',
+    );
     assert.equal(await list('/9/http/upstreams?fields='), '["app","hashed"]');
     assert.equal(JSON.parse(await list('/openapi.json')).openapi, '3.1.0');
   });
 
   test('every object is as the document describes it', async () => {
     await hit();
+    const names: Readonly<Record<string, string>> = {
+      '/http/server_zones': 'front',
+      '/http/caches': 'kept',
+      '/http/limit_conns': 'conns',
+      '/http/limit_reqs': 'reqs',
+      '/stream/server_zones': 'lines',
+      '/stream/limit_conns': 'callers',
+      '/stream/upstreams': 'tcp',
+      '/resolvers': 'dns',
+    };
     for (const path of Object.keys(PATHS)) {
-      const real = path.replace('/{name}/servers/{id}', '/app/servers/0').replace('{id}', '0');
-      const named = real.replace('server_zones/{name}', 'server_zones/front').replace('{name}', 'app');
+      const real = path.replace('/{name}/servers/{id}', '/{name}/servers/0').replace('{id}', '0');
+      const named = real.replace('{name}', names[real.replace(/\/\{name\}.*/, '')] ?? 'app');
       assert.equal((await api(named)).status, 200, named);
     }
   });
@@ -112,6 +100,7 @@ describe('objects', () => {
       [peers![0]!.requests, peers![0]!.responses!['2xx'], peers![0]!.response_time_hist!.count],
       [3, 3, 3],
     );
+    assert.deepEqual(peers![0]!.responses!.codes, { 200: 3 });
     const zone = (await api('/http/location_zones/app')).value;
     assert.deepEqual([zone.requests, zone.responses!.codes, zone.discarded], [3, { 200: 3 }, 0]);
     assert.ok(Number(zone.received) > 0 && Number(zone.sent) > 0);
