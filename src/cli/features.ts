@@ -21,6 +21,7 @@ function standard(name: string, built: boolean): Feature {
 }
 
 export const FEATURES: readonly Feature[] = [
+  optional('debug', true),
   optional('http_ssl_module', true),
   optional('http_realip_module', true),
   optional('http_stub_status_module', true),

@@ -17,6 +17,7 @@ import { closeVias, viasOf } from '../net/via.ts';
 import type { LinkLog } from '../net/via.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { GroupEnv } from '../upstream/group.ts';
+import { NetworkList } from '../net/networks.ts';
 import { TargetBook } from '../upstream/target-book.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import type { Phase } from './runtime.ts';
@@ -126,6 +127,9 @@ class Compiler {
       (upstream, table) => new UpstreamGroup(upstream, table, env.group, this.#variables, null),
     );
     this.#generation = new HttpGeneration(id, http, this.#variables, env.errorLog(config.main.errorLog));
+    const { debugConnections } = config.main;
+    if (debugConnections.length > 0) this.#generation.debugConnections = new NetworkList(debugConnections);
+    this.#generation.debugs = debugConnections.length > 0;
     this.#accessLogs = new AccessLogCompiler(http.logFormats, this.#variables, env.accessLogs);
     this.#limits = new LimitBook(http.limitZones, env.limitZones, env.group.workerId, this.#variables);
     const log = env.errorLog(config.main.errorLog);
@@ -196,6 +200,7 @@ class Compiler {
   /** @param named the location that this one stands for: itself, unless it is an `if` or a `limit_except` */
   #location(config: LocationConfig, server: ServerConfig, named: LocationConfig = config): Location {
     const log = this.#env.errorLog(config.core.errorLog ?? this.#config.main.errorLog);
+    if (log.enabled('debug')) this.#generation.debugs = true;
     const loc = new Location(config, server, log);
     const makeLocation = (location: LocationConfig): Location => this.#location(location, server, named);
     loc.rewrite = compileRewrite(config.rewrite, { table: this.#variables, log: config.rewriteLog, makeLocation });

@@ -7,7 +7,7 @@ import type { CompiledErrorPage, Location } from './runtime.ts';
 import { AGAIN, NEXT, TAKEN } from './runtime.ts';
 import { METHOD_GET, METHOD_HEAD } from './wire/request-head.ts';
 import { absoluteLocation, builtinPage, findErrorPage } from './server/error-pages.ts';
-import { logRequest } from './request-log.ts';
+import { debugRequest, logRequest } from './request-log.ts';
 
 /** Begins the phases of a request whose head was parsed and whose server is known. */
 export function start(r: HttpRequest): void {
@@ -17,6 +17,7 @@ export function start(r: HttpRequest): void {
     server.zone.begin();
   }
   if (r.loc.realip !== null) r.loc.realip(r);
+  if (r.gen.debugs) debugRequest(r, `http request begins, uri "${r.uri}", args "${r.args}"`);
   if (server.rewrite !== null && server.rewrite.run(r) === TAKEN) return;
   findLocation(r);
 }
@@ -42,6 +43,7 @@ function findLocation(r: HttpRequest): void {
 function enter(r: HttpRequest, found: Location): void {
   const loc = found.limitExcept === null ? found : (found.limitExcept.of(r) ?? found);
   r.loc = loc;
+  if (r.gen.debugs) debugRequest(r, `using location "${loc.config.name}"`);
   if (loc.core.internal && !r.internal) {
     finalize(r, 404);
     return;
@@ -80,6 +82,7 @@ export function resume(r: HttpRequest): void {
 /** Ends a request with a status: an error page of the location, or the built-in one. 444 closes without an answer. */
 export function finalize(r: HttpRequest, status: number): void {
   if (r.aborted) return;
+  if (r.gen.debugs) debugRequest(r, `http finalize request: ${status}`);
   if (status === 444) {
     r.status = 444;
     r.channel.closeSilently(r);
@@ -223,6 +226,7 @@ function countInZones(r: HttpRequest): void {
 
 /** The answer is out or the client is gone: what is left to do is to log it. */
 export function finished(r: HttpRequest): void {
+  if (r.gen.debugs) debugRequest(r, `http request is over, status ${r.status}, sent ${r.bytesSent}`);
   if ((r.server.zone !== null || r.loc.zone !== null) && r.parent === null) countInZones(r);
   if (r.family !== null) r.family.endOf(r);
   if (r.loc.postAction !== null) r.loc.postAction(r);

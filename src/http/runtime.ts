@@ -15,6 +15,7 @@ import type { RefererMatcher } from './access/referer.ts';
 import type { Resolver } from '../discovery/resolver.ts';
 import type { ZoneCounter } from '../observe/zones.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import type { NetworkList } from '../net/networks.ts';
 
 /** A phase of a location, before its content. */
 export type Phase = (r: HttpRequest) => number;
@@ -34,6 +35,10 @@ export class HttpGeneration {
   readonly variables: VariableTable;
   readonly servers: Server[] = [];
   readonly log: ErrorLog;
+  /** Clients whose requests are logged whatever levels logs have (debug_connection); null: none. */
+  debugConnections: NetworkList | null = null;
+  /** Somebody wants lines of the level `debug`. */
+  debugs = false;
   /** Requests and tunnels under way under this generation. */
   active = 0;
   /** Called when a replaced generation has no request left. */

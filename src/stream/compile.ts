@@ -97,6 +97,8 @@ class Compiler {
       return group;
     });
     this.#generation = new StreamGeneration(id, stream, variables, groups);
+    const { debugConnections } = config.main;
+    if (debugConnections.length > 0) this.#generation.debugConnections = new NetworkList(debugConnections);
   }
 
   run(): StreamRuntime {

@@ -21,6 +21,8 @@ export class StreamGeneration {
   readonly variables: StreamVariables;
   readonly servers: StreamServer[] = [];
   readonly groups: StreamGroup[];
+  /** Clients whose sessions are logged whatever levels logs have (debug_connection); null: none. */
+  debugConnections: NetworkList | null = null;
   /** Sessions that run under it. */
   active = 0;
   /** Called when the last one has ended. */

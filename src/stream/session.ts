@@ -122,6 +122,7 @@ export abstract class Session implements VariableContext {
   /** The part of `finalize` that all sessions share. Call it once, or `depart` instead. */
   protected leave(status: number): void {
     this.status = status;
+    this.log('debug', 'session is over');
     this.server.accessLog?.write(this);
     this.depart();
   }
@@ -156,7 +157,9 @@ export abstract class Session implements VariableContext {
   /** Writes a line into the error log, with nginx's suffix. */
   log(level: LogLevel, message: string): void {
     const { log } = this.server;
-    if (!log.enabled(level)) return;
+    const { debugConnections } = this.generation;
+    const chosen = debugConnections !== null && debugConnections.has(this.client.bytes);
+    if (!chosen && !log.enabled(level)) return;
     let line = message;
     if (this.action !== '') line += ` while ${this.action}`;
     line += `, ${this.udp ? 'udp ' : ''}client: ${this.client.text}, server: ${this.listen.address}`;
@@ -165,7 +168,7 @@ export abstract class Session implements VariableContext {
       if (attempt !== undefined) line += `, upstream: "${attempt.address}"`;
       line += `, ${this.bytesText()}`;
     }
-    log.write(level, line, this.serial);
+    log.write(level, line, this.serial, chosen);
   }
 
   /** Writes a line without suffix. */

@@ -1,6 +1,6 @@
 /** Tells a group what became of an attempt at one of its servers. */
 import type { Outcome } from '../../upstream/group.ts';
-import { logRequest } from '../request-log.ts';
+import { debugRequest, logRequest } from '../request-log.ts';
 import type { Exchange } from './exchange.ts';
 
 const outcome: Outcome = { failed: false, next: false, hadHeader: false, headerMs: 0, responseMs: 0 };
@@ -16,6 +16,13 @@ export function reportAttempt(exchange: Exchange, failed: boolean, next: boolean
   outcome.status = record.status;
   outcome.bytesSent = record.bytesSent;
   outcome.bytesReceived = record.bytesReceived;
+  if (r.gen.debugs) {
+    const what = failed ? 'failed' : `answered ${record.status}, header after ${record.headerMs} ms`;
+    debugRequest(
+      r,
+      `upstream ${exchange.upstreamText()} ${what}, sent ${record.bytesSent}, received ${record.bytesReceived}`,
+    );
+  }
   const group = exchange.target.group!;
   if (group.sticky !== null && !failed) group.sticky.done(r, exchange.peer!);
   if (group.observer !== null) group.observer.ended(r, exchange.peer!, outcome);
