@@ -12,8 +12,11 @@ import {
   type CertificatePair,
   DEFAULT_ADMIN_LISTEN,
   DEFAULT_PROXY_LISTEN,
+  DEFAULT_REAL_IP_HEADER,
+  type ListenKind,
   parseListens,
   parseNameServers,
+  parseNetworks,
 } from '../config/kong/settings.ts';
 import { badStore } from '../store/open.ts';
 import { UsageError } from './options.ts';
@@ -41,6 +44,10 @@ const OPTIONS = {
   store: { type: 'string' },
   config: { type: 'string', short: 'c' },
   data: { type: 'string' },
+  'status-listen': { type: 'string' },
+  'trusted-ips': { type: 'string' },
+  'real-ip-header': { type: 'string' },
+  'real-ip-recursive': { type: 'string' },
   'admin-token': { type: 'string' },
   'admin-origin': { type: 'string', multiple: true },
   'admin-host': { type: 'string', multiple: true },
@@ -61,6 +68,10 @@ const KONG_NAMES: Partial<Record<Name, string>> = {
   'admin-listen': 'KONG_ADMIN_LISTEN',
   'proxy-listen': 'KONG_PROXY_LISTEN',
   'stream-listen': 'KONG_STREAM_LISTEN',
+  'status-listen': 'KONG_STATUS_LISTEN',
+  'trusted-ips': 'KONG_TRUSTED_IPS',
+  'real-ip-header': 'KONG_REAL_IP_HEADER',
+  'real-ip-recursive': 'KONG_REAL_IP_RECURSIVE',
   config: 'KONG_DECLARATIVE_CONFIG',
   'admin-origin': 'KONG_ADMIN_GUI_URL',
   'admin-ssl-cert': 'KONG_ADMIN_SSL_CERT',
@@ -82,6 +93,13 @@ Options:                                         environment
                         (default: ${DEFAULT_PROXY_LISTEN})
   --stream-listen LIST  routes of TCP, TLS, UDP  HEADRACE_STREAM_LISTEN, KONG_STREAM_LISTEN
                         (default: off)
+  --status-listen LIST  /status, /status/ready   HEADRACE_STATUS_LISTEN, KONG_STATUS_LISTEN
+                        and healths, read-only (default: off)
+  --trusted-ips LIST    proxies in front, whose word on clients counts
+                                                 HEADRACE_TRUSTED_IPS, KONG_TRUSTED_IPS
+  --real-ip-header NAME, --real-ip-recursive on|off
+                        where they tell it       HEADRACE_REAL_IP_…, KONG_REAL_IP_…
+                        (default: ${DEFAULT_REAL_IP_HEADER}, off; NAME may be proxy_protocol)
   --store STORE         sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE, or memory
                                                  HEADRACE_STORE, KONG_DATABASE with KONG_PG_…
                         (default: sqlite:DATA/kong.db)
@@ -135,9 +153,11 @@ export function readKongOptions(args: readonly string[], env: Environment, cwd: 
   return {
     help: given.help === true,
     admin: {
-      listens: listens('--admin-listen', text('admin-listen') ?? DEFAULT_ADMIN_LISTEN),
-      proxyListens: listens('--proxy-listen', text('proxy-listen') ?? DEFAULT_PROXY_LISTEN),
+      listens: listens('--admin-listen', text('admin-listen') ?? DEFAULT_ADMIN_LISTEN, 'admin'),
+      proxyListens: listens('--proxy-listen', text('proxy-listen') ?? DEFAULT_PROXY_LISTEN, 'http'),
       streamListens: listens('--stream-listen', text('stream-listen') ?? 'off', 'stream'),
+      statusListens: listens('--status-listen', text('status-listen') ?? 'off', 'admin'),
+      realIp: realIp(text('trusted-ips'), text('real-ip-header'), text('real-ip-recursive')),
       store:
         store === 'memory'
           ? store
@@ -205,7 +225,23 @@ function nameServers(text: string | null): AdminConfig['nameServers'] {
   return list;
 }
 
-function listens(option: string, text: string, kind: 'http' | 'stream' = 'http'): AdminAddress[] {
+function realIp(from: string | null, header: string | null, recursive: string | null): AdminConfig['realIp'] {
+  const networks = parseNetworks(from ?? '');
+  if ('error' in networks) throw new UsageError(`--trusted-ips: ${networks.error}`);
+  if (header !== null && !/^[\w-]+$/.test(header)) {
+    throw new UsageError(`--real-ip-header ${header}: it can be the name of a header field, or proxy_protocol`);
+  }
+  if (recursive !== null && !/^(?:on|off|true|false)$/.test(recursive)) {
+    throw new UsageError(`--real-ip-recursive ${recursive}: it can be on or off`);
+  }
+  return {
+    from: networks,
+    header: header ?? DEFAULT_REAL_IP_HEADER,
+    recursive: recursive === 'on' || recursive === 'true',
+  };
+}
+
+function listens(option: string, text: string, kind: ListenKind): AdminAddress[] {
   const list = parseListens(text, kind);
   if ('error' in list) throw new UsageError(`${option}: ${list.error}`);
   return list;

@@ -12,7 +12,7 @@ const read = (args: string[] = [], env: Environment = {}): KongOptions =>
 const store = (args: string[] = [], env: Environment = {}): string =>
   read(['--data', '/data', ...args], env).admin.store;
 
-const plain = { ssl: false, http2: false, udp: false };
+const plain = { ssl: false, http2: false, udp: false, proxyProtocol: false };
 
 test('alone: loopback for the API, everybody for the proxy, SQLite in the data directory', () => {
   const { admin, workers, errorLog, pidFile } = read(['--data', 'here']);
@@ -22,6 +22,8 @@ test('alone: loopback for the API, everybody for the proxy, SQLite in the data d
       listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ...plain }],
       proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ...plain }],
       streamListens: [],
+      statusListens: [],
+      realIp: { from: [], header: 'X-Real-IP', recursive: false },
       store: 'sqlite:/cwd/here/kong.db',
       dataDir: '/cwd/here',
       declarative: null,
@@ -69,6 +71,19 @@ test('addresses, and what stands behind them', () => {
   );
   assert.deepEqual(read(['--admin-listen', 'off']).admin.listens, []);
   assert.equal(read(['--admin-listen', '[::1]:80']).admin.listens[0]?.port, 80);
+});
+
+test('proxies in front', () => {
+  const env = {
+    KONG_TRUSTED_IPS: '0.0.0.0/0,::/0',
+    KONG_REAL_IP_HEADER: 'X-Forwarded-For',
+    KONG_REAL_IP_RECURSIVE: 'on',
+  };
+  assert.deepEqual(read([], env).admin.realIp, {
+    from: ['0.0.0.0/0', '::/0'],
+    header: 'X-Forwarded-For',
+    recursive: true,
+  });
 });
 
 suite('stores', () => {
@@ -122,6 +137,17 @@ suite('what cannot be meant', () => {
     [['--workers', '0'], {}, /^--workers 0: it can be auto, or a number from 1 to 999$/],
     [['--admin-ssl-cert', 'x'], {}, /^--admin-ssl-cert and --admin-ssl-key belong together$/],
     [['--ssl-cert', 'x,y', '--ssl-key', 'z'], {}, /^--ssl-cert and --ssl-key belong together$/],
+    [
+      ['--trusted-ips', '10.0.0.0/8,x'],
+      {},
+      /^--trusted-ips: invalid network "x"; it can be ADDRESS, ADDRESS\/BITS or unix:$/,
+    ],
+    [
+      ['--real-ip-header', 'a b;'],
+      {},
+      /^--real-ip-header a b;: it can be the name of a header field, or proxy_protocol$/,
+    ],
+    [['--real-ip-recursive', 'x'], {}, /^--real-ip-recursive x: it can be on or off$/],
     [['--stream-listen', '1 ssl udp'], {}, /^--stream-listen: "ssl" and "udp" of address "1" cannot be together$/],
     [['--stream-listen', '1 http2'], {}, /^--stream-listen: unknown parameter "http2" of address "1"$/],
     [[], { KONG_DATABASE: 'cassandra' }, /^KONG_DATABASE=cassandra: it can be postgres or off$/],

@@ -289,6 +289,7 @@ test('managers written for Kong', async (t) => {
         ssl: false,
         http2: false,
         udp: false,
+        proxy_protocol: false,
         listener: `127.0.0.1:${kong.proxyPort}`,
       },
     ]);

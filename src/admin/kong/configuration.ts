@@ -3,13 +3,15 @@ import { type AdminAddress, type AdminConfig } from '../../config/kong/settings.
 import type { JsonObject } from '../../config/kong/schema.ts';
 import type { Store } from '../../store/store.ts';
 
-const wordsOf = ({ text, ssl, http2, udp }: AdminAddress): string =>
-  [text, ssl ? 'ssl' : '', http2 ? 'http2' : '', udp ? 'udp' : ''].filter((word) => word !== '').join(' ');
+const wordsOf = ({ text, ssl, http2, udp, proxyProtocol }: AdminAddress): string =>
+  [text, ssl && 'ssl', http2 && 'http2', udp && 'udp', proxyProtocol && 'proxy_protocol']
+    .filter((word) => word !== false)
+    .join(' ');
 
 function listeners(list: readonly AdminAddress[]): JsonObject[] {
   return list.map((address) => {
-    const { host, port, ssl, http2, udp } = address;
-    return { ip: host, port, ssl, http2, udp, listener: wordsOf(address) };
+    const { host, port, ssl, http2, udp, proxyProtocol } = address;
+    return { ip: host, port, ssl, http2, udp, proxy_protocol: proxyProtocol, listener: wordsOf(address) };
   });
 }
 
@@ -26,6 +28,11 @@ export function shownConfiguration(config: AdminConfig, store: Store): JsonObjec
     proxy_listeners: listeners(config.proxyListens),
     stream_listen: config.streamListens.map(wordsOf),
     stream_listeners: listeners(config.streamListens),
+    status_listen: config.statusListens.map(wordsOf),
+    status_listeners: listeners(config.statusListens),
+    trusted_ips: config.realIp.from,
+    real_ip_header: config.realIp.header,
+    real_ip_recursive: config.realIp.recursive ? 'on' : 'off',
     // Kong's own manager is served by somebody else, if at all.
     admin_gui_listen: [],
     admin_gui_listeners: [],

@@ -25,7 +25,8 @@ import type { Api, NodeStatus } from './context.ts';
 import { refusal } from './guard.ts';
 import { handle } from './handle.ts';
 import { type AdminAnswer, type AdminRequest, message } from './http.ts';
-import { type Listening, listenAdmin } from './server.ts';
+import { type Answer, type Listening, listenAdmin } from './server.ts';
+import { statusAnswer } from './status.ts';
 
 export interface AdminOptions {
   log: ErrorLog;
@@ -76,9 +77,9 @@ export class KongAdmin {
     try {
       if (config === null) return;
       if (config.declarative !== null) next.entities = await readFile(config.declarative);
-      for (const address of config.listens) {
-        if (this.#listening.has(keyOf(address)) || next.opened.has(keyOf(address))) continue;
-        next.opened.set(keyOf(address), await this.#listen(address, config));
+      for (const [key, address, answer] of this.#addresses(config)) {
+        if (this.#listening.has(key) || next.opened.has(key)) continue;
+        next.opened.set(key, await this.#listen(address, config, answer));
       }
       next.instance = await this.#instance(config, next.entities);
     } catch (error) {
@@ -93,7 +94,7 @@ export class KongAdmin {
     const before = this.#current;
     this.#current = instance;
     for (const [key, listening] of opened) this.#listening.set(key, listening);
-    const wanted = new Set(instance?.config.listens.map(keyOf));
+    const wanted = new Set(instance === null ? [] : this.#addresses(instance.config).map(([key]) => key));
     for (const [key, listening] of this.#listening) {
       if (wanted.has(key)) continue;
       this.#listening.delete(key);
@@ -125,12 +126,26 @@ export class KongAdmin {
     this.#current?.lastKnown?.flush();
   }
 
-  #listen(address: AdminAddress, config: AdminConfig): Promise<Listening> {
-    return listenAdmin(address, config.tls ?? config.ownTls, (request) => this.#answer(request)).catch(
-      (error: unknown) => {
-        throw new Error(`admin listen ${address.text}: ${describeError(error)}`);
-      },
-    );
+  /** All that it listens on, and who answers there. */
+  #addresses({ listens, statusListens }: AdminConfig): [key: string, AdminAddress, Answer][] {
+    return [
+      ...listens.map((address): [string, AdminAddress, Answer] => [
+        keyOf(address),
+        address,
+        (request) => this.#answer(request),
+      ]),
+      ...statusListens.map((address): [string, AdminAddress, Answer] => [
+        `status ${keyOf(address)}`,
+        address,
+        (request) => statusAnswer(this.#current?.api ?? null, request),
+      ]),
+    ];
+  }
+
+  #listen(address: AdminAddress, config: AdminConfig, answer: Answer): Promise<Listening> {
+    return listenAdmin(address, config.tls ?? config.ownTls, answer).catch((error: unknown) => {
+      throw new Error(`admin listen ${address.text}: ${describeError(error)}`);
+    });
   }
 
   async #answer(request: AdminRequest): Promise<AdminAnswer> {

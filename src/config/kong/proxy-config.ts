@@ -16,12 +16,12 @@ const SET_HEADERS: LocationConfig['proxy']['setHeaders'] = [
   { name: 'Host', value: '$kong_host' },
   { name: 'Connection', value: '$kong_connection' },
   { name: 'Upgrade', value: '$http_upgrade' },
-  { name: 'X-Forwarded-For', value: '$proxy_add_x_forwarded_for' },
-  { name: 'X-Forwarded-Proto', value: '$scheme' },
-  { name: 'X-Forwarded-Host', value: '$host' },
-  { name: 'X-Forwarded-Port', value: '$server_port' },
-  { name: 'X-Forwarded-Path', value: '$kong_path' },
-  { name: 'X-Forwarded-Prefix', value: '$kong_prefix' },
+  { name: 'X-Forwarded-For', value: '$kong_forwarded_for' },
+  { name: 'X-Forwarded-Proto', value: '$kong_forwarded_proto' },
+  { name: 'X-Forwarded-Host', value: '$kong_forwarded_host' },
+  { name: 'X-Forwarded-Port', value: '$kong_forwarded_port' },
+  { name: 'X-Forwarded-Path', value: '$kong_forwarded_path' },
+  { name: 'X-Forwarded-Prefix', value: '$kong_forwarded_prefix' },
   { name: 'X-Real-IP', value: '$remote_addr' },
   { name: 'X-Kong-Request-Id', value: '$kong_request_id' },
 ];
@@ -60,17 +60,21 @@ async function proxyConfig(admin: AdminConfig): Promise<Pick<Config, 'http' | 's
     const secure = listens.some(({ ssl }) => ssl) ? certificates : [];
     const addresses = listens.map(
       (listen) =>
-        `listen ${addressOf(listen)}${listen.ssl ? ' ssl' : ''}${listen.http2 ? ' http2' : ''}${listen.udp ? ' udp' : ''};`,
+        `listen ${addressOf(listen)}${listen.ssl ? ' ssl' : ''}${listen.http2 ? ' http2' : ''}${listen.udp ? ' udp' : ''}${listen.proxyProtocol ? ' proxy_protocol' : ''};`,
     );
     return `server { ${[...addresses, ...secure, ...lines].join(' ')} }`;
   };
+  const { from, header, recursive } = admin.realIp;
+  const trusted = from.map((network) => `set_real_ip_from ${network};`);
   const http = server(admin.proxyListens, [
+    ...trusted,
+    `real_ip_header ${header}; real_ip_recursive ${recursive ? 'on' : 'off'};`,
     `client_max_body_size ${CLIENT_MAX_BODY_SIZE};`,
     // Where the settings of services of gRPC come from.
     'location /grpc { grpc_pass 127.0.0.1:9; }',
   ]);
   // Where the settings of services of TCP, TLS and UDP come from.
-  const target = 'proxy_pass 127.0.0.1:9; proxy_ssl on;';
+  const target = [...trusted, 'proxy_pass 127.0.0.1:9; proxy_ssl on;'].join(' ');
   const plain = admin.streamListens.filter(({ ssl }) => !ssl);
   const secure = admin.streamListens.filter(({ ssl }) => ssl);
   const stream = server(plain, [target]) + server(secure, [target, 'ssl_preread on;']);

@@ -1,5 +1,5 @@
 /** Settings of the Admin API: where it listens, where entities live, who may call it. */
-import { parseHost } from './host.ts';
+import { isAddressOrCidr, parseHost } from './host.ts';
 
 export interface AdminAddress {
   /** As written: `127.0.0.1:8001`. The identity over reloads. */
@@ -10,6 +10,8 @@ export interface AdminAddress {
   http2: boolean;
   /** Datagrams; of `streamListens` alone. */
   udp: boolean;
+  /** Connections begin with a PROXY protocol header; not of `listens` and `statusListens`. */
+  proxyProtocol: boolean;
 }
 
 /** PEM. */
@@ -24,6 +26,10 @@ export interface AdminConfig {
   proxyListens: AdminAddress[];
   /** Those of routes of TCP, TLS and UDP. */
   streamListens: AdminAddress[];
+  /** Where probes ask how the node is: read-only, without a token. */
+  statusListens: AdminAddress[];
+  /** Proxies in front of this one, whose word on clients counts. */
+  realIp: { from: string[]; header: string; recursive: boolean };
   /** `memory`, `sqlite:FILE`, `postgres://…`. */
   store: string;
   /** Where the node's id is kept; absolute. */
@@ -49,10 +55,11 @@ export interface AdminConfig {
 }
 
 /** Does the configuration ask for TLS and bring no certificate? */
-export function needsCertificate({ listens, proxyListens, streamListens, tls, proxyTls }: AdminConfig): boolean {
+export function needsCertificate(admin: AdminConfig): boolean {
+  const { listens, statusListens, proxyListens, streamListens, tls, proxyTls } = admin;
   if (tls !== null) return false;
   return (
-    listens.some(({ ssl }) => ssl) ||
+    [...listens, ...statusListens].some(({ ssl }) => ssl) ||
     (proxyTls.length === 0 && [...proxyListens, ...streamListens].some(({ ssl }) => ssl))
   );
 }
@@ -70,14 +77,20 @@ export const DEFAULT_PROXY_LISTEN = '0.0.0.0:8000';
 const HARMLESS = /^(?:reuseport|deferred|bind|backlog=\d+|so_keepalive=\S+|ipv6only=(?:on|off))$/;
 
 /** What may stand behind an address, besides what changes nothing. */
-const PARAMETERS = { http: ['ssl', 'http2'], stream: ['ssl', 'udp'] } as const;
+const PARAMETERS = {
+  admin: ['ssl', 'http2'],
+  http: ['ssl', 'http2', 'proxy_protocol'],
+  stream: ['ssl', 'udp', 'proxy_protocol'],
+} as const;
+
+export type ListenKind = keyof typeof PARAMETERS;
 
 /**
  * `127.0.0.1:8001 reuseport, 127.0.0.1:8444 http2 ssl`, or `off`.
  *
  * @returns the addresses, or what is wrong
  */
-export function parseListens(text: string, kind: 'http' | 'stream' = 'http'): AdminAddress[] | { error: string } {
+export function parseListens(text: string, kind: ListenKind): AdminAddress[] | { error: string } {
   if (text.trim() === 'off') return [];
   const list: AdminAddress[] = [];
   for (const entry of text.split(',')) {
@@ -90,15 +103,26 @@ export function parseListens(text: string, kind: 'http' | 'stream' = 'http'): Ad
     const known: readonly string[] = PARAMETERS[kind];
     const unknown = words.find((word) => !known.includes(word) && !HARMLESS.test(word));
     if (unknown !== undefined) return { error: `unknown parameter "${unknown}" of address "${address}"` };
-    const [ssl, http2, udp] = ['ssl', 'http2', 'udp'].map((word) => words.includes(word)) as [
-      boolean,
-      boolean,
-      boolean,
-    ];
+    const [ssl, http2, udp] = [words.includes('ssl'), words.includes('http2'), words.includes('udp')];
+    const proxyProtocol = words.includes('proxy_protocol');
     if (ssl && udp) return { error: `"ssl" and "udp" of address "${address}" cannot be together` };
-    list.push({ text: address, host: host.host, port: host.port, ssl, http2, udp });
+    list.push({ text: address, host: host.host, port: host.port, ssl, http2, udp, proxyProtocol });
   }
   return list;
+}
+
+/** Kong's own. */
+export const DEFAULT_REAL_IP_HEADER = 'X-Real-IP';
+
+/**
+ * `10.0.0.0/8, 127.0.0.1`.
+ *
+ * @returns the networks, or what is wrong
+ */
+export function parseNetworks(text: string): string[] | { error: string } {
+  const list = text.split(/[\s,]+/).filter((one) => one !== '');
+  const bad = list.find((one) => one !== 'unix:' && !isAddressOrCidr(one));
+  return bad === undefined ? list : { error: `invalid network "${bad}"; it can be ADDRESS, ADDRESS/BITS or unix:` };
 }
 
 /**

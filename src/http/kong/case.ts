@@ -11,6 +11,8 @@ export interface KongCase {
   /** What the route's path has taken. */
   prefix: string;
   captures: Readonly<Record<string, string | undefined>> | null;
+  /** The client is a proxy whose word counts: `X-Forwarded-…` of its own go on. */
+  trusted: boolean;
   /** Goes to the server and to the client, and stands in errors. */
   id: string;
   /** Text of the error that is answered; empty: the status' own. */

@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { hostKey, type KongChange, type KongFeed, type KongGroup, upstreamKey } from '../../config/kong/groups.ts';
 import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
 import type { LocationConfig } from '../../config/model.ts';
+import { NetworkList } from '../../net/networks.ts';
 import type { GroupEnv } from '../../upstream/group.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import * as engine from '../engine.ts';
@@ -21,12 +22,19 @@ import { valuesOf } from './hash-input.ts';
 import { explain, type KongPlan, kongPlan } from './plan.ts';
 import { type Routed, type RouteMatch, Router } from './router.ts';
 import { servicePath } from './target-uri.ts';
+import { forwarded } from './variables.ts';
 
 export interface KongRuntimeEnv {
   location: LocationConfig;
   group: GroupEnv;
   variables: VariableTable;
   book: TargetBook<UpstreamGroup>;
+}
+
+/** Over TLS, or by the word of a proxy that has ended it. */
+function isSecure(r: HttpRequest, trusted: boolean): boolean {
+  const told = forwarded(r, trusted, 'x-forwarded-proto');
+  return told === '' ? r.channel.tls !== null : told === 'https';
 }
 
 const needsTls = ({ protocols }: KongRoute): boolean => protocols.includes('https') && !protocols.includes('http');
@@ -65,6 +73,8 @@ class RoutedRequest implements Routed {
 export class KongRuntime {
   readonly #env: KongRuntimeEnv;
   readonly #routed = new RoutedRequest();
+  /** Proxies whose word counts; null: nobody's does. */
+  readonly #trusted: NetworkList | null;
   #router = new Router([]);
   #services = new Map<string, KongService>();
   #certificates = new Map<string, KongCertificate>();
@@ -76,6 +86,8 @@ export class KongRuntime {
 
   constructor(env: KongRuntimeEnv, feed: KongFeed) {
     this.#env = env;
+    const { from } = env.location.realip;
+    this.#trusted = from.length === 0 ? null : new NetworkList(from);
     const { state } = feed;
     if (state !== null) this.take({ ...state, groups: { set: state.groups, removed: [] } });
   }
@@ -118,11 +130,12 @@ export class KongRuntime {
     }
     const { route } = match;
     const service = route.service === null ? undefined : this.#services.get(route.service);
-    if (r.channel.tls === null && needsTls(route)) {
+    const trusted = this.#trusted !== null && this.#trusted.has(r.channel.peer.bytes);
+    if (needsTls(route) && !isSecure(r, trusted)) {
       this.#wantsTls(r, match, service);
       return;
     }
-    if (forGrpc(route) && !this.#grpc(r, match, service)) return;
+    if (forGrpc(route) && !this.#grpc(r, match, service, isSecure(r, trusted))) return;
     const plan = service?.enabled === true ? this.#plan(service, route.requestBuffering) : null;
     if (service === undefined || plan === null) {
       r.kong = caseOf(r, match, EMPTY_SERVICE, null);
@@ -131,7 +144,7 @@ export class KongRuntime {
       engine.finalize(r, 503);
       return;
     }
-    r.kong = caseOf(r, match, service, plan.upstream.data.upstream?.hostHeader ?? null);
+    r.kong = caseOf(r, match, service, plan.upstream.data.upstream?.hostHeader ?? null, trusted);
     const reason = plan.upstream.unavailable();
     if (reason === null) {
       proxy(r, plan);
@@ -154,10 +167,10 @@ export class KongRuntime {
   }
 
   /** A route of gRPC is for requests of gRPC alone. @returns false: it is answered */
-  #grpc(r: HttpRequest, match: RouteMatch, service: KongService | undefined): boolean {
+  #grpc(r: HttpRequest, match: RouteMatch, service: KongService | undefined, secure: boolean): boolean {
     const grpc = isGrpc(r);
     if (grpc && r.version === HTTP2) {
-      if (r.channel.tls !== null || match.route.protocols.includes('grpc')) return true;
+      if (secure || match.route.protocols.includes('grpc')) return true;
       r.fields.set('grpc-status', '1');
       r.fields.set('grpc-message', 'gRPC request matched gRPCs route');
       r.respond(200, 'application/grpc', Buffer.alloc(0));
@@ -206,6 +219,7 @@ function caseOf(
   { route, matched, captures }: RouteMatch,
   service: KongService,
   hostHeader: string | null,
+  trusted = false,
 ): NonNullable<HttpRequest['kong']> {
   const { stripPath, pathHandling } = route;
   const prefix = stripPath && matched > 0 ? r.uri.slice(0, matched) : '';
@@ -215,7 +229,7 @@ function caseOf(
     const path = escapeUri(servicePath(r.uri, matched, service.path, stripPath, pathHandling));
     uri = r.args === '' ? path : `${path}?${r.args}`;
   }
-  return { route, service, hostHeader, uri, prefix, captures, id: newRequestId(), message: '' };
+  return { route, service, hostHeader, uri, prefix, captures, trusted, id: newRequestId(), message: '' };
 }
 
 const EMPTY_SERVICE = { protocol: 'http', path: null, host: '' } as KongService;

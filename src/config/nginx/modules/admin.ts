@@ -1,7 +1,14 @@
 /** `admin { … }`: the Admin API of the Kong door beside everything else. It is Headrace's own; nginx has none. */
 import { decodeText } from '../../bytes.ts';
-import { DEFAULT_ADMIN_LISTEN, DEFAULT_PROXY_LISTEN, parseListens, parseNameServers } from '../../kong/settings.ts';
-import type { AdminAddress, AdminConfig } from '../../kong/settings.ts';
+import {
+  DEFAULT_ADMIN_LISTEN,
+  DEFAULT_PROXY_LISTEN,
+  DEFAULT_REAL_IP_HEADER,
+  parseListens,
+  parseNameServers,
+  parseNetworks,
+} from '../../kong/settings.ts';
+import type { AdminAddress, AdminConfig, ListenKind } from '../../kong/settings.ts';
 import { Args, Context } from '../context.ts';
 import type { Cycle } from '../cycle.ts';
 import { errnoText } from '../cycle.ts';
@@ -15,6 +22,10 @@ interface AdminRaw {
   listens: AdminAddress[];
   proxyListens: AdminAddress[];
   streamListens: AdminAddress[];
+  statusListens: AdminAddress[];
+  trusted: string[];
+  realIpHeader?: string;
+  realIpRecursive?: boolean;
   store?: string;
   data?: string;
   declarative?: { file: string; text: string };
@@ -32,6 +43,8 @@ const adminSlot = slot<AdminRaw>('admin', () => ({
   listens: [],
   proxyListens: [],
   streamListens: [],
+  statusListens: [],
+  trusted: [],
   origins: [],
   hosts: [],
   proxyCerts: [],
@@ -40,7 +53,7 @@ const adminSlot = slot<AdminRaw>('admin', () => ({
 const admin = table<AdminRaw>((cf) => cf.cycle.core.get(adminSlot));
 const ADMIN = Context.admin;
 
-function listen(cf: Conf, list: AdminAddress[], kind: 'http' | 'stream' = 'http'): void {
+function listen(cf: Conf, list: AdminAddress[], kind: ListenKind): void {
   const parsed = parseListens(cf.args.slice(1).join(' '), kind);
   if ('error' in parsed) throw cf.error(parsed.error);
   const double = parsed.find(({ text, udp }) => list.some((other) => other.text === text && other.udp === udp));
@@ -79,9 +92,17 @@ export const adminModule: ModuleDef = {
       raw.seen = true;
       cf.block(ADMIN);
     }),
-    admin.custom('listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.listens)),
-    admin.custom('proxy_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.proxyListens)),
+    admin.custom('listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.listens, 'admin')),
+    admin.custom('proxy_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.proxyListens, 'http')),
     admin.custom('stream_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.streamListens, 'stream')),
+    admin.custom('status_listen', ADMIN, Args.oneOrMore, (cf, raw) => listen(cf, raw.statusListens, 'admin')),
+    admin.custom('set_real_ip_from', ADMIN, Args.oneOrMore, (cf, raw) => {
+      const list = parseNetworks(cf.args.slice(1).join(' '));
+      if ('error' in list) throw cf.error(list.error);
+      raw.trusted.push(...list);
+    }),
+    admin.text('real_ip_header', ADMIN, 'realIpHeader'),
+    admin.flag('real_ip_recursive', ADMIN, 'realIpRecursive'),
     admin.custom('store', ADMIN, Args.one, store),
     admin.path('data', ADMIN, 'data'),
     admin.custom('declarative', ADMIN, Args.one, (cf, raw): string | void => {
@@ -119,10 +140,16 @@ export function finishAdmin(cycle: Cycle): AdminConfig | null {
   const dataDir = raw.data ?? decodeText(cycle.fullName('data'));
   const memory = raw.store === 'memory' || raw.declarative !== undefined;
   return {
-    listens: raw.listens.length > 0 ? raw.listens : (parseListens(DEFAULT_ADMIN_LISTEN) as AdminAddress[]),
+    listens: raw.listens.length > 0 ? raw.listens : (parseListens(DEFAULT_ADMIN_LISTEN, 'admin') as AdminAddress[]),
     proxyListens:
-      raw.proxyListens.length > 0 ? raw.proxyListens : (parseListens(DEFAULT_PROXY_LISTEN) as AdminAddress[]),
+      raw.proxyListens.length > 0 ? raw.proxyListens : (parseListens(DEFAULT_PROXY_LISTEN, 'http') as AdminAddress[]),
     streamListens: raw.streamListens,
+    statusListens: raw.statusListens,
+    realIp: {
+      from: raw.trusted,
+      header: raw.realIpHeader ?? DEFAULT_REAL_IP_HEADER,
+      recursive: raw.realIpRecursive ?? false,
+    },
     store: memory ? 'memory' : (raw.store ?? `sqlite:${dataDir}/kong.db`),
     dataDir,
     declarative: raw.declarative ?? null,
@@ -143,6 +170,9 @@ export function adminFault(cycle: Cycle): string | null {
   if (raw.seen !== true) return null;
   if ((raw.cert === undefined) !== (raw.key === undefined)) {
     return '"ssl_certificate" and "ssl_certificate_key" of "admin" belong together';
+  }
+  if (raw.realIpHeader !== undefined && !/^[\w-]+$/.test(raw.realIpHeader)) {
+    return `invalid "real_ip_header" "${raw.realIpHeader}" of "admin"`;
   }
   if (raw.proxyCerts.length !== raw.proxyKeys.length) {
     return '"proxy_ssl_certificate" and "proxy_ssl_certificate_key" of "admin" belong together';
