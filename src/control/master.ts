@@ -204,13 +204,14 @@ export class Master {
     this.#log.setTargets(config.main.errorLog);
     this.#generations.commit(generation);
     this.#loadedAt = Date.now();
+    // The first request of a worker that commits may ask about them.
+    this.groups.follow(generation);
+    this.streamGroups.follow(generation);
     // Workers that are replaced later begin with what is known then.
     generation.data.kong = this.#kong?.state ?? null;
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
-    this.groups.follow(generation);
-    this.streamGroups.follow(generation);
     this.#admin?.endStreams();
     await this.#resolve(generation);
     await this.#cache(generation);

@@ -11,8 +11,9 @@ import { StateFile, stateText } from '../../src/control/state-file.ts';
 import { Attempt, createTable, Group } from '../../src/upstream/group.ts';
 import { OK } from '../upstream/fixtures.ts';
 
-/** Kills of the writer of a state file; a soak sets more. */
-const KILLS = Number(process.env.STATE_KILLS ?? 25);
+/** Kills of a process that writes state files, and how many it is writing at that moment; a soak sets more. */
+const KILLS = Number(process.env.STATE_KILLS ?? 20);
+const FILES = 16;
 
 const dir = mkdtempSync(join(tmpdir(), 'headrace-test-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -161,11 +162,11 @@ describe('the state file', () => {
     assert.equal(stateText([]), '');
   });
 
-  it(`is whole after each of ${KILLS} kills`, async () => {
+  it(`is whole after each of ${KILLS * FILES} writers was killed`, async () => {
     const path = join(dir, 'killed.state');
     const versions = new Set<string>();
     for (let i = 0; i < KILLS; i++) {
-      const child = spawn(process.execPath, [join(import.meta.dirname, 'state-writer.ts'), path], {
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'state-writer.ts'), path, String(FILES)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const ended = new Promise((resolve) => child.once('close', resolve));
@@ -173,11 +174,13 @@ describe('the state file', () => {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 30));
       child.kill('SIGKILL');
       await ended;
-      const text = readFileSync(path, 'utf8');
-      const lines = text.trimEnd().split('\n');
-      assert.equal(lines.at(-1), `# ${lines.length - 1}`, text);
-      versions.add(text);
+      for (let n = 0; n < FILES; n++) {
+        const text = readFileSync(`${path}.${n}`, 'utf8');
+        const lines = text.trimEnd().split('\n');
+        assert.equal(lines.at(-1), `# ${lines.length - 1}`, text);
+        versions.add(text);
+      }
     }
-    assert.ok(versions.size > 1);
+    assert.ok(versions.size > KILLS, `${versions.size} versions`);
   });
 });
