@@ -359,6 +359,8 @@ export interface CoreConfig {
   satisfy: 'all' | 'any';
   /** How long a 401 of the access phase is held back. */
   authDelayMs: number;
+  /** `owned`: links are followed whose owner owns what they lead to. `from`: not looked at; absent: all are followed. */
+  disableSymlinks?: { owned: boolean; from: ValueText | null };
   /** Hints of servers (103) are passed on when one of these is neither empty nor `0`; absent: never. */
   earlyHints?: ValueText[];
   errorPages: ErrorPage[];

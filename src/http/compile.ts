@@ -47,6 +47,7 @@ import { compileMirror } from './handlers/mirror.ts';
 import { compilePostAction } from './handlers/post-action.ts';
 import { staticHandler } from './handlers/static.ts';
 import { stubStatus } from './handlers/stub-status.ts';
+import { compileSymlinks } from './handlers/symlinks.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
 import { errorBody } from './kong/answers.ts';
@@ -246,6 +247,7 @@ class Compiler {
     if (tryFiles !== null) loc.phases.push(tryFiles);
     const mirror = compileMirror(config.mirror);
     if (mirror !== null) loc.phases.push(mirror);
+    loc.symlinks = compileSymlinks(config.core, this.#variables);
     loc.earlyHints = this.#earlyHints(config.core.earlyHints);
     loc.errorPages = compileErrorPages(config, this.#variables);
     loc.resolver = config.core.resolver === null ? null : this.#env.resolver(config.core.resolver);

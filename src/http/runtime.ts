@@ -9,6 +9,7 @@ import type { VariableTable } from './variables/table.ts';
 import type { RewriteProgram } from './rewrite/program.ts';
 import type { AccessLog } from './log/access-log.ts';
 import type { LocationCharset } from './filters/charset/charset.ts';
+import type { SymlinkGuard } from './handlers/symlinks.ts';
 import type { LocationTree } from './server/location-tree.ts';
 import type { BuiltinPage } from './server/error-pages.ts';
 import type { RefererMatcher } from './access/referer.ts';
@@ -84,6 +85,8 @@ export class Location {
   handler!: Handler;
   /** Adds what add_header, expires and the like ask for, and installs body filters; null: nothing to do. */
   headFilter: ((r: HttpRequest) => void) | null = null;
+  /** Links that files are not reached by (disable_symlinks); null: all are followed. */
+  symlinks: SymlinkGuard | null = null;
   /** What charsets answers are in; null: nobody asked, and no server can. */
   charset: LocationCharset | null = null;
   accessLog: AccessLog | null = null;

@@ -40,7 +40,8 @@ export function findIndex(r: HttpRequest, location: LocationPath, index: readonl
       }
     }
     const path = directory + name;
-    let failure: unknown = null;
+    let failure: unknown = r.loc.symlinks === null ? null : r.loc.symlinks.problem(r, path);
+    if (failure !== null) return indexError(r, path, failure);
     try {
       const stats: Stats | undefined = statSync(fsPath(path), { throwIfNoEntry: false });
       if (stats !== undefined) {
@@ -68,7 +69,7 @@ export function findIndex(r: HttpRequest, location: LocationPath, index: readonl
 const NO_ENTRY = { code: 'ENOENT', errno: -2, syscall: 'stat' };
 
 function indexError(r: HttpRequest, path: string, error: unknown): number {
-  const forbidden = error !== null && errorCode(error) === 'EACCES';
+  const forbidden = error !== null && /^(?:EACCES|ELOOP)$/.test(errorCode(error));
   if (forbidden || r.loc.core.logNotFound) {
     const reason = errnoText(error ?? Object.assign(new Error('no such file'), NO_ENTRY));
     logRequest(r, 'error', `"${path}" is ${forbidden ? 'forbidden' : 'not found'} (${reason})`);

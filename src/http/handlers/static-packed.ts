@@ -37,6 +37,8 @@ export class PackedFiles {
     const path = `${plain}.gz`;
     let fd = -1;
     try {
+      const problem = r.loc.symlinks === null ? null : r.loc.symlinks.problem(r, path);
+      if (problem !== null) throw problem;
       fd = openSync(fsPath(path), OPEN_FLAGS);
       const stats = fstatSync(fd);
       if (stats.isFile()) {

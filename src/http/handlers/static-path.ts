@@ -125,6 +125,11 @@ export function errorCode(error: unknown): string {
 
 /** Attributes of a file, null when there is none. Errors other than that are logged. */
 export function statFile(r: HttpRequest, path: string): Stats | null {
+  const problem = r.loc.symlinks === null ? null : r.loc.symlinks.problem(r, path);
+  if (problem !== null) {
+    logRequest(r, 'error', failedText(`open() "${path}"`, problem));
+    return null;
+  }
   try {
     return statSync(fsPath(path), { throwIfNoEntry: false }) ?? null;
   } catch (error) {

@@ -83,6 +83,12 @@ class StaticHandler {
       finalize(r, 403);
       return;
     }
+    const { symlinks } = r.loc;
+    const problem = symlinks === null ? null : symlinks.problem(r, path);
+    if (problem !== null) {
+      this.#failed(r, path, problem);
+      return;
+    }
     const packed = this.#packed === null ? null : this.#packed.open(r, path);
     if (packed !== null) {
       this.#send(r, packed.fd, packed.stats, packed.path, true);

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
@@ -270,4 +279,54 @@ test('a client that leaves in the middle leaves no file open', async () => {
   producer.onAbort(r);
   // Nothing more is sent, and a late drain does nothing.
   producer.onDrain(r);
+});
+
+test('disable_symlinks: links are not followed, or only those of their owner', async () => {
+  const links = join(root, 'links');
+  mkdirSync(join(links, 'real'), { recursive: true });
+  writeFileSync(join(links, 'real/own.txt'), 'own');
+  writeFileSync(join(links, 'foreign.txt'), 'foreign');
+  writeFileSync(join(links, 'real/index.html'), 'index');
+  // Somebody else's: the superuser can make one, others find one.
+  const superuser = process.getuid?.() === 0;
+  if (superuser) chownSync(join(links, 'foreign.txt'), 65_534, 65_534);
+  symlinkSync('real/own.txt', join(links, 'to-own.txt'));
+  symlinkSync(superuser ? 'foreign.txt' : '/etc/passwd', join(links, 'to-foreign.txt'));
+  symlinkSync('real', join(links, 'dir'));
+  symlinkSync('nowhere', join(links, 'broken'));
+  writeFileSync(join(links, 'real/packed.txt'), 'plain');
+  symlinkSync('own.txt', join(links, 'real/packed.txt.gz'));
+
+  const s = await site(`
+    location /off/ { alias ${links}/; }
+    location /on/ { disable_symlinks on; alias ${links}/; location /on/again/ { disable_symlinks off; alias ${links}/; } }
+    location /owner/ { disable_symlinks if_not_owner; alias ${links}/; }
+    location /from/ { disable_symlinks on from=${links}/dir; alias ${links}/; }
+    location /beginning/ { disable_symlinks on from=${links}/di; alias ${links}/; }
+    location /try/ { disable_symlinks on; root ${links}; rewrite ^/try(.*)$ $1 break; try_files $uri /real/own.txt =404; }
+    location /packed/ { disable_symlinks on; gzip_static always; alias ${links}/real/; }
+  `);
+  for (const [path, expected] of [
+    ['/off/to-own.txt', 200],
+    ['/off/to-foreign.txt', 200],
+    ['/on/real/own.txt', 200],
+    ['/on/to-own.txt', 403],
+    ['/on/to-foreign.txt', 403],
+    ['/on/dir/own.txt', 403],
+    ['/on/dir/', 403],
+    ['/on/broken', 403],
+    ['/on/missing', 404],
+    ['/on/again/to-own.txt', 200],
+    ['/owner/to-own.txt', 200],
+    ['/owner/dir/own.txt', 200],
+    ['/owner/to-foreign.txt', 403],
+    ['/owner/broken', 404],
+    ['/from/dir/own.txt', 200],
+    ['/from/to-own.txt', 403],
+    ['/beginning/dir/own.txt', 403],
+  ] as const) {
+    assert.equal((await s.ask(path)).status, expected, path);
+  }
+  assert.equal(await s.body('/try/to-own.txt'), 'own');
+  assert.equal(await s.body('/packed/packed.txt'), 'plain');
 });

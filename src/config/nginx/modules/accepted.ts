@@ -118,23 +118,6 @@ function sendLowat(cf: Conf): string | void {
   cf.warn(`"${cf.args[0]}" is not supported, ignored`);
 }
 
-function disableSymlinks(cf: Conf): void {
-  const [, first = '', second] = cf.args;
-  const modes = ['off', 'if_not_owner', 'on'];
-  for (const arg of cf.args.slice(1)) {
-    if (arg.startsWith('from=')) checkValue(cf, arg.slice('from='.length));
-    else if (!modes.includes(arg)) throw cf.error(`invalid parameter "${arg}"`);
-  }
-  if (!cf.args.some((arg) => modes.includes(arg))) {
-    throw cf.error('"disable_symlinks" must have "off", "on" or "if_not_owner" parameter');
-  }
-  if (second === undefined) return;
-  if (!first.startsWith('from=') && !second.startsWith('from=')) {
-    throw cf.error(`duplicate parameters "${first} ${second}"`);
-  }
-  if (cf.args.includes('off')) throw cf.error('"from=" cannot be used with "off" parameter');
-}
-
 function priority(cf: Conf): string | void {
   return /^[-+]?[0-9]+$/.test(cf.args[1] as string) ? undefined : 'invalid number';
 }
@@ -192,7 +175,6 @@ export const accepted: ModuleDef = {
     accept('open_file_cache_min_uses', HTTP_ALL, 'number'),
     accept('open_file_cache_errors', HTTP_ALL, 'flag'),
     accept('open_file_cache_events', HTTP_ALL, 'flag'),
-    accept('disable_symlinks', HTTP_ALL, disableSymlinks, Args.oneOrTwo),
     accept('proxy_send_lowat', HTTP_ALL, sendLowat),
 
     accept('gzip_buffers', HTTP_ALL, 'buffers'),

@@ -16,13 +16,18 @@ import type { RawResolver } from '../resolver.ts';
 import { inherit, slot } from '../scope.ts';
 import { checkValue } from '../variables.ts';
 
-type Simple = Omit<CoreConfig, 'root' | 'alias' | 'aliasLength' | 'tryFiles' | 'resolver' | 'errorLog'>;
+type Simple = Omit<
+  CoreConfig,
+  'root' | 'alias' | 'aliasLength' | 'tryFiles' | 'resolver' | 'errorLog' | 'disableSymlinks'
+>;
 
 export interface CoreRaw extends Partial<Simple> {
   /** `root` and `alias` are one setting: a location has either. */
   documentRoot?: { text: string; alias: boolean; aliasLength: number | null };
   tryFiles?: NonNullable<CoreConfig['tryFiles']>;
   resolver?: RawResolver;
+  /** Null: `off`. */
+  symlinks?: CoreConfig['disableSymlinks'] | null;
   errorLogs?: RawErrorLog[];
 }
 
@@ -54,6 +59,28 @@ function rootOrAlias(alias: boolean) {
     const aliasLength = alias && node.match.kind !== 'regex' ? node.name.length : null;
     raw.documentRoot = { text, alias, aliasLength };
   };
+}
+
+function disableSymlinks(cf: Conf, raw: CoreRaw): string | void {
+  if (raw.symlinks !== undefined) return 'is duplicate';
+  const [, first = '', second] = cf.args;
+  const modes = ['off', 'if_not_owner', 'on'];
+  for (const arg of cf.args.slice(1)) {
+    if (arg.startsWith('from=')) checkValue(cf, arg.slice('from='.length));
+    else if (!modes.includes(arg)) throw cf.error(`invalid parameter "${arg}"`);
+  }
+  if (!cf.args.some((arg) => modes.includes(arg))) {
+    throw cf.error('"disable_symlinks" must have "off", "on" or "if_not_owner" parameter');
+  }
+  const from = cf.args.slice(1).find((arg) => arg.startsWith('from='));
+  const mode = cf.args.slice(1).find((arg) => modes.includes(arg)) as string;
+  const part = from === undefined ? null : from.slice('from='.length);
+  raw.symlinks = mode === 'off' ? null : { owned: mode === 'if_not_owner', from: part };
+  if (second === undefined) return;
+  if (!first.startsWith('from=') && !second.startsWith('from=')) {
+    throw cf.error(`duplicate parameters "${first} ${second}"`);
+  }
+  if (cf.args.includes('off')) throw cf.error('"from=" cannot be used with "off" parameter');
 }
 
 /** 494 to 497: nginx's own causes of a 400. */
@@ -175,6 +202,7 @@ export const coreLocDirectives = [
   loc.sizeValue('limit_rate_after', HTTP_ALL | LIF, 'limitRateAfter'),
   loc.choice('satisfy', HTTP_ALL, 'satisfy', ['all', 'any']),
   loc.msec('auth_delay', HTTP_ALL, 'authDelayMs'),
+  loc.custom('disable_symlinks', HTTP_ALL, Args.oneOrTwo, disableSymlinks),
   loc.custom('early_hints', HTTP_ALL, Args.oneOrMore, (cf, raw) => {
     raw.earlyHints = [...(raw.earlyHints ?? []), ...cf.args.slice(1).map((arg) => checkValue(cf, arg))];
   }),
@@ -257,7 +285,7 @@ export const coreLocation = locationPart<CoreRaw>({
   },
 
   result(raw, _node: LocationNode, build) {
-    const { documentRoot, tryFiles: tries, resolver, errorLogs, ...simple } = raw;
+    const { documentRoot, tryFiles: tries, resolver, errorLogs, symlinks = null, ...simple } = raw;
     const { cycle } = build;
     const core: CoreConfig = {
       ...DEFAULTS,
@@ -269,6 +297,7 @@ export const coreLocation = locationPart<CoreRaw>({
       resolver: finishResolver(resolver),
       errorLog: errorLogs === undefined ? null : errorLogs.map(finishErrorLog),
     };
+    if (symlinks !== null) core.disableSymlinks = symlinks;
     if (documentRoot?.alias === true && documentRoot.aliasLength !== null) core.aliasLength = documentRoot.aliasLength;
     if (core.postAction === 'off') delete core.postAction;
     return { core };
