@@ -142,7 +142,7 @@ const TITLES: Readonly<Record<Tab, string>> = { groups: 'Groups', zones: 'Zones'
 
 function tally(model: Model, tab: Tab): string {
   if (model.node === null || tab === 'process') return '';
-  return count(tab === 'groups' ? model.groups.size : model.zones.size);
+  return count(tab === 'groups' ? model.groups.size : model.zones.size + model.counted.size);
 }
 
 const calmMotion = (): ScrollBehavior => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth');

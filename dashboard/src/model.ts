@@ -1,6 +1,7 @@
 /** What is known of the proxy: frames come in, rates and recent pasts come out. Knows no page. */
 import { BUCKET_BOUNDS, P, STATES } from '../../src/admin/dashboard/frame.ts';
 import type {
+  CountedFrame,
   Frame,
   GroupFrame,
   GroupInfo,
@@ -237,6 +238,57 @@ export class Zone {
   }
 }
 
+/** Numbers of it that are worth a rate, by name. */
+const RATES: Readonly<Record<CountedFrame['path'], Readonly<Record<string, readonly string[]>>>> = {
+  'http/caches': {
+    hit: ['hit', 'stale', 'updating', 'revalidated'],
+    fetched: ['miss', 'expired', 'bypass'],
+  },
+  'http/limit_conns': { passed: ['passed'], refused: ['rejected', 'rejected_dry_run'] },
+  'http/limit_reqs': {
+    passed: ['passed'],
+    delayed: ['delayed', 'delayed_dry_run'],
+    refused: ['rejected', 'rejected_dry_run'],
+  },
+  'stream/limit_conns': { passed: ['passed'], refused: ['rejected', 'rejected_dry_run'] },
+  resolvers: { asked: ['requests'], answered: ['noerror'], failed: ['failed'] },
+};
+
+/** A number of the API's object; of a cache its answers, of a resolver sums. */
+export function numberOf({ path, value }: CountedFrame, name: string): number {
+  const given = value[name];
+  if (typeof given === 'number') return given;
+  if (typeof given === 'object') return given.responses ?? Object.values(given).reduce((sum, n) => sum + n, 0);
+  if (path !== 'resolvers' || typeof value.responses !== 'object') return 0;
+  const { noerror = 0, ...others } = value.responses;
+  return name === 'noerror' ? noerror : Object.values(others).reduce((sum, n) => sum + n, 0);
+}
+
+export class Counted {
+  frame: CountedFrame;
+  readonly series = new Map<string, Series>();
+  readonly #before = new Map<string, number>();
+
+  constructor(frame: CountedFrame, past: number) {
+    this.frame = frame;
+    for (const name of Object.keys(RATES[frame.path])) this.series.set(name, blank(past));
+  }
+
+  tick(seconds: number): void {
+    for (const [name, parts] of Object.entries(RATES[this.frame.path])) {
+      const now = parts.reduce((sum, part) => sum + numberOf(this.frame, part), 0);
+      const before = this.#before.get(name);
+      this.#before.set(name, now);
+      if (seconds > 0) push(this.series.get(name)!, before === undefined ? null : grown(now, before) / seconds);
+    }
+  }
+
+  /** A second. */
+  rate(name: string): number {
+    return calm(this.series.get(name) ?? []);
+  }
+}
+
 export class WorkerThread {
   frame: WorkerFrame;
   #before: WorkerFrame;
@@ -272,6 +324,7 @@ export class Model {
   readonly moments: number[] = [];
   readonly groups = new Map<string, Group>();
   readonly zones = new Map<string, Zone>();
+  readonly counted = new Map<string, Counted>();
   workers: WorkerThread[] = [];
   /** Over all. */
   readonly rps: Series = [];
@@ -306,6 +359,11 @@ export class Model {
       if (zone === undefined) this.zones.set(one.key, new Zone(one, past));
       else zone.frame = one;
     }
+    for (const one of frame.counted) {
+      const counted = this.counted.get(one.key);
+      if (counted === undefined) this.counted.set(one.key, new Counted(one, past));
+      else counted.frame = one;
+    }
     this.workers = frame.workers.map((one) => {
       const worker = this.workers.find(({ frame: { number } }) => number === one.number);
       if (worker === undefined) return new WorkerThread(one);
@@ -319,6 +377,7 @@ export class Model {
     }
     for (const group of this.groups.values()) group.tick(seconds);
     for (const zone of this.zones.values()) zone.tick(seconds);
+    for (const one of this.counted.values()) one.tick(seconds);
     for (const worker of this.workers) worker.tick(seconds);
     this.#tick(frame.process, seconds);
   }
@@ -361,12 +420,15 @@ export class Model {
     for (const key of this.groups.keys()) if (!groups.has(key)) this.groups.delete(key);
     const zones = new Set(frame.zones.map(({ key }) => key));
     for (const key of this.zones.keys()) if (!zones.has(key)) this.zones.delete(key);
+    const counted = new Set(frame.counted.map(({ key }) => key));
+    for (const key of this.counted.keys()) if (!counted.has(key)) this.counted.delete(key);
   }
 
   /** Another process: its counters are others. */
   #forget(): void {
     this.groups.clear();
     this.zones.clear();
+    this.counted.clear();
     this.workers = [];
     this.#processBefore = null;
     this.#times = new Times(0);

@@ -176,11 +176,15 @@ export function Plot(props: PlotProps) {
 
 const SPARK_WIDTH = 60;
 const SPARK_HEIGHT = 18;
+/** Frames that fill it at least. */
+const SPARK_LEAST = 20;
 
 /** A line of the last minute, as large as a word. Nothing that is not said beside it. */
 export function Spark({ values, colour: name, least = 1 }: { values: Series; colour: string; least?: number }) {
   const shown = values.slice(-SPARK_WIDTH);
   const top = shown.reduce<number>((most, value) => Math.max(most, value ?? 0), least) * 1.05;
+  // A short past is drawn wider.
+  const step = SPARK_WIDTH / Math.max(SPARK_LEAST, shown.length);
   let path = '';
   let pen = false;
   for (const [i, value] of shown.entries()) {
@@ -188,11 +192,11 @@ export function Spark({ values, colour: name, least = 1 }: { values: Series; col
       pen = false;
       continue;
     }
-    const x = SPARK_WIDTH - shown.length + i + 0.5;
+    const x = SPARK_WIDTH - (shown.length - i - 0.5) * step;
     const y = SPARK_HEIGHT - 1 - (value / top) * (SPARK_HEIGHT - 2);
-    path += `${pen ? 'L' : 'M'}${x} ${y.toFixed(1)}`;
+    path += `${pen ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
     // A single value is a dot.
-    if (!pen && (shown[i + 1] ?? null) === null) path += `L${x + 0.5} ${y.toFixed(1)}`;
+    if (!pen && (shown[i + 1] ?? null) === null) path += `L${(x + 0.5).toFixed(1)} ${y.toFixed(1)}`;
     pen = true;
   }
   return (

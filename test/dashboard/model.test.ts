@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { bytes, count, duration, many, percent, rate, span } from '../../dashboard/src/format.ts';
-import { calm, Model } from '../../dashboard/src/model.ts';
+import { calm, Model, type Counted } from '../../dashboard/src/model.ts';
 import { allProblems } from '../../dashboard/src/problems.ts';
 import { PAST, quantile } from '../../dashboard/src/series.ts';
 import { BUCKET_BOUNDS, P, STATES } from '../../src/admin/dashboard/frame.ts';
@@ -71,6 +71,7 @@ function frame(now: number, groups: GroupFrame[], full = false, requests = 0): F
     process: { rss: 1, cpuMs: 0, accepted: 0, active: 0, idle: 0, requests, current: 0, respawned: 0 },
     workers: [],
     zones: [],
+    counted: [],
     groups,
   };
 }
@@ -140,6 +141,30 @@ describe('the model', () => {
     for (let i = 3; i < 14; i++) model.take(frame(i * 1000, []));
     assert.equal(times.over(0.5), null);
   });
+});
+
+it('caches, limits and resolvers have rates of their own', () => {
+  const model = new Model();
+  const answers = (responses: number): Record<string, number> => ({ responses, bytes: 0 });
+  const cache = (hit: number, stale: number, miss: number): Frame['counted'][number] => ({
+    key: 'http/caches c',
+    path: 'http/caches',
+    name: 'c',
+    value: { size: 4096, cold: false, hit: answers(hit), stale: answers(stale), miss: answers(miss) },
+  });
+  const resolver = (asked: number, good: number, timedout: number): Frame['counted'][number] => ({
+    key: 'resolvers r',
+    path: 'resolvers',
+    name: 'r',
+    value: { requests: { name: asked, srv: 0 }, responses: { noerror: good, nxdomain: 1, timedout } },
+  });
+  model.take({ ...frame(1000, [], true), counted: [cache(5, 0, 2), resolver(1, 0, 0)] });
+  model.take({ ...frame(3000, []), counted: [cache(9, 2, 4), resolver(4, 2, 1)] });
+  const [c, r] = [...model.counted.values()] as [Counted, Counted];
+  assert.deepEqual([c.rate('hit'), c.rate('fetched')], [3, 1]);
+  assert.deepEqual([r.rate('asked'), r.rate('answered'), r.rate('failed')], [1.5, 1, 0.5]);
+  model.take({ ...frame(4000, [], true), counted: [] });
+  assert.equal(model.counted.size, 0);
 });
 
 describe('quantiles', () => {

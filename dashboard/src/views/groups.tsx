@@ -29,6 +29,8 @@ const RANK: Record<Severity, number> = { critical: 0, warning: 1, note: 2 };
 /** So few groups are open from the start; of more, those with problems. */
 const FEW = 3;
 const OPEN_BY_ITSELF = 5;
+/** More than that stand closer together. */
+const DENSE = 15;
 
 interface Row {
   group: Group;
@@ -142,7 +144,7 @@ export function Groups({ model, view, onView, onServer, onAdd }: GroupsProps) {
           <span>Queue</span>
         </div>
       )}
-      <ul class="group-list" onKeyDown={step}>
+      <ul class={shown.length > DENSE ? 'group-list dense' : 'group-list'} onKeyDown={step}>
         {shown.map((row) => {
           const open = isOpen(row);
           const { group } = row;

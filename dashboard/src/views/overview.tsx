@@ -1,5 +1,5 @@
 /** The whole in five numbers. */
-import { bytes, count, duration, percent, rate } from '../format.ts';
+import { bytes, count, duration, many, percent, rate } from '../format.ts';
 import { calm, type Model } from '../model.ts';
 import { type Line, Plot } from '../plot.tsx';
 import { BAD_SHARE } from '../problems.ts';
@@ -81,7 +81,7 @@ export function Overview({ model }: { model: Model }) {
         model={model}
         label="Busiest worker"
         value={percent(busiest)}
-        note={`${workers.length} workers, ${bytes(process.rss)}`}
+        note={`${many(workers.length, 'worker')}, ${bytes(process.rss)}`}
         lines={[{ label: 'cores used', colour: 'accent', values: model.cpu, area: true }]}
         text={(value) => value.toFixed(2)}
         least={workers.length}

@@ -22,6 +22,15 @@ const RETRY_MS = 1000;
 
 type Reply = (reply: AdminReply) => void;
 
+/** Somebody who follows the events. */
+interface Viewer {
+  readonly reply: Reply;
+  /** API of the page. */
+  readonly api: string | null;
+  /** It has had its first frame. */
+  begun: boolean;
+}
+
 const NO_STORE: [string, string] = ['Cache-Control', 'no-store'];
 
 interface Page {
@@ -68,7 +77,8 @@ function loadPage(): Page {
 
 export class Dashboard {
   readonly #sampler: Sampler;
-  readonly #viewers = new Set<Reply>();
+  readonly #viewers = new Set<Viewer>();
+  #looking = false;
   #timer: NodeJS.Timeout | null = null;
   #page: Page | null = null;
 
@@ -91,24 +101,40 @@ export class Dashboard {
   }
 
   #follow(reply: Reply, api: string | null): () => void {
+    const viewer: Viewer = { reply, api, begun: false };
+    this.#viewers.add(viewer);
     // Who comes while others look sees what they saw last, so that what has changed since is the same for all.
-    if (this.#timer === null) this.#sampler.look();
+    if (this.#sampler.seen) this.#begin(viewer);
+    else void this.#tell();
+    this.#timer ??= setInterval(() => void this.#tell(), FRAME_MS);
+    return () => this.#leave(viewer);
+  }
+
+  #begin(viewer: Viewer): void {
+    viewer.begun = true;
     const fields: [string, string][] = [['Content-Type', 'text/event-stream'], NO_STORE, ['X-Accel-Buffering', 'no']];
-    const body = `retry: ${RETRY_MS}\n\ndata: ${this.#sampler.full(api)}\n\n`;
-    reply({ status: 200, fields, body, more: true });
-    this.#viewers.add(reply);
-    this.#timer ??= setInterval(() => this.#tell(), FRAME_MS);
-    return () => this.#leave(reply);
+    const body = `retry: ${RETRY_MS}\n\ndata: ${this.#sampler.full(viewer.api)}\n\n`;
+    viewer.reply({ status: 200, fields, body, more: true });
   }
 
-  #tell(): void {
-    this.#sampler.look();
+  async #tell(): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    try {
+      await this.#sampler.look();
+    } finally {
+      this.#looking = false;
+    }
+    if (!this.#sampler.seen || this.#viewers.size === 0) return;
     const body = `data: ${this.#sampler.changes()}\n\n`;
-    for (const reply of this.#viewers) reply({ status: 200, fields: [], body, more: true });
+    for (const viewer of this.#viewers) {
+      if (viewer.begun) viewer.reply({ status: 200, fields: [], body, more: true });
+      else this.#begin(viewer);
+    }
   }
 
-  #leave(reply: Reply): void {
-    this.#viewers.delete(reply);
+  #leave(viewer: Viewer): void {
+    this.#viewers.delete(viewer);
     if (this.#viewers.size > 0 || this.#timer === null) return;
     clearInterval(this.#timer);
     this.#timer = null;
@@ -117,9 +143,15 @@ export class Dashboard {
 
   /** Another generation runs: pages ask again, and are told of it. */
   endStreams(): void {
-    for (const reply of this.#viewers) {
-      this.#leave(reply);
-      reply({ status: 200, fields: [], body: ': over\n\n', more: false });
+    for (const viewer of this.#viewers) {
+      this.#leave(viewer);
+      // Without a head there is nothing to end: it is an answer, and an empty one.
+      viewer.reply({
+        status: viewer.begun ? 200 : 503,
+        fields: [],
+        body: viewer.begun ? ': over\n\n' : '',
+        more: false,
+      });
     }
   }
 }

@@ -105,7 +105,7 @@ export interface GroupData {
 export interface ZoneFrame {
   /** `server front` */
   key: string;
-  kind: 'server' | 'location';
+  kind: 'server' | 'location' | 'stream';
   name: string;
   processing: number;
   requests: number;
@@ -116,6 +116,15 @@ export interface ZoneFrame {
   sent: number;
   timeMs: number;
   hist: number[];
+}
+
+/** A cache, a zone of limits, a resolver: the API's object of it. */
+export interface CountedFrame {
+  /** `http/caches kept` */
+  key: string;
+  path: 'http/caches' | 'http/limit_conns' | 'http/limit_reqs' | 'stream/limit_conns' | 'resolvers';
+  name: string;
+  value: Readonly<Record<string, number | boolean | Readonly<Record<string, number>>>>;
 }
 
 export interface WorkerFrame {
@@ -173,5 +182,6 @@ export interface Frame {
   process: ProcessFrame;
   workers: WorkerFrame[];
   zones: ZoneFrame[];
+  counted: CountedFrame[];
   groups: GroupFrame[];
 }

@@ -2,12 +2,18 @@
 import { hostname } from 'node:os';
 import type { BalancerConfig, StickyConfig, UpstreamConfig } from '../../config/model.ts';
 import type { AdminView } from '../../control/admin-desk.ts';
-import type { GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
+import type { Door, GroupView, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { trafficRows } from '../../observe/traffic.ts';
 import { VERSION } from '../../version.ts';
+import { Collections } from '../plus/collections.ts';
 import { classes, type Counters } from '../plus/counters.ts';
 import { type GroupData, type GroupInfo, type NodeFrame, type PeerFrame, STATES } from './frame.ts';
 import type { ProcessFrame, WorkerFrame, ZoneFrame } from './frame.ts';
+
+/** Servers that are looked at in one go. */
+const PIECE = 200;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;
 
@@ -36,7 +42,7 @@ function stickyText(sticky: StickyConfig | null): string {
 }
 
 /** @param checked its servers are probed */
-export function groupInfo(door: 'http' | 'stream', config: UpstreamConfig, view: GroupView): GroupInfo {
+export function groupInfo(door: Door, config: UpstreamConfig, view: GroupView, checked: boolean): GroupInfo {
   return {
     door,
     name: view.name,
@@ -44,7 +50,7 @@ export function groupInfo(door: 'http' | 'stream', config: UpstreamConfig, view:
     sticky: stickyText(config.sticky),
     zone: view.zone,
     queueSize: view.queue?.maxSize ?? 0,
-    checked: view.peers.some(({ health }) => health !== null),
+    checked,
     stateFile: config.stateFile !== null,
     peers: view.peers.map((peer) => ({
       id: peer.id,
@@ -62,7 +68,7 @@ export function groupInfo(door: 'http' | 'stream', config: UpstreamConfig, view:
 }
 
 /** The numbers, in the order of `P`. */
-export function peerFrame(peer: PeerView, door: 'http' | 'stream'): PeerFrame {
+export function peerFrame(peer: PeerView, door: Door): PeerFrame {
   const { health, responses } = peer;
   const passed = health?.lastPassed ?? null;
   return [
@@ -87,7 +93,7 @@ export function peerFrame(peer: PeerView, door: 'http' | 'stream'): PeerFrame {
   ];
 }
 
-export function groupData(door: 'http' | 'stream', { peers, queue, zombies }: GroupView): GroupData {
+export function groupData(door: Door, { peers, queue, zombies }: GroupView): GroupData {
   return {
     peers: peers.map((peer) => peerFrame(peer, door)),
     queue: [queue?.size ?? 0, queue?.overflows ?? 0],
@@ -100,6 +106,7 @@ interface Look {
   infos: Map<string, string>;
   datas: Map<string, string>;
   zones: Map<string, string>;
+  counted: Map<string, string>;
   /** `"now":…,"process":…,"workers":…` */
   rest: string;
 }
@@ -107,35 +114,65 @@ interface Look {
 export class Sampler {
   readonly #view: AdminView;
   readonly #counters: Counters;
+  readonly #collections: Collections;
   #last: Look | null = null;
   #before: Look | null = null;
+  /** Counts up when it forgets: what was begun before is not finished. */
+  #run = 0;
+  readonly #infos = new Map<string, { group: ManagedGroup; version: number; checked: boolean; json: string }>();
 
   constructor(view: AdminView, counters: Counters) {
     this.#view = view;
     this.#counters = counters;
+    this.#collections = new Collections(view);
   }
 
-  /** Looks anew. */
-  look(): void {
-    this.#before = this.#last;
-    const look: Look = { infos: new Map(), datas: new Map(), zones: new Map(), rest: '' };
-    this.#groups('http', this.#view.groups, look);
-    this.#groups('stream', this.#view.streamGroups, look);
+  /** There is something to show. */
+  get seen(): boolean {
+    return this.#last !== null;
+  }
+
+  /** Looks anew: in pieces, for what the main thread does besides (probes, names) is not to wait for thousands of servers. */
+  async look(): Promise<void> {
+    const run = this.#run;
+    const look: Look = { infos: new Map(), datas: new Map(), zones: new Map(), counted: new Map(), rest: '' };
+    const doors = [
+      ['http', this.#view.groups],
+      ['stream', this.#view.streamGroups],
+    ] as const;
+    let peers = 0;
+    for (const [door, groups] of doors) {
+      for (const name of groups.names()) {
+        const group = groups.get(name);
+        if (group === null) continue;
+        peers += this.#group(door, group, look);
+        if (peers < PIECE) continue;
+        peers = 0;
+        await nextTurn();
+        if (run !== this.#run) return;
+      }
+    }
     for (const zone of this.#zones()) look.zones.set(zone.key, JSON.stringify(zone));
+    for (const { path, name, value } of this.#collections.all()) {
+      const key = `${path} ${name}`;
+      look.counted.set(key, JSON.stringify({ key, path, name, value }));
+    }
     const process = JSON.stringify(this.#process());
     look.rest = `"now":${Date.now()},"process":${process},"workers":${JSON.stringify(this.#workers())}`;
+    this.#before = this.#last;
     this.#last = look;
   }
 
   /** Forgets what it saw: the next look is compared with nothing. */
   forget(): void {
+    this.#run++;
     this.#last = null;
     this.#before = null;
+    this.#infos.clear();
   }
 
-  /** The whole of the last look, as JSON of a `Frame`. @param api of the page */
+  /** The whole of the last look (there must be one), as JSON of a `Frame`. @param api of the page */
   full(api: string | null): string {
-    if (this.#last === null) this.look();
     const write = api === null ? null : { api };
     const head = `"full":true,"node":${JSON.stringify(this.#node())},"write":${JSON.stringify(write)}`;
     return this.#frame(this.#last!, null, head);
@@ -158,22 +195,35 @@ export class Sampler {
       if (!sameData) parts.push(`"data":${data}`);
       groups.push(`{${parts.join(',')}}`);
     }
-    const zones = [...look.zones].filter(([key, zone]) => before?.zones.get(key) !== zone).map(([, zone]) => zone);
-    return `{${head},${look.rest},"zones":[${zones.join(',')}],"groups":[${groups.join(',')}]}`;
+    const fresh = (what: 'zones' | 'counted'): string =>
+      [...look[what]]
+        .filter(([key, json]) => before?.[what].get(key) !== json)
+        .map(([, json]) => json)
+        .join(',');
+    return `{${head},${look.rest},"zones":[${fresh('zones')}],"counted":[${fresh('counted')}],"groups":[${groups.join(',')}]}`;
   }
 
-  #groups(door: 'http' | 'stream', groups: Groups, look: Look): void {
-    for (const name of groups.names()) {
-      const group = groups.get(name) as ManagedGroup;
-      const view = group.snapshot();
-      const key = `${door} ${name}`;
-      look.infos.set(key, JSON.stringify(groupInfo(door, group.config, view)));
-      look.datas.set(key, JSON.stringify(groupData(door, view)));
-    }
+  /** @returns how many servers it has */
+  #group(door: Door, group: ManagedGroup, look: Look): number {
+    const view = group.snapshot();
+    const key = `${door} ${view.name}`;
+    look.infos.set(key, this.#info(key, door, group, view));
+    look.datas.set(key, JSON.stringify(groupData(door, view)));
+    return view.peers.length;
+  }
+
+  /** What seldom changes is written anew only when it has. */
+  #info(key: string, door: Door, group: ManagedGroup, view: GroupView): string {
+    const checked = view.peers.some(({ health }) => health !== null);
+    const known = this.#infos.get(key);
+    if (known?.group === group && known.version === group.version && known.checked === checked) return known.json;
+    const json = JSON.stringify(groupInfo(door, group.config, view, checked));
+    this.#infos.set(key, { group, version: group.version, checked, json });
+    return json;
   }
 
   #zones(): ZoneFrame[] {
-    return (['server', 'location'] as const).flatMap((kind) =>
+    return (['server', 'location', 'stream'] as const).flatMap((kind) =>
       [...this.#counters.zoneTotals(kind)].map(([name, totals]) => ({
         key: `${kind} ${name}`,
         kind,

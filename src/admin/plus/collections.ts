@@ -149,6 +149,14 @@ export class Collections {
       .map(([path]) => path.slice(below.length));
   }
 
+  /** All there is, as the newest version shows it, whatever was reset. */
+  all(): { path: string; name: string; value: object }[] {
+    const generation = this.#view.generation();
+    return Object.entries(KINDS).flatMap(([path, kind]) =>
+      kind.list(generation).map((one) => ({ path, name: one.name, value: one.show(one.sums) })),
+    );
+  }
+
   /** @returns null: there is no such collection @throws {ApiError} */
   handle(method: string, version: number, path: string, rest: readonly string[]): Outcome | null {
     const kind = KINDS[path];
