@@ -1,6 +1,7 @@
 /** Listening sockets of a worker. Each worker has its own on the same address (SO_REUSEPORT); the kernel spreads connections. */
 import { createServer, Socket } from 'node:net';
 import type { Server, SocketConstructorOpts } from 'node:net';
+import { TlsTransport } from './tls-transport.ts';
 import { readHook, Transport } from './transport.ts';
 
 export interface ListenOptions {
@@ -21,19 +22,24 @@ interface SocketHandle {
   close(): void;
 }
 
-/** Called with each connection; plain ones come with their transport, for TLS the bare socket is wanted. */
+/** Called with each connection; plain ones come with their transport, for TLS the bare socket is wanted, or a `TlsTransport`. */
 export type OnConnection = (socket: Socket, transport: Transport | null) => void;
 
 export class Listener {
   readonly options: ListenOptions;
   readonly #server: Server;
   readonly #raw: boolean;
+  readonly #native: (() => boolean) | null;
   readonly #onConnection: OnConnection;
 
-  /** `raw`: give bare sockets (for TLS) instead of transports. */
-  constructor(options: ListenOptions, raw: boolean, onConnection: OnConnection) {
+  /**
+   * @param raw give bare sockets (for TLS) instead of transports
+   * @param native asked with each connection of such: give a `TlsTransport` all the same
+   */
+  constructor(options: ListenOptions, raw: boolean, onConnection: OnConnection, native: (() => boolean) | null = null) {
     this.options = options;
     this.#raw = raw;
+    this.#native = native;
     this.#onConnection = onConnection;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false, highWaterMark: 1 << 20 });
     this.#server.on('connection', (socket) => this.#accept(socket));
@@ -64,16 +70,21 @@ export class Listener {
    * cost more.
    */
   #takeHandles(): void {
-    if (this.#raw) return;
+    if (this.#raw && this.#native === null) return;
     const handle = (this.#server as unknown as { _handle?: ServerHandle })._handle;
     if (handle === undefined || handle === null || typeof handle.onconnection !== 'function') return;
+    const byNode = handle.onconnection.bind(handle);
     handle.onconnection = (status, client) => {
       if (status !== 0 || client === undefined) return;
+      if (this.#raw && !this.#native!()) {
+        byNode(status, client);
+        return;
+      }
       client.setNoDelay?.(true);
       const hook = readHook();
       const options = { handle: client, onread: hook.onread, allowHalfOpen: true, highWaterMark: 1 << 20 };
       const socket = new Socket(options as unknown as SocketConstructorOpts);
-      const transport = new Transport(socket, hook);
+      const transport = this.#raw ? new TlsTransport(socket, hook) : new Transport(socket, hook);
       this.#onConnection(socket, transport);
       transport.start();
     };

@@ -131,7 +131,7 @@ export function startTls(
   let connected = false;
   socket.once('secureConnect', () => {
     connected = true;
-    countHandshake(socket);
+    countHandshake(socket.isSessionReused());
   });
   // Not being able to connect is no failed handshake.
   socket.once('error', (error: NodeJS.ErrnoException) => {

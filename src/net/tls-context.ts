@@ -72,14 +72,21 @@ export function serverTls(
     sessionTimeout: ssl.sessionTimeoutSec,
     sessionIdContext: identity,
   });
-  if (resumes) new TicketKeys(tickets, identity, ssl.sessionTimeoutSec, ssl.sessionTicketKeys).install(context);
+  const keys = resumes ? new TicketKeys(tickets, identity, ssl.sessionTimeoutSec, ssl.sessionTicketKeys) : null;
+  keys?.install(context);
   return {
     context,
     requestCertificate: ssl.verifyClient !== 'off',
     rejectHandshake: ssl.rejectHandshake,
     verifyDepth: ssl.verifyDepth,
     alpn,
+    tickets: keys,
   };
+}
+
+/** Whether `TlsTransport` can do what is configured: it neither looks at certificates of clients nor shows answers of OCSP. */
+export function isNative(ssl: SslServerConfig): boolean {
+  return ssl.verifyClient === 'off' && ssl.stapling === undefined;
 }
 
 function prefersServer(ssl: SslServerConfig, { set = 0, clear = 0 }: SslCommands): boolean {

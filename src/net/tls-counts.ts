@@ -1,10 +1,9 @@
 /** How handshakes ended, for the API's `/ssl`: those with clients and those with servers. */
-import type { TLSSocket } from 'node:tls';
 import { counters, TLS } from '../observe/counters.ts';
 
-export function countHandshake(socket: TLSSocket): void {
+export function countHandshake(reused: boolean): void {
   counters.tls[TLS.handshakes]!++;
-  if (socket.isSessionReused()) counters.tls[TLS.reused]!++;
+  if (reused) counters.tls[TLS.reused]!++;
 }
 
 /** Codes of OpenSSL as Node has them, and what they mean for the count. */

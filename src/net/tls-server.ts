@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { ClientStatus } from './ocsp/client-status.ts';
 import type { Stapler } from './ocsp/stapler.ts';
 import { countFailedHandshake, countHandshake } from './tls-counts.ts';
+import type { TicketKeys } from './tls-tickets.ts';
 import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 
 /** What a handshake with one server block needs. */
@@ -19,6 +20,8 @@ export interface ServerTls {
   stapler?: Stapler;
   /** Asks about clients' certificates (ssl_ocsp); absent: nobody does. */
   clientStatus?: ClientStatus;
+  /** Keys of tickets; null: none are given out. */
+  tickets: TicketKeys | null;
 }
 
 /** `A`: what a name of a certificate with variables is evaluated against. */
@@ -29,6 +32,8 @@ export interface TlsChooser<A> {
    * @throws when a certificate that a variable names cannot be used
    */
   choose(serverName: string, socket: Socket, about: A, hello: Buffer): ServerTls;
+  /** Whether all of its settings can be had by `TlsTransport`. */
+  readonly native: boolean;
   /** Whether somebody wants to know what clients offer (`$ssl_ciphers`, `$ssl_curves`). */
   readonly keepsHello: boolean;
 }
@@ -51,7 +56,7 @@ export function secureContext(options: SecureContextOptions): SecureContext {
 }
 
 /** Fatal alert `unrecognized_name` (RFC 6066 section 3), in a record of its own. */
-const UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
+export const UNRECOGNIZED_NAME = Buffer.from([21, 3, 1, 0, 2, 2, 112]);
 
 /**
  * Reads the client's first bytes, chooses the server block by the name in them, and does the server's side of the
@@ -127,7 +132,7 @@ export function acceptTls<A>(
     const hello = chooser.keepsHello ? held : null;
     const done = (revoked: string | null): void => {
       if (!settle()) return;
-      countHandshake(secured);
+      countHandshake(secured.isSessionReused());
       outcome.secure(secured, serverName, chosen, hello, revoked);
     };
     secured.once('secure', () => {

@@ -16,7 +16,7 @@ export function createTicketSecret(): TicketSecret {
   return { key: randomBytes(48), sinceMs: Date.now() };
 }
 
-interface TicketKey {
+export interface TicketKey {
   /** 16 bytes each. */
   name: Buffer;
   hmac: Buffer;
@@ -60,12 +60,12 @@ export class TicketKeys {
   install(context: SecureContext): void {
     const inner = context.context as InnerContext;
     if (typeof inner.enableTicketKeyCallback !== 'function') {
-      const { name, hmac, aes } = this.#current()[0]!;
+      const { name, hmac, aes } = this.current()[0]!;
       inner.setTicketKeys(Buffer.concat([name, hmac, aes]));
       return;
     }
     inner.onticketkeycallback = (name, _iv, encrypt) => {
-      const keys = this.#current();
+      const keys = this.current();
       if (encrypt) {
         const key = keys[0]!;
         return [GOOD, key.hmac, key.aes, key.name, randomBytes(16)];
@@ -77,7 +77,7 @@ export class TicketKeys {
   }
 
   /** The one that encrypts first, then those that still decrypt. */
-  #current(): TicketKey[] {
+  current(): TicketKey[] {
     if (this.#fixed.length > 0) return this.#fixed;
     const period = Math.floor((Date.now() - this.#secret.sinceMs) / this.#periodMs);
     if (period !== this.#period) {

@@ -59,6 +59,11 @@ export function useRing(given: IoUring): void {
   writeBatch.useRing(given);
 }
 
+/** Whether connections of this thread use it. */
+export function ringInUse(): boolean {
+  return ring !== null;
+}
+
 const NOBODY: TransportOwner = {
   onData() {},
   onEnd() {},
@@ -131,11 +136,7 @@ export class Transport implements Batched, RingSource, Sender {
         this.owner.onData(chunk, 0, chunk.length);
       });
     }
-    socket.on('end', () => {
-      this.ended = true;
-      clock.update();
-      this.owner.onEnd();
-    });
+    socket.on('end', () => this.tellEnd());
     socket.on('error', (error) => {
       this.#error = error;
     });
@@ -145,8 +146,20 @@ export class Transport implements Batched, RingSource, Sender {
       clock.update();
       this.owner.onClose(this.#error);
       this.owner = NOBODY;
+      this.released();
     });
   }
+
+  /** Nothing more comes from the peer. */
+  protected tellEnd(): void {
+    if (this.ended) return;
+    this.ended = true;
+    clock.update();
+    this.owner.onEnd();
+  }
+
+  /** It is closed, and its owner knows. */
+  protected released(): void {}
 
   /** Begins to read: once, when the socket is connected. */
   start(): void {
@@ -197,10 +210,9 @@ export class Transport implements Batched, RingSource, Sender {
   /** @internal */
   deliver(n: number): boolean {
     clock.update();
-    this.bytesRead += n;
     // A peer that fills the view sends much: read more at a time, unless `slowDown` says who takes it is slow.
     if (n === SMALL_READ) this.#wantsLarge = true;
-    this.owner.onData(readArea, HEADROOM, HEADROOM + n);
+    this.take(readArea, HEADROOM, HEADROOM + n);
     if (this.#reader !== null && this.#reader.backFromBulk(n)) return false;
     return !this.#paused;
   }

@@ -9,8 +9,10 @@ import type { ClientAddress } from '../net/client-address.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
+import { acceptTlsTransport } from '../net/tls-accept.ts';
 import { acceptTls } from '../net/tls-server.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
+import type { TlsTransport } from '../net/tls-transport.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 import { SocketTls } from '../net/tls-info.ts';
@@ -74,6 +76,32 @@ export function acceptSecure(
   readProxyHeaderRaw(socket, timeout, outcome);
 }
 
+/** A connection was accepted on an `ssl` address whose TLS is done without Node's streams. */
+export function acceptSecureTransport(
+  listen: HttpListen,
+  transport: TlsTransport,
+  tls: TlsChooser<ClientAddress>,
+): void {
+  traffic.row[ACCEPTED]!++;
+  const address = addressOf(transport.socket, listen.config.kind === 'unix');
+  acceptTlsTransport(transport, tls, address, listen.defaultServer.config.clientHeaderTimeoutMs, {
+    secure(known) {
+      if (known.alpn === 'h2') new Http2Connection(transport, listen, address, known, null);
+      else new Http1Connection(transport, listen, address, known, null);
+    },
+    plain() {
+      new Http1Connection(transport, listen, address, null, null);
+    },
+    failed: (message) => handshakeFailed(listen, address, message),
+  });
+}
+
+function handshakeFailed(listen: HttpListen, address: ClientAddress, message: string): void {
+  traffic.row[CLOSED]!++;
+  if (message !== '')
+    listen.log('info', `SSL_do_handshake() failed (SSL: ${message}) while SSL handshaking`, address.text);
+}
+
 function handshake(
   listen: HttpListen,
   socket: Socket,
@@ -92,10 +120,6 @@ function handshake(
     plain() {
       new Http1Connection(new Transport(socket, null), listen, address, null, info);
     },
-    failed(error) {
-      traffic.row[CLOSED]!++;
-      if (error !== null)
-        listen.log('info', `SSL_do_handshake() failed (SSL: ${error.message}) while SSL handshaking`, address.text);
-    },
+    failed: (error) => handshakeFailed(listen, address, error === null ? '' : error.message),
   });
 }

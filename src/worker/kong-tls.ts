@@ -26,6 +26,10 @@ export class KongTls<A> implements TlsChooser<A> {
     this.#make = make;
   }
 
+  get native(): boolean {
+    return this.#others.native;
+  }
+
   get keepsHello(): boolean {
     return this.#others.keepsHello;
   }

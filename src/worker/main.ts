@@ -16,6 +16,9 @@ import type { Server } from '../http/runtime.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import type { OnConnection } from '../net/listener.ts';
+import { acceptsNatively } from '../net/tls-accept.ts';
+import { TlsTransport } from '../net/tls-transport.ts';
 import { serverTls } from '../net/tls-context.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
@@ -28,7 +31,7 @@ import { traffic } from '../observe/traffic.ts';
 import { ZoneCounter } from '../observe/zones.ts';
 import { compileStream } from '../stream/compile.ts';
 import { MainThreadGate } from './admin-gate.ts';
-import { acceptPlain, acceptSecure } from './connections.ts';
+import { acceptPlain, acceptSecure, acceptSecureTransport } from './connections.ts';
 import { Bells } from './bells.ts';
 import { chooseEventMethod } from './event-method.ts';
 import { saveCompileCache } from './compile-cache.ts';
@@ -250,12 +253,19 @@ class HttpWorker {
   #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => HttpTls | null): Listener {
     const { host, port, ipv6only, backlog, ssl } = runtime.config;
     const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
-    return new Listener({ kind, host, port, ipv6only, backlog }, ssl, (socket, transport) => {
+    const onConnection: OnConnection = (socket, transport) => {
       clock.update();
       const table = tls();
-      if (table !== null) acceptSecure(listen, socket, table);
-      else acceptPlain(listen, socket, transport);
-    });
+      if (table === null) acceptPlain(listen, socket, transport);
+      else if (transport instanceof TlsTransport) acceptSecureTransport(listen, transport, table);
+      else acceptSecure(listen, socket, table);
+    };
+    const native = (): boolean => {
+      const table = tls();
+      return table !== null && acceptsNatively(table);
+    };
+    const isNative = ssl && !runtime.config.proxyProtocol;
+    return new Listener({ kind, host, port, ipv6only, backlog }, ssl, onConnection, isNative ? native : null);
   }
 
   async #listen(bound: Bound, runtime: ListenRuntime): Promise<void> {

@@ -7,7 +7,7 @@ import type { SslServerConfig } from '../config/model.ts';
 import { CertificateStore } from '../net/certificate-store.ts';
 import { ClientStatus } from '../net/ocsp/client-status.ts';
 import type { OcspLog } from '../net/ocsp/stapler.ts';
-import { handshakes, serverTls } from '../net/tls-context.ts';
+import { handshakes, isNative, serverTls } from '../net/tls-context.ts';
 import type { Credentials } from '../net/tls-context.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import { withStaples } from './tls-staples.ts';
@@ -45,6 +45,7 @@ export interface TlsOptions<S extends TlsServer, A> {
 /** Contexts of a listening address, by server. `A`: what names with variables are evaluated against. */
 export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
   readonly keepsHello: boolean;
+  readonly native: boolean;
   readonly #listen: TlsListen<S>;
   readonly #contexts = new Map<SslServerConfig, ServerTls | HelloChoice | NamedTls<A>>();
   readonly #statuses = new Map<SslServerConfig, ClientStatus>();
@@ -55,6 +56,7 @@ export class TlsTable<S extends TlsServer, A> implements TlsChooser<A> {
   constructor(listen: TlsListen<S>, tickets: TicketSecret, options: TlsOptions<S, A>) {
     this.#listen = listen;
     this.keepsHello = options.keepsHello;
+    this.native = listen.servers.every(({ config: { ssl } }) => ssl === null || isNative(ssl));
     for (const server of listen.servers) {
       const { ssl } = server.config;
       const alpn = options.alpn(server);

@@ -29,7 +29,7 @@ function pattern(length: number, seed: number): Buffer {
 }
 
 /** Keeps what arrives. */
-class Recorder implements TransportOwner {
+export class Recorder implements TransportOwner {
   chunks: Buffer[] = [];
   length = 0;
   ended = false;
@@ -58,11 +58,13 @@ class Recorder implements TransportOwner {
   }
 }
 
-interface Pair {
+export interface Pair {
   transport: Transport;
   owner: Recorder;
   /** The other end. */
   peer: Socket;
+  /** Of the peer's connection, if that carries TLS. */
+  below?: Socket;
 }
 
 async function listen(scope: Scope, onTransport: (transport: Transport) => void): Promise<number> {
@@ -111,11 +113,12 @@ async function dialled(scope: Scope): Promise<Pair> {
   return { transport, owner, peer: other };
 }
 
-export function transportSuite(): void {
-  for (const [name, make] of [
-    ['accepted', accepted],
-    ['dialled', dialled],
-  ] as const) {
+export const PLAIN = { accepted, dialled };
+
+export type Make = (scope: Scope) => Promise<Pair>;
+
+export function transportSuite(makes: Record<string, Make>): void {
+  for (const [name, make] of Object.entries(makes)) {
     describe(name, { concurrency: false }, () => {
       const scope = suiteScope(after);
 
@@ -226,13 +229,15 @@ export function transportSuite(): void {
         await until('onClose', () => first.owner.closed);
 
         const second = await make(scope);
-        second.peer.resetAndDestroy();
+        (second.below ?? second.peer).resetAndDestroy();
         await until('onClose', () => second.owner.closed);
         assert.equal((second.owner.error as NodeJS.ErrnoException).code, 'ECONNRESET');
       });
     });
   }
+}
 
+export function manyConnections(): void {
   test('many connections, each with its own bytes; none stays open', async (t) => {
     const open = new Set<Transport>();
     const port = await listen(t, (transport) => {

@@ -1,4 +1,7 @@
 import { describe } from 'node:test';
-import { transportSuite } from './transport-suite.ts';
+import { manyConnections, PLAIN, transportSuite } from './transport-suite.ts';
 
-describe('transport by libuv', transportSuite);
+describe('transport by libuv', () => {
+  transportSuite(PLAIN);
+  manyConnections();
+});
