@@ -51,6 +51,7 @@ import { logRequest } from '../request-log.ts';
 
 const INITIAL_HEAD_ROOM = 2048;
 const INVALID_CHUNKS: Refusal = { status: 400, why: 'client sent invalid chunked body' };
+const NOT_TAKEN = 'client timed out (110: Connection timed out) while sending to client';
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 export class Http1Connection implements ClientChannel, ClientConnection, TransportOwner {
@@ -616,9 +617,10 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   }
 
   /** Whoever sees the end of the connection finds its requests in the log. */
-  #close(): void {
+  #close(reset = false): void {
     flushTurn();
-    this.#transport.close();
+    if (reset) this.#transport.destroy(true);
+    else this.#transport.close();
   }
 
   #shut(): void {
@@ -627,18 +629,18 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     this.#close();
   }
 
-  abort(r: HttpRequest): void {
+  abort(r: HttpRequest, reset = false): void {
     if (this.#state === CLOSED) return;
     r.aborted = true;
     r.ended = true;
     this.#state = CLOSED;
     this.#timer.cancel();
     this.#finishRequest(r);
-    this.#close();
+    this.#close(reset);
   }
 
   closeSilently(r: HttpRequest): void {
-    this.abort(r);
+    this.abort(r, r.loc.core.resetTimedoutConnection);
   }
 
   takeOver(r: HttpRequest, tunnel: ClientTunnel): void {
@@ -706,7 +708,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   }
 
   /** The client left in the middle of a request. */
-  #gone(why: string): void {
+  #gone(why: string, reset = false): void {
     const r = this.#request;
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
@@ -718,7 +720,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     r.producer = null;
     if (producer !== null) producer.onAbort(r);
     this.#finishRequest(r);
-    this.#close();
+    this.#close(reset);
   }
 
   /** @internal For a tunnel that has ended on both sides. */
@@ -757,7 +759,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
         return;
       case WAIT_SEND:
         if (this.#state === TUNNEL) return;
-        this.#gone('client timed out (110: Connection timed out) while sending to client');
+        this.#gone(NOT_TAKEN, r.loc.core.resetTimedoutConnection);
         return;
       case WAIT_LINGER:
         this.#shut();

@@ -24,6 +24,7 @@ describe('answers and bodies', () => {
     '/dated': ok('x', ['Date: theirs', 'Server: theirs']),
     '/upgrade200': ok('x', ['Connection: Upgrade', 'Upgrade: websocket']),
     '/upgrade426': ok('x', ['Connection: Upgrade', 'Upgrade: websocket'], '426 Upgrade Required'),
+    '/large': ok(Buffer.alloc(32 << 20)),
     '/hints': Buffer.concat([HINTS, ok('final')]),
     '/hints-twice': Buffer.concat([HINTS, HINTS, ok('final')]),
     '/hints-alone': HINTS,
@@ -60,6 +61,8 @@ describe('answers and bodies', () => {
         location /their-date/ { proxy_pass ${u}/; proxy_pass_header Date; expires epoch; }
         location /paced/ { proxy_pass ${u}/; proxy_limit_rate $upstream_http_x_rate; }
         location /early/ { early_hints 0 $arg_hints; proxy_hide_header X-Mine; proxy_pass ${u}/; }
+        location /silent { return 444; location /silent/reset { reset_timedout_connection on; return 444; } }
+        location /slow { send_timeout 200ms; proxy_pass ${u}/large; location /slow/reset { reset_timedout_connection on; proxy_pass ${u}/large; } }
         location /store/ { proxy_pass ${u}/; proxy_store ${dir}/stored$uri; }
         location /streamed/ { proxy_pass ${u}/; proxy_request_buffering off; client_max_body_size 100;
           location /streamed/in-file { proxy_pass ${u}/; client_body_in_file_only clean; add_header X-Body $request_body-$request_body_file; } }
@@ -136,6 +139,26 @@ describe('answers and bodies', () => {
       /^HTTP\/1\.1 103 [^]*\r\n\r\nHTTP\/1\.1 502 /,
     );
   });
+
+  for (const [path, expected] of [
+    ['/silent', null],
+    ['/silent/reset', 'ECONNRESET'],
+    ['/slow', null],
+    ['/slow/reset', 'ECONNRESET'],
+  ] as const) {
+    test(`reset_timedout_connection: ${path} ${expected === null ? 'ends' : 'is reset'}`, async (t) => {
+      const client = await Client.connect(t, h.port('main'));
+      const before = h.lines('while sending to client').length;
+      if (path.startsWith('/slow')) client.socket.pause();
+      await client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      if (path.startsWith('/slow')) {
+        await until('the timeout', () => h.lines('while sending to client').length > before);
+        client.socket.resume();
+      }
+      await client.end();
+      assert.equal(client.error?.code ?? null, expected);
+    });
+  }
 
   test('proxy_store keeps no answer to HEAD (proxy_store.t)', async (t) => {
     await ask(t, h.port('main'), '/store/x', { method: 'HEAD' });
