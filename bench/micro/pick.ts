@@ -16,6 +16,8 @@ const BALANCERS: [string, BalancerConfig][] = [
   ['hash', { kind: 'hash', key: '$k', consistent: false }],
   ['hash consistent', { kind: 'hash', key: '$k', consistent: true }],
   ['ip_hash', { kind: 'ip_hash' }],
+  ['ip_hash_active', { kind: 'address_hash', active: true }],
+  ['fair', { kind: 'fair' }],
   ['least_time', { kind: 'least_time', mode: 'header', inflight: false }],
   ['least_time inflight', { kind: 'least_time', mode: 'header', inflight: true }],
 ];

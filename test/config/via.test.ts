@@ -103,6 +103,13 @@ describe('server … via=', () => {
     assert.match(error.message, /invalid parameter "hello=on"/);
   });
 
+  test('probes of gRPC cannot go by TLS of the group', async () => {
+    const location = 'location / { grpc_pass grpc://u; health_check type=grpc; }';
+    const text = `upstream u { zone z 64k; server 127.0.0.1:1 via=tls; } server { listen 80; ${location} }`;
+    const { message } = await refusal(`events {}\nhttp { ${text} }`);
+    assert.match(message, /"type=grpc" cannot check "tls:\/\/127\.0\.0\.1:1" of upstream "u"/);
+  });
+
   test('datagrams cannot go by TLS', async () => {
     const text = 'upstream u { server 127.0.0.1:1 via=tls; }\nserver { listen 53 udp; proxy_pass u; }';
     assert.match(
@@ -110,6 +117,38 @@ describe('server … via=', () => {
       /datagrams cannot go to "tls:\/\/127\.0\.0\.1:1" of upstream "u"/,
     );
   });
+});
+
+describe('listen … quic, tunnel', () => {
+  const pem = (name: string): { [file: string]: string } => {
+    const made = makeSelfSigned(name, Date.now());
+    return { [`/t/conf/${name}.crt`]: made.cert, [`/t/conf/${name}.key`]: made.key };
+  };
+  const files = { ...pem('a'), ...pem('b') };
+  const quic = (name: string, more = ''): string =>
+    `server { listen 443 quic ${more}; ssl_certificate ${name}.crt; ssl_certificate_key ${name}.key; return x; }`;
+
+  test('beside TCP on the same port', async () => {
+    const { listens } = (await load(stream(`${quic('a', 'tunnel')} server { listen 443; return x; }`), files)).config
+      .stream!;
+    assert.deepEqual(
+      listens.map(({ kind, quic: isQuic, tunnel, ssl }) => [kind, isQuic ?? false, tunnel ?? null, ssl]),
+      [
+        ['udp', true, 'only', true],
+        ['tcp', false, null, false],
+      ],
+    );
+  });
+
+  const wrong: [string, RegExp][] = [
+    [`${quic('a')} ${quic('b')}`, /QUIC on 0\.0\.0\.0:443 can show one certificate, and there are several/],
+    ['server { listen 443 quic; return x; }', /no "ssl_certificate" is defined/],
+    [`${quic('a')} server { listen 443 udp; return x; }`, /"quic" and "udp" cannot both listen on 0\.0\.0\.0:443/],
+    ['server { listen 443 udp tunnel; return x; }', /"tunnel" parameter is incompatible with "udp"/],
+  ];
+  for (const [text, message] of wrong) {
+    test(`refused: ${text}`, async () => assert.match((await refusal(stream(text), files)).message, message));
+  }
 });
 
 describe('hello in stream', () => {

@@ -7,7 +7,8 @@ import type { PassKind, Warn } from './keys.ts';
 import { readDomains, readListening } from './listens.ts';
 import type { Domains, Listening } from './listens.ts';
 import { groupName } from './passes.ts';
-import type { PassReader } from './passes.ts';
+import type { Balancer, PassReader } from './passes.ts';
+import { readOneLine } from './one-line.ts';
 import type { Profiles } from './profiles.ts';
 import type { Assignment, Block, Item } from './syntax.ts';
 import { Toml } from './toml.ts';
@@ -136,6 +137,10 @@ export class ServersReader {
     if (target === undefined) throw fault('server has no proxy_pass_…', block);
     if (second !== undefined) throw fault(`there is "${target.key}" already: a server has one proxy_pass_…`, second);
     const kind = passKind(target.key);
+    if (kind === null && target.value.startsWith('//')) {
+      const { pass, balancer } = readOneLine(target);
+      return this.#ownGroup(passKind(pass.key)!, pass, balancer);
+    }
     if (kind === null) {
       const name = groupName(target);
       if (this.#env.groups.has(name)) return name;
@@ -144,9 +149,9 @@ export class ServersReader {
     return this.#ownGroup(kind, target);
   }
 
-  #ownGroup(kind: PassKind, item: Assignment): string {
+  #ownGroup(kind: PassKind, item: Assignment, balancer: Balancer = 'round_robin'): string {
     const name = `proxy_pass_${kind}.${this.groups.length + 1}`;
-    this.groups.push(this.#env.passes.group(name, 'round_robin', [[kind, item]], item.place));
+    this.groups.push(this.#env.passes.group(name, balancer, [[kind, item]], item.place));
     return name;
   }
 

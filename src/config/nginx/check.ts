@@ -4,7 +4,8 @@
  * nginx checks these when everything is read; the texts and their order are its own.
  */
 import { ConfigError, at } from '../errors.ts';
-import type { ListenConfig, Place } from '../model.ts';
+import { checkedLocations } from '../health-checks.ts';
+import type { HttpConfig, ListenConfig, Place, UpstreamServerConfig } from '../model.ts';
 import type { StreamConfig } from '../stream-model.ts';
 import type { Cycle } from './cycle.ts';
 import { HostNameSet, parseHostName } from './hostnames.ts';
@@ -130,6 +131,22 @@ export function checkServerNames<S extends ServerBlock>(
   }
 }
 
+/** Probes of gRPC make their own connections. @throws {ConfigError} where servers are reached another way */
+export function checkGrpcProbes(http: HttpConfig): void {
+  for (const { location, upstream } of checkedLocations(http)) {
+    const check = location.healthChecks!.find(({ type }) => type === 'grpc');
+    if (check === undefined) continue;
+    const { name, servers } = http.upstreams[upstream]!;
+    const other = servers.find(reachedOtherwise);
+    if (other === undefined) continue;
+    throw fault(`"type=grpc" cannot check "${other.server}" of upstream "${name}"`, check.place);
+  }
+}
+
+function reachedOtherwise({ via }: UpstreamServerConfig): boolean {
+  return via !== undefined && (via.transport !== 'tcp' || via.tunnel !== null);
+}
+
 /** Datagrams go to servers as they are. @throws {ConfigError} where they would have to go another way */
 export function checkDatagrams({ listens, servers, upstreams }: StreamConfig): void {
   for (const { kind, quic, servers: on } of listens) {
@@ -138,8 +155,26 @@ export function checkDatagrams({ listens, servers, upstreams }: StreamConfig): v
       const { handler, place } = servers[index]!;
       if (handler.kind !== 'proxy' || handler.upstream === null) continue;
       const { name, servers: members } = upstreams[handler.upstream]!;
-      const other = members.find(({ via }) => via !== undefined && (via.transport !== 'tcp' || via.tunnel !== null));
+      const other = members.find(reachedOtherwise);
       if (other !== undefined) throw fault(`datagrams cannot go to "${other.server}" of upstream "${name}"`, place);
     }
+  }
+}
+
+/** QUIC shows one certificate, whatever name it is asked for. @throws {ConfigError} where servers of an address have several */
+export function checkQuicCertificates({ listens, servers }: StreamConfig): void {
+  for (const { quic, address, servers: on } of listens) {
+    if (quic !== true) continue;
+    let first: string | null = null;
+    for (const index of on) {
+      const { ssl, place } = servers[index]!;
+      const certificates = ssl?.certificates ?? [];
+      if (certificates.length === 0) continue;
+      const text = JSON.stringify(certificates.map(({ certificate }) => certificate));
+      first ??= text;
+      if (certificates.length === 1 && text === first) continue;
+      throw fault(`QUIC on ${address} can show one certificate, and there are several`, place);
+    }
+    if (first === null) throw fault(`no "ssl_certificate" is defined for QUIC on ${address}`, servers[on[0]!]!.place);
   }
 }

@@ -12,6 +12,8 @@ import {
   checkApart,
   checkCertificates,
   checkDatagrams,
+  checkGrpcProbes,
+  checkQuicCertificates,
   checkLocations,
   checkPorts,
   checkServerNames,
@@ -125,6 +127,7 @@ function finishHttp(cycle: Cycle, scope: Scope): HttpConfig {
   const builder = new HttpBuilder(cycle, scope, MODULES);
   checkUpstreams(builder.upstreams, scope.loc.get(coreSlot).resolver);
   const http = builder.build(sockets);
+  checkGrpcProbes(http);
   for (const { root } of servers) checkLocations(root);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
@@ -139,6 +142,7 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
   checkUpstreams(builder.upstreams, scope.srv.get(streamCoreSlot).resolver);
   const stream = builder.build(sockets);
   checkDatagrams(stream);
+  checkQuicCertificates(stream);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
   checkServerNames(cycle, sockets, (server) => server.slots.get(streamCoreSlot).names);

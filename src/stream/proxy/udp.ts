@@ -86,8 +86,8 @@ class UdpProxy implements UdpContent {
     this.#peer = peer;
     s.onTimeout = this.#onTimeout;
     s.timer.arm(this.#plan.config.timeoutMs);
-    if (peer.family === 'unix') {
-      s.log('error', 'datagrams over unix sockets are not supported');
+    if (peer.family === 'unix' || this.#group.vias?.get(peer.server)?.direct === false) {
+      s.log('error', `datagrams cannot go to "${peer.server}"`);
       this.#nextUpstream();
       return;
     }

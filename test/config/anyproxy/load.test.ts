@@ -47,8 +47,57 @@ const net = (lines: string): string => `http {\nserver {\n${lines}\n}\n}`;
 const plain = `proxy_pass_tcp ${raw('address = "127.0.0.1:9001"')}`;
 const listening = (port: number): string => `port_listen_tcp ${raw(`address = "0.0.0.0:${port}"`)}`;
 
-/** The upstream block of any-proxy's own document. */
+/** The upstream block of any-proxy's own document, as it stands there. */
 const DOCUMENT = `
+upstream {
+    server {
+        #配置名字，可以根据名字来引用配置
+        name str = upstream1;
+        #负载均衡 weight round_robin random ip_hash ip_hash_active fair
+        balancer str = random;
+        proxy_pass_tcp raw = r\`\`\`
+            address = "www.upstream.cn:10001"
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+        proxy_pass_ssl raw = r\`\`\`
+            ssl_domain= "www.example.cn"
+            address = "www.upstream.cn:10011"
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+        proxy_pass_quic raw = r\`\`\`
+            ssl_domain= "www.example.cn"
+            address = "www.upstream.cn:10011"
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+        proxy_pass_tunnel_tcp raw = r\`\`\`
+            tunnel = { max_stream_size = 5, min_stream_cache_size = 50, channel_size = 64}
+            address = "www.upstream.cn:10001"
+            #heartbeat = {interval = 10, timeout = 10, fail = 3}
+            #dynamic_domain = {interval = 10}
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+        proxy_pass_tunnel_ssl raw = r\`\`\`
+            tunnel = { max_stream_size = 5, min_stream_cache_size = 50, channel_size = 64}
+            ssl_domain= "www.example.cn"
+            address = "www.upstream.cn:10011"
+            #heartbeat = {interval = 10, timeout = 10, fail = 3}
+            #dynamic_domain = {interval = 10}
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+        proxy_pass_tunnel_quic raw = r\`\`\`
+            tunnel = { max_stream_size = 5, min_stream_cache_size = 50, channel_size = 64}
+            ssl_domain= "www.example.cn"
+            address = "www.upstream.cn:10011"
+            #heartbeat = {interval = 10, timeout = 10, fail = 3}
+            #dynamic_domain = {interval = 10}
+            is_proxy_protocol_hello = true
+        \`\`\`r;
+    }
+}
+`;
+
+/** Another one, which says more. */
+const MORE = `
 upstream {
     server {
         #配置名字，可以根据名字来引用配置
@@ -84,45 +133,73 @@ upstream {
 `;
 
 describe('upstream { server }', () => {
-  test('as it stands in the document: four transports in one group, each address a peer, in one order', async () => {
+  test('as it stands in the document: six transports in one group, each address a peer, in one order', async () => {
     const [one] = await upstreams(DOCUMENT);
+    assert.equal(one!.name, 'upstream1');
     assert.deepEqual(one!.balancer, { kind: 'random', two: null });
     assert.deepEqual(
-      one!.servers.map(({ server: name, via, addresses }) => [
-        name,
-        via!.transport,
-        via!.tunnel !== null,
-        addresses.length,
-      ]),
+      one!.servers.map(({ server: name, via, addresses }) => [name, via!.hello, via!.ssl?.name, addresses.length]),
       [
-        ['www.upstream.cn:10001', 'tcp', false, 3],
-        ['tls://www.upstream.cn:10011', 'tls', false, 3],
-        ['tunnel+tcp://www.upstream.cn:10001', 'tcp', true, 3],
-        ['tunnel+tls://www.upstream.cn:10011', 'tls', true, 3],
+        ['www.upstream.cn:10001', true, undefined, 3],
+        ['tls://www.upstream.cn:10011', true, 'www.example.cn', 3],
+        ['quic://www.upstream.cn:10011', true, 'www.example.cn', 3],
+        ['tunnel+tcp://www.upstream.cn:10001', true, undefined, 3],
+        ['tunnel+tls://www.upstream.cn:10011', true, 'www.example.cn', 3],
+        ['tunnel+quic://www.upstream.cn:10011', true, 'www.example.cn', 3],
       ],
     );
     assert.deepEqual(
       one!.servers[0]!.addresses.map(({ text }) => text),
       ['192.0.2.9:10001', '192.0.2.10:10001', '[2001:db8::1]:10001'],
     );
-    assert.deepEqual(
-      one!.servers.map(({ via }) => via!.hello),
-      [true, true, true, false],
-    );
-    const [, secure, , last] = one!.servers;
-    assert.equal(secure!.via!.ssl!.name, 'www.example.cn');
-    assert.equal(secure!.via!.ssl!.verify, false, 'any-proxy verifies nobody');
-    const { maxStreams, minIdle, channel } = last!.via!.tunnel!;
-    assert.deepEqual([maxStreams, minIdle, channel], [6, 0, 32]);
-    const { intervalMs, timeoutMs, fails: most, type } = last!.heartbeat!;
+    assert.deepEqual(one!.servers[3]!.via!.tunnel, {
+      maxStreams: 5,
+      minIdle: 50,
+      channel: 64,
+      wire: 'headrace',
+      keys: [],
+    });
+    assert.equal(one!.servers[1]!.via!.ssl!.verify, false, 'any-proxy verifies nobody');
+    assert.ok(one!.servers.every(({ heartbeat, resolve }) => heartbeat === undefined && !resolve));
+  });
+
+  test('what each line may say beyond that', async () => {
+    const [one] = await upstreams(MORE);
+    const last = one!.servers.at(-1)!;
+    const { maxStreams, minIdle, channel } = last.via!.tunnel!;
+    assert.deepEqual([maxStreams, minIdle, channel, last.via!.hello], [6, 0, 32, false]);
+    const { intervalMs, timeoutMs, fails: most, type } = last.heartbeat!;
     assert.deepEqual([intervalMs, timeoutMs, most, type], [5000, 2000, 4, 'hello']);
-    assert.deepEqual(last!.lookup, { intervalMs: 20_000, timeoutMs: 10_000 });
-    assert.equal(last!.resolve, true);
+    assert.deepEqual(last.lookup, { intervalMs: 20_000, timeoutMs: 10_000 });
+    assert.equal(last.resolve, true);
     assert.equal(one!.servers[0]!.heartbeat, undefined);
   });
 
+  test('groups in one line', async () => {
+    const line = (text: string): string => net(`${listening(1)}\nproxy_pass_upstream str = "${text}";`);
+    const [tcp] = await upstreams(line('//tcp//127.0.0.1:80'));
+    assert.deepEqual([tcp!.balancer.kind, tcp!.servers[0]!.server], ['round_robin', '127.0.0.1:80']);
+    const [ssl] = await upstreams(line('//ssl//www.upstream.cn:443//ip_hash'));
+    assert.deepEqual(ssl!.balancer, { kind: 'address_hash', active: false });
+    assert.equal(ssl!.servers[0]!.via!.ssl!.name, 'www.upstream.cn');
+    const [tunnel] = await upstreams(line('//tunnel//quic//www.upstream.cn:443,a.cn//fair//2,3,4'));
+    assert.deepEqual(
+      [tunnel!.balancer.kind, tunnel!.servers[0]!.server],
+      ['fair', 'tunnel+quic://www.upstream.cn:443'],
+    );
+    assert.equal(tunnel!.servers[0]!.via!.tunnel!.maxStreams, 2);
+    for (const text of [
+      '//udp//a:1',
+      '//tcp//127.0.0.1:1//best',
+      '//tcp//127.0.0.1:1//fair//1,2,3',
+      '//tunnel//tcp//127.0.0.1:1//fair//1,2',
+    ]) {
+      await fails(line(text), /must be like \/\/tcp\/\/host:port\/\/round_robin in \/t\/a\.conf:6/);
+    }
+  });
+
   test('that servers are not verified is told once', async () => {
-    const { warnings } = await loaded(DOCUMENT);
+    const { warnings } = await loaded(MORE);
     assert.equal(warnings.length, 1);
     assert.match(warnings[0]!, /certificates of servers are not verified.* in \/t\/a\.conf:12$/);
   });
