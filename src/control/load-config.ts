@@ -64,7 +64,7 @@ export const loadConfig: LoadConfig = async ({ prefix, file, format, globals, er
     objects = result.objects;
     say(result.warnings, log);
     const { config } = result;
-    checkTransports(config);
+    await checkTransports(config);
     if (config.admin == null) return config;
     const { withKong } = await import('./kong/with-kong.ts');
     return await withKong(config);

@@ -1,20 +1,32 @@
-/** Ways to servers that need more than Node itself. */
+/** Ways to servers, and to us, that need more than Node itself. */
 import type { Config } from '../config/model.ts';
 import { ConfigRefused } from './load-config.ts';
 
 /** @throws {ConfigRefused} for what cannot be had here */
-export function checkTransports({ http, stream }: Config): void {
+export async function checkTransports({ http, stream }: Config): Promise<void> {
+  let quic = '';
   for (const { servers } of [...(http?.upstreams ?? []), ...(stream?.upstreams ?? [])]) {
     for (const { via, server, place } of servers) {
-      if (via === undefined || (via.tunnel?.wire !== 'anyproxy' && via.transport !== 'quic')) continue;
-      throw new ConfigRefused([`server "${server}" cannot be reached so yet in ${place.file}:${place.line}`]);
+      if (via === undefined) continue;
+      const where = ` in ${place.file}:${place.line}`;
+      if (via.tunnel?.wire === 'anyproxy') {
+        throw new ConfigRefused([`server "${server}": tunnel_wire "anyproxy" is not built yet${where}`]);
+      }
+      if (via.transport === 'quic' && quic === '') quic = `server "${server}"${where}`;
     }
   }
   for (const { tunnel, place } of stream?.servers ?? []) {
     if (tunnel.wire === 'headrace') continue;
     throw new ConfigRefused([`tunnel_wire "${tunnel.wire}" is not built yet in ${place.file}:${place.line}`]);
   }
-  for (const { address, quic } of stream?.listens ?? []) {
-    if (quic === true) throw new ConfigRefused([`QUIC on "${address}" is not built yet`]);
+  for (const listen of stream?.listens ?? []) {
+    if (listen.quic === true && quic === '') quic = `"listen ${listen.address} quic"`;
+  }
+  if (quic === '') return;
+  const { findQuicBinary } = await import('../net/quic/package.ts');
+  try {
+    findQuicBinary();
+  } catch (error) {
+    throw new ConfigRefused([`${quic}: ${(error as Error).message}`]);
   }
 }

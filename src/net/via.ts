@@ -40,15 +40,22 @@ export class Via {
     const { tunnel } = this.config;
     const link = this.#link(address, text);
     if (tunnel === null) return link;
+    const key = `${this.#key} ${text} ${address.localAddress ?? ''}`;
     return later(async () => {
       const { throughTunnel } = await (tunnels ??= import('./via-tunnel.ts'));
-      return throughTunnel(`${this.#key} ${text}`, this, tunnel, link, this.#log);
+      return throughTunnel(key, this, tunnel, link, this.#log);
     });
   }
 
   /** One connection, without tunnel. */
   #link(address: ConnectOptions, text: string): DialLink {
-    return this.#tls === null ? dialTcp(address) : dialTls(this.#tls, this.config.ssl!.name ?? text, address);
+    const { transport, ssl } = this.config;
+    if (transport === 'tcp') return dialTcp(address);
+    if (transport === 'tls') return dialTls(this.#tls!, ssl!.name ?? text, address);
+    return later(async () => {
+      const { overQuic } = await import('./via-quic.ts');
+      return overQuic(ssl!, address, text, this.#log);
+    });
   }
 
   /** Its generation has ended. */

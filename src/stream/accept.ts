@@ -6,6 +6,7 @@ import { asSocket, transportOf } from '../net/pipe.ts';
 import type { PipeSocket } from '../net/pipe.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
+import { handshakeInfo } from '../net/tls-info.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, traffic } from '../observe/traffic.ts';
@@ -68,5 +69,16 @@ export function acceptInner(listen: StreamListen, pipe: PipeSocket, first: Trans
   transport.owner = s;
   s.inner = true;
   s.noteConnected();
-  s.beginInner(listen.tlsOf.get(first) ?? null);
+  s.beginSecure(listen.tlsOf.get(first) ?? null);
+}
+
+/** Takes a stream of QUIC: a connection like others, whose handshake is over. */
+export function acceptQuic(listen: StreamListen, stream: PipeSocket & { serverName: string; alpn: string }): void {
+  traffic.row[ACCEPTED]!++;
+  const socket = asSocket(stream);
+  const transport = transportOf(stream);
+  const s = new TcpSession(listen, addressOf(socket, false), socket, transport);
+  transport.owner = s;
+  s.noteConnected();
+  s.beginSecure({ ...handshakeInfo(stream.serverName), protocol: 'QUIC', alpn: stream.alpn });
 }

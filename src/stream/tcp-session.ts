@@ -91,8 +91,8 @@ export class TcpSession extends Session implements TransportOwner {
     else this.#handshake(tls);
   }
 
-  /** It came out of a tunnel. @param tls of the tunnel's first connection */
-  beginInner(tls: TlsInfo | null): void {
+  /** What carries it has had its handshake: a tunnel, whose first connection it was, or QUIC. */
+  beginSecure(tls: TlsInfo | null): void {
     this.tls = tls;
     if (tls !== null) chooseServer(this, tls.serverName);
     this.begin(null);

@@ -18,6 +18,7 @@ import type { Session } from '../stream/session.ts';
 import { UdpListen } from '../stream/udp-listen.ts';
 import type { KongInbox } from './kong.ts';
 import { KongTls } from './kong-tls.ts';
+import { QuicDoor } from './quic.ts';
 import { TlsTable } from './tls.ts';
 import { openTunnels } from './tunnels.ts';
 import type { TunnelDoor } from './tunnels.ts';
@@ -34,6 +35,7 @@ interface Bound {
   udp: UdpListen | null;
   /** Null: tunnels are not accepted. */
   tunnels: TunnelDoor | null;
+  quic: QuicDoor | null;
 }
 
 /** A generation that is compiled and bound, waiting for its commit. */
@@ -51,7 +53,8 @@ function isRaw({ config, servers }: StreamListenRuntime): boolean {
 
 /** What identifies a listening socket over reloads. */
 function keyOf(runtime: StreamListenRuntime): string {
-  const { kind, address, rcvbuf, sndbuf, tunnel } = runtime.config;
+  const { kind, address, rcvbuf, sndbuf, tunnel, quic } = runtime.config;
+  if (quic === true) return `quic ${address}${tunnel === undefined ? '' : ' tunnel'}`;
   if (kind === 'udp') return `udp ${address} ${rcvbuf} ${sndbuf}`;
   return `${address}${isRaw(runtime) ? ' raw' : ''}${tunnel === undefined ? '' : ' tunnel'}`;
 }
@@ -105,7 +108,8 @@ export class StreamSide {
   async bind(prepared: PreparedStream, tickets: TicketSecret, directory: string, maxSessions: number): Promise<void> {
     for (const runtime of prepared.runtime.listens) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? tlsTable(runtime, tickets, directory, this.#kong) : null;
+      const tls =
+        runtime.config.ssl && runtime.config.quic !== true ? tlsTable(runtime, tickets, directory, this.#kong) : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound: Bound = {
@@ -114,9 +118,13 @@ export class StreamSide {
         listener: null,
         udp: null,
         tunnels: null,
+        quic: null,
       };
       prepared.fresh.set(key, bound);
-      if (runtime.config.kind === 'udp') await this.#bindUdp(bound, maxSessions);
+      if (runtime.config.quic === true) {
+        // A connection moves between addresses of its client: one worker has them all.
+        if (this.#workerId === 0) await this.#bindQuic(bound);
+      } else if (runtime.config.kind === 'udp') await this.#bindUdp(bound, maxSessions);
       // Unix sockets cannot be shared by SO_REUSEPORT, and all connections of a tunnel have to meet: the first worker has them.
       else if (this.#workerId === 0 || (runtime.config.kind === 'tcp' && runtime.config.tunnel === undefined)) {
         await this.#bindTcp(bound);
@@ -134,12 +142,25 @@ export class StreamSide {
     }
   }
 
+  async #bindQuic(bound: Bound): Promise<void> {
+    const { address, tunnel } = bound.listen.runtime.config;
+    if (tunnel !== undefined) await this.#openTunnels(bound);
+    bound.quic = new QuicDoor(bound.listen);
+    try {
+      await bound.quic.open();
+    } catch (error) {
+      throw new Error(`QUIC on ${address}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  async #openTunnels(bound: Bound): Promise<void> {
+    bound.tunnels = await openTunnels(bound.listen);
+    bound.listen.tunnels = bound.tunnels.gate;
+  }
+
   async #bindTcp(bound: Bound): Promise<void> {
     const { config } = bound.listen.runtime;
-    if (config.tunnel !== undefined) {
-      bound.tunnels = await openTunnels(bound.listen);
-      bound.listen.tunnels = bound.tunnels.gate;
-    }
+    if (config.tunnel !== undefined) await this.#openTunnels(bound);
     bound.listener = this.#listener(bound);
     try {
       await bound.listener.listen();
@@ -176,11 +197,13 @@ export class StreamSide {
         bound.listener?.close();
         bound.udp?.leave();
         bound.tunnels?.close();
+        bound.quic?.close();
         this.#bound.delete(key);
         continue;
       }
       bound.listen.runtime = runtime;
       bound.tunnels?.follow(runtime.defaultServer.config.tunnel);
+      bound.quic?.follow(runtime);
       bound.tls = prepared?.tls.get(key) ?? null;
     }
   }
@@ -190,6 +213,7 @@ export class StreamSide {
       bound.listener?.close();
       bound.udp?.close();
       bound.tunnels?.close();
+      bound.quic?.close();
     }
   }
 
@@ -205,9 +229,10 @@ export class StreamSide {
 
   /** No new sessions; UDP ends with its sockets, connections go on. */
   quit(): void {
-    for (const { listener, tunnels } of this.#bound.values()) {
+    for (const { listener, tunnels, quic } of this.#bound.values()) {
       listener?.close();
       tunnels?.close();
+      quic?.close();
     }
     this.sessions.each((session) => session.shutdown());
     for (const bound of this.#bound.values()) bound.udp?.close();

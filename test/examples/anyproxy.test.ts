@@ -12,8 +12,8 @@ import { Example } from '../helpers/example.ts';
 import { Caller, call, echo, listen } from '../helpers/stream.ts';
 import { until } from '../helpers/wait.ts';
 
-/** Ports of tunnel-edge.conf: TCP, TLS. */
-const TRANSPORTS = [8080, 8081];
+/** Ports of tunnel-edge.conf: TCP, TLS, QUIC. */
+const TRANSPORTS = [8080, 8081, 8082];
 
 const pair = makeSelfSigned('www.example.cn', Date.now());
 
