@@ -37,6 +37,8 @@ export interface TunnelKeyConfig {
 export interface ViaTunnelConfig {
   /** Most connections of one stream. */
   maxStreams: number;
+  /** Connections that a stream begins with. */
+  startStreams: number;
   /** Idle connections that are kept; 0: none. */
   minIdle: number;
   /** Frames under way on one connection. */

@@ -32,6 +32,7 @@ export function throughTunnel(
     const options = {
       ...DEFAULT_TUNNEL_CLIENT,
       maxStreamSize: config.maxStreams,
+      startStreams: config.startStreams,
       minStreamCacheSize: config.minIdle,
       channelSize: config.channel,
       keys: config.keys,

@@ -26,7 +26,14 @@ describe('server … via=', () => {
         ['tunnel+quic://127.0.0.1:1', 'quic', true, true],
       ],
     );
-    assert.deepEqual(servers[3]!.via!.tunnel, { maxStreams: 5, minIdle: 50, channel: 64, wire: 'headrace', keys: [] });
+    assert.deepEqual(servers[3]!.via!.tunnel, {
+      maxStreams: 5,
+      startStreams: 1,
+      minIdle: 50,
+      channel: 64,
+      wire: 'headrace',
+      keys: [],
+    });
   });
 
   test('what the line says counts more than what the group says', async () => {
@@ -43,7 +50,14 @@ describe('server … via=', () => {
       ],
     );
     const keys = [{ id: 'k', secret: '0123456789abcdef' }];
-    assert.deepEqual(servers[2]!.via!.tunnel, { maxStreams: 3, minIdle: 0, channel: 9, wire: 'anyproxy', keys });
+    assert.deepEqual(servers[2]!.via!.tunnel, {
+      maxStreams: 3,
+      startStreams: 1,
+      minIdle: 0,
+      channel: 9,
+      wire: 'anyproxy',
+      keys,
+    });
   });
 
   test('the name is that of the server unless one is written', async () => {

@@ -107,7 +107,7 @@ describe('tunnels', () => {
           upstream keyless { server 127.0.0.1:${far.port('keyed')} via=tunnel+tcp; }
           upstream plain { server 127.0.0.1:${far.port('tcp')}; }
           upstream told { server 127.0.0.1:${far.port('told')} via=tunnel+tcp hello=on; }
-          upstream cut { server 127.0.0.1:${cuttable.port} via=tunnel+tcp tunnel_max_streams=5; }
+          upstream cut { server 127.0.0.1:${cuttable.port} via=tunnel+tcp tunnel_start_streams=5; }
           upstream beating {
             heartbeat interval=50ms timeout=5s fails=2;
             server 127.0.0.1:${far.port('told')} via=tunnel+tcp;
@@ -257,7 +257,7 @@ describe('tunnels', () => {
     assert.equal(back, total);
     assert.equal(received.digest('hex'), sent.digest('hex'));
     assert.ok(network.cuts >= 2, `${network.cuts} cuts`);
-    assert.ok(most > 1, 'several connections');
+    assert.ok(most >= 4, `${most} connections`);
     t.diagnostic(`${total / MIB} MiB, ${network.cuts} cuts, up to ${most} connections`);
   });
 });

@@ -132,6 +132,7 @@ function tunnel(root: TomlTable, args: string[]): void {
   if (table === null) throw root.fault('"tunnel" is missing: tunnel = {max_stream_size = 5, …}, or {}');
   const parameters = [
     ['max_stream_size', 'tunnel_max_streams', 1],
+    ['start_stream_size', 'tunnel_start_streams', 1],
     ['min_stream_cache_size', 'tunnel_min_idle', 0],
     ['channel_size', 'tunnel_channel', 1],
   ] as const;

@@ -18,6 +18,7 @@ export interface RawVia {
   sslVerify?: boolean;
   sslTrusted?: string;
   maxStreams?: number;
+  startStreams?: number;
   minIdle?: number;
   channel?: number;
   wire?: TunnelWire;
@@ -100,6 +101,9 @@ export function readViaOption(cf: Conf, options: Options, key: string, value: st
     case 'tunnel_max_streams':
       via().maxStreams = within(cf, arg, value, 1, MOST_STREAMS);
       return true;
+    case 'tunnel_start_streams':
+      via().startStreams = within(cf, arg, value, 1, MOST_STREAMS);
+      return true;
     case 'tunnel_min_idle':
       via().minIdle = within(cf, arg, value, 0, 100_000);
       return true;
@@ -179,7 +183,10 @@ export function checkViaOptions(cf: Conf, { via }: Options, stateful: boolean): 
   const { transport = 'tcp', tunnelled = false } = via;
   const tls = via.sslName ?? via.sslVerify ?? via.sslTrusted;
   if (transport === 'tcp' && tls !== undefined) throw cf.error('"ssl_…" parameters need "via" with tls or quic');
-  const tunnel = via.maxStreams ?? via.minIdle ?? via.channel ?? via.wire;
+  const tunnel = via.maxStreams ?? via.startStreams ?? via.minIdle ?? via.channel ?? via.wire;
+  if ((via.startStreams ?? 1) > (via.maxStreams ?? MAX_STREAMS)) {
+    throw cf.error('"tunnel_start_streams" is more than "tunnel_max_streams"');
+  }
   if (!tunnelled && tunnel !== undefined) throw cf.error('"tunnel_…" parameters need "via=tunnel+…"');
 }
 
@@ -222,6 +229,7 @@ function viaConfig(
     tunnel: tunnelled
       ? {
           maxStreams: via.maxStreams ?? MAX_STREAMS,
+          startStreams: via.startStreams ?? 1,
           minIdle: via.minIdle ?? MIN_IDLE,
           channel: via.channel ?? CHANNEL,
           wire: via.wire ?? 'headrace',

@@ -154,6 +154,7 @@ describe('upstream { server }', () => {
     );
     assert.deepEqual(one!.servers[3]!.via!.tunnel, {
       maxStreams: 5,
+      startStreams: 1,
       minIdle: 50,
       channel: 64,
       wire: 'headrace',
