@@ -153,6 +153,35 @@ test('health checks of the Kong door', async (t) => {
     assert.deepEqual(await gate.health('refused'), ['HEALTHY']);
   });
 
+  await t.test('no more probes at a time than `concurrency`', async () => {
+    let [open, most, asked] = [0, 0, 0];
+    const waiting: (() => void)[] = [];
+    const targets: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const server = createTcp((socket) => {
+        open++;
+        asked++;
+        most = Math.max(most, open);
+        socket.resume().on('error', () => {});
+        waiting.push(() => {
+          open--;
+          socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+        });
+      });
+      targets.push(await listening(t, server));
+    }
+    const checks = { active: { concurrency: 2, timeout: 30, healthy: { interval: 0.1, successes: 1 } } };
+    await gate.make('/upstreams', { name: 'few', healthchecks: checks });
+    for (const target of targets) await gate.make('/upstreams/few/targets', { target });
+    while (asked < 12) {
+      await until('two probes', () => open === 2);
+      for (const answer of waiting.splice(0)) answer();
+      await until('others', () => waiting.length > 0 || asked >= 12);
+    }
+    assert.equal(most, 2);
+    await kong.send('DELETE', '/upstreams/few');
+  });
+
   await t.test('passive: each counter by its own limit of 1, 2 and 3, over all workers', async () => {
     const bad = await Target.start(t);
     const silent = await listening(

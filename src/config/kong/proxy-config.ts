@@ -34,7 +34,7 @@ const SET_HEADERS: LocationConfig['proxy']['setHeaders'] = [
 export async function withKongProxy(config: Config): Promise<Config> {
   const { admin } = config;
   if (admin == null || (admin.proxyListens.length === 0 && admin.streamListens.length === 0)) return config;
-  const own = await proxyConfig(admin);
+  const own = await proxyConfig(admin, config.prefix);
   return {
     ...config,
     http: config.http === null || own.http === null ? (config.http ?? own.http) : joined(config.http, own.http),
@@ -45,7 +45,8 @@ export async function withKongProxy(config: Config): Promise<Config> {
 
 const addressOf = ({ host, port }: AdminAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-async function proxyConfig(admin: AdminConfig): Promise<Pick<Config, 'http' | 'stream'>> {
+/** @param prefix what temporary files are below */
+async function proxyConfig(admin: AdminConfig, prefix: string): Promise<Pick<Config, 'http' | 'stream'>> {
   const pairs = proxyCertificates(admin);
   // Files that the text names; they are nowhere but here.
   const files = new Map(
@@ -84,7 +85,7 @@ async function proxyConfig(admin: AdminConfig): Promise<Pick<Config, 'http' | 's
     stream === '' ? '' : `stream { ${stream} }`,
   ].join(' ');
   const { config } = await loadNginxConfig({
-    prefix: '/',
+    prefix,
     file: '/kong',
     cpuCount: 1,
     superUser: false,

@@ -1,6 +1,6 @@
 /** How requests for a service are taken to its servers: by HTTP/1.1, or by HTTP/2 where gRPC is spoken. */
 import type { LocationConfig, ProxySslConfig, UpstreamPassConfig, UpstreamSettings } from '../../config/model.ts';
-import type { KongCaCertificate, KongCertificate, KongService } from '../../config/kong/model.ts';
+import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { GrpcPlan } from '../proxy/http2/grpc-plan.ts';
@@ -27,25 +27,30 @@ export type KongPlan = UpstreamPlan & { readonly service: KongService; readonly 
 
 export const speaksGrpc = ({ protocol }: KongService): boolean => protocol === 'grpc' || protocol === 'grpcs';
 
+/** Of a route: whether one side need not wait for the other. */
+export type KongBuffering = Pick<KongRoute, 'requestBuffering' | 'responseBuffering'>;
+
 export function kongPlan(
   service: KongService,
   upstream: KongUpstreamGroup,
-  requestBuffering: boolean,
+  buffering: KongBuffering,
   env: KongPlanEnv,
 ): KongPlan {
   return speaksGrpc(service)
     ? new KongGrpcPlan(service, upstream, env)
-    : new KongHttpPlan(service, upstream, requestBuffering, env);
+    : new KongHttpPlan(service, upstream, buffering, env);
 }
 
 class KongHttpPlan extends ProxyPlan {
   readonly service: KongService;
   readonly upstream: KongUpstreamGroup;
 
-  constructor(service: KongService, upstream: KongUpstreamGroup, requestBuffering: boolean, env: KongPlanEnv) {
+  constructor(service: KongService, upstream: KongUpstreamGroup, of: KongBuffering, env: KongPlanEnv) {
+    const { requestBuffering, responseBuffering: buffering } = of;
     const { proxy } = env.location;
     const ssl = sslOf(proxy.ssl, service, upstream, env);
-    const location = { ...env.location, proxy: { ...proxy, ...settingsOf(service), requestBuffering, ssl } };
+    const settings = { ...settingsOf(service), requestBuffering, buffering, ssl };
+    const location = { ...env.location, proxy: { ...proxy, ...settings } };
     super(location, location.match, parts(service, upstream, ssl, env));
     this.service = service;
     this.upstream = upstream;

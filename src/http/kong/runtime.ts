@@ -19,7 +19,7 @@ import { escapeUri } from '../wire/escape.ts';
 import { isGrpc, NO_GRPC, NO_SERVICE, WANTS_HTTP2, WANTS_TLS } from './answers.ts';
 import { KongUpstreamGroup } from './group.ts';
 import { valuesOf } from './hash-input.ts';
-import { explain, type KongPlan, kongPlan } from './plan.ts';
+import { explain, type KongBuffering, type KongPlan, kongPlan } from './plan.ts';
 import { type Routed, type RouteMatch, Router } from './router.ts';
 import { servicePath } from './target-uri.ts';
 import { forwarded } from './variables.ts';
@@ -81,7 +81,7 @@ export class KongRuntime {
   #caCertificates = new Map<string, KongCaCertificate>();
   readonly #data = new Map<string, KongGroup>();
   readonly #groups = new Map<string, KongUpstreamGroup>();
-  /** By service, and whether requests are buffered. */
+  /** By service, and whether requests and answers are buffered. */
   readonly #plans = new Map<string, KongPlan>();
 
   constructor(env: KongRuntimeEnv, feed: KongFeed) {
@@ -136,7 +136,7 @@ export class KongRuntime {
       return;
     }
     if (forGrpc(route) && !this.#grpc(r, match, service, isSecure(r, trusted))) return;
-    const plan = service?.enabled === true ? this.#plan(service, route.requestBuffering) : null;
+    const plan = service?.enabled === true ? this.#plan(service, route) : null;
     if (service === undefined || plan === null) {
       r.kong = caseOf(r, match, EMPTY_SERVICE, null);
       r.kong.message = NO_SERVICE;
@@ -184,16 +184,16 @@ export class KongRuntime {
   }
 
   /** Null: what the service leads to is not known (yet), or it is spoken to on other addresses. */
-  #plan(service: KongService, buffered: boolean): KongPlan | null {
+  #plan(service: KongService, buffering: KongBuffering): KongPlan | null {
     // Others are for routes of TCP, TLS and UDP.
     if (!/^(?:http|grpc)s?$/.test(service.protocol)) return null;
-    const id = `${service.id} ${buffered}`;
+    const id = `${service.id} ${buffering.requestBuffering} ${buffering.responseBuffering}`;
     const known = this.#plans.get(id);
     if (known !== undefined) return known;
     const group = this.#group(upstreamKey(service.host)) ?? this.#group(hostKey(service.host, service.port));
     if (group === null) return null;
     const certificates = { certificates: this.#certificates, caCertificates: this.#caCertificates };
-    const plan = kongPlan(service, group, buffered, { ...this.#env, ...certificates });
+    const plan = kongPlan(service, group, buffering, { ...this.#env, ...certificates });
     this.#plans.set(id, plan);
     return plan;
   }
