@@ -94,7 +94,10 @@ async function runAll(
   const queue = files.values();
   const lane = async (): Promise<void> => {
     for (const { group, file } of queue) {
-      const result = { group, ...(await runFile(file, options)) };
+      let result = { group, ...(await runFile(file, options)) };
+      // Some bind foreign addresses: they run as we do, if that is enough.
+      if (options.as !== null && result.tap.skipAll === 'must be root')
+        result = { group, ...(await runFile(file, { ...options, as: null })) };
       results.push(result);
       each(result);
     }

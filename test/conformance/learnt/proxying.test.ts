@@ -173,8 +173,11 @@ test('proxy_bind with an address and port, and with what is neither (proxy_bind.
   const headrace = await Headrace.start(
     t,
     ({ port }) =>
-      `server { listen 127.0.0.1:${port('main')}; location / { proxy_bind $arg_from; proxy_pass http://127.0.0.1:${backend.port}; } }`,
+      `server { listen 127.0.0.1:${port('main')}; location / { proxy_bind $arg_from; proxy_pass http://127.0.0.1:${backend.port}; }
+        location /transparent { proxy_bind 127.0.0.3 transparent; proxy_pass http://127.0.0.1:${backend.port}; } }`,
   );
+  // Addresses of this machine; others need what Node does not have (proxy_bind_transparent.t).
+  assert.match(await raw(t, headrace.port('main'), get('/transparent')), /from 127\.0\.0\.3:/);
   const port = headrace.port('spare');
   const from = async (text: string): Promise<string> => raw(t, headrace.port('main'), get(`/?from=${text}`));
   assert.match(await from('127.0.0.2'), /from 127\.0\.0\.2:/);
