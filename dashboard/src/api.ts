@@ -4,6 +4,7 @@ import type { GroupInfo, Write } from '../../src/admin/dashboard/frame.ts';
 /** What can be said of a server, in the API's words. */
 export interface ServerFields {
   server?: string;
+  service?: string;
   weight?: number;
   max_conns?: number;
   max_fails?: number;

@@ -114,6 +114,7 @@ function App() {
               onView={change}
               onServer={(group, peer) => setOver({ kind: 'server', group, peer })}
               onAdd={(group) => setOver({ kind: 'add', group })}
+              onSay={say}
             />
           )}
           {tab === 'zones' && <Zones model={model} />}

@@ -1,6 +1,8 @@
 /** `upstream_conf`: the interface of NGINX Plus before the API (until 1.13.10), as a query on a location. */
-import { GroupError } from '../control/groups.ts';
+import { GroupError } from '../control/group-error.ts';
 import type { Groups, ManagedGroup, PeerView } from '../control/groups.ts';
+import { isName, type NameView } from '../control/group-names.ts';
+import { stateText } from '../control/state-file.ts';
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import { ApiError, statusOf } from './errors.ts';
 import { readArguments } from './plus/servers.ts';
@@ -38,7 +40,8 @@ export class UpstreamConf {
     if (args.has('add')) {
       const { server } = change;
       if (server === undefined) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "server" argument');
-      return line(await group.add({ ...change, server }));
+      if (change.service === undefined && !isName(server)) return line(await group.add({ ...change, server }));
+      return nameLine(await group.addName({ ...change, server }));
     }
     if (!args.has('id')) {
       if (args.has('remove')) throw new ApiError(400, 'UpstreamConfFormatError', 'missing "id" argument');
@@ -46,21 +49,27 @@ export class UpstreamConf {
     }
     const id = Number(args.get('id'));
     if (!Number.isInteger(id)) throw new ApiError(400, 'UpstreamBadServerId', 'invalid server id');
+    const known = group.names.get(id);
     if (args.has('remove')) {
-      await group.remove(id);
+      await (known === null ? group.remove(id) : group.removeName(known));
       return lines(group, null);
     }
-    return line(Object.keys(change).length === 0 ? group.peer(id) : await group.update(id, change));
+    const changes = Object.keys(change).length > 0;
+    if (known !== null) return nameLine(changes ? await group.updateName(known, change) : known);
+    return line(changes ? await group.update(id, change) : group.peer(id));
   }
 }
 
 /** @param backup null: all servers; else those that are, or are not, backups */
 function lines(group: ManagedGroup, backup: boolean | null): string {
   const { peers } = group.snapshot();
-  return peers
-    .filter((peer) => backup === null || peer.backup === backup)
-    .map(line)
-    .join('');
+  const names = group.names.list().filter(({ server }) => backup === null || server.backup === backup);
+  const addresses = peers.filter((peer) => backup === null || peer.backup === backup).map(line);
+  return [...names.map(nameLine), ...addresses].join('');
+}
+
+function nameLine({ id, server }: NameView): string {
+  return `${stateText([server]).trimEnd()} # id=${id}\n`;
 }
 
 function line(peer: PeerView): string {

@@ -13,7 +13,7 @@
  * A change is in the group's shared table when its function has begun to run: every worker's next pick sees it. Requests in
  * flight go on, those of a removed server too. The promise is fulfilled when the change is also in the `state` file, if the
  * group has one; without it changes last until the next reload. `id` is the peer's slot: it stays while the peer lives.
- * Changes that cannot be made throw `GroupError`, and have changed nothing.
+ * A name that DNS stands for has an id, too (`names`). Changes that cannot be made throw `GroupError`, and have changed nothing.
  */
 import { peerAddress, parseUrl } from '../config/address.ts';
 import type { UpstreamConfig } from '../config/model.ts';
@@ -26,28 +26,9 @@ import { locked } from '../upstream/table/lists.ts';
 import { addServer, removeServer, updateServer } from '../upstream/table/servers.ts';
 import { sidOf } from '../upstream/table/text.ts';
 import type { Generation } from './generations.ts';
+import { GroupError } from './group-error.ts';
+import { GroupNames, type NameView, type NameWatcher } from './group-names.ts';
 import { type StateServer, StateFile, stateText } from './state-file.ts';
-
-/** Codes of NGINX Plus where it has one. */
-export type GroupErrorCode =
-  | 'UpstreamServerNotFound'
-  | 'UpstreamBadAddress'
-  | 'UpstreamConfNoResolver'
-  | 'UpstreamNoBackup'
-  | 'UpstreamBadRoute'
-  | 'UpstreamBadSlowStart'
-  | 'UpstreamServerImmutable'
-  | 'UpstreamOutOfMemory'
-  | 'StateNotWritten';
-
-export class GroupError extends Error {
-  readonly code: GroupErrorCode;
-
-  constructor(code: GroupErrorCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 /** What can be said of a server; the rest has the defaults of a `server` line. */
 export interface ServerChange {
@@ -61,8 +42,10 @@ export interface ServerChange {
 }
 
 export interface ServerAddition extends ServerChange {
-  /** `address:port`, `[v6]:port`, `unix:/path`; without a port 80 in http. */
+  /** `address:port`, `[v6]:port`, `unix:/path`, `name:port`; without a port 80 in http. */
   server: string;
+  /** Of a name: ask for SRV records. */
+  service?: string;
   route?: string;
   backup?: boolean;
 }
@@ -97,6 +80,8 @@ export interface GroupsEnv {
   changed(): void;
   /** Counters of a group's servers by `slot:generation`; null: it is not checked. */
   health(door: Door, group: string): ReadonlyMap<string, HealthCounters> | null;
+  /** Follows names that are added; absent: they cannot be. */
+  names?: NameWatcher;
 }
 
 const MAX_ROUTE = 32;
@@ -138,6 +123,7 @@ export class Groups {
 
 export class ManagedGroup {
   readonly config: UpstreamConfig;
+  readonly names: GroupNames;
   readonly #door: Door;
   /** @internal */
   readonly state: StateFile | null;
@@ -148,6 +134,7 @@ export class ManagedGroup {
 
   constructor(config: UpstreamConfig, table: SharedArrayBuffer, state: StateFile | null, env: GroupsEnv, door: Door) {
     this.config = config;
+    this.names = new GroupNames(config, door, table, env.names ?? null);
     this.#door = door;
     this.state = state;
     this.#buffer = table;
@@ -184,17 +171,11 @@ export class ManagedGroup {
     return found;
   }
 
-  /** @throws {GroupError} */
+  /** Adds an address. @throws {GroupError} */
   async add(addition: ServerAddition): Promise<PeerView> {
-    const { server, route = null, backup = false, ...change } = addition;
+    const { server, service: _none, route = null, backup = false, ...change } = addition;
     const address = this.#addressOf(server);
-    this.#check(change);
-    if (backup && !knowsBackup(this.config.balancer)) {
-      throw new GroupError('UpstreamNoBackup', `upstream "${this.config.name}" has no backup`);
-    }
-    if (route !== null && route.length > MAX_ROUTE) {
-      throw new GroupError('UpstreamBadRoute', `route is longer than ${MAX_ROUTE}`);
-    }
+    this.#checkAddition(addition);
     const slot = addServer(this.#buffer, { server, address, route, backup, ...change }, this.#env.now());
     if (slot < 0) {
       const text = `cannot add new server to upstream "${this.config.name}", memory exhausted: its zone may be larger`;
@@ -205,9 +186,45 @@ export class ManagedGroup {
     return added;
   }
 
+  /** Adds a name; its peers come with the first answer. @throws {GroupError} */
+  async addName(addition: ServerAddition): Promise<NameView> {
+    this.#checkAddition(addition);
+    const added = this.names.add(addition);
+    await this.#done();
+    return added;
+  }
+
+  /** @throws {GroupError} */
+  async updateName(name: NameView, change: ServerChange): Promise<NameView> {
+    this.#check(change);
+    const changed = this.names.update(name, change, this.#env.now());
+    await this.#done();
+    return changed;
+  }
+
+  /** Its peers go, too; what they are serving ends in peace. @throws {GroupError} */
+  async removeName(name: NameView): Promise<void> {
+    this.names.remove(name);
+    await this.#done();
+  }
+
+  #checkAddition(addition: ServerAddition): void {
+    const { route = null, backup = false } = addition;
+    this.#check(addition);
+    if (backup && !knowsBackup(this.config.balancer)) {
+      throw new GroupError('UpstreamNoBackup', `upstream "${this.config.name}" has no backup`);
+    }
+    if (route !== null && route.length > MAX_ROUTE) {
+      throw new GroupError('UpstreamBadRoute', `route is longer than ${MAX_ROUTE}`);
+    }
+  }
+
   /** Changes parameters: weight, limits, `down`, `drain`. @throws {GroupError} */
   async update(id: number, change: ServerChange): Promise<PeerView> {
-    const { generation } = this.peer(id);
+    const { generation, resolved, serverIndex } = this.peer(id);
+    if (change.weight !== undefined && resolved && (this.config.servers[serverIndex]?.service ?? null) !== null) {
+      throw new GroupError('UpstreamServerWeightImmutable', 'its weight is that of its SRV record');
+    }
     this.#check(change);
     updateServer(this.#buffer, id, generation, change, this.#env.now());
     const changed = this.peer(id);
@@ -252,7 +269,7 @@ export class ManagedGroup {
     }
     if (url.kind === 'unix') return peerAddress('unix', url.host, 0);
     if (url.address === null) {
-      throw new GroupError('UpstreamConfNoResolver', `"${server}" is a name: only addresses can be added at run time`);
+      throw new GroupError('UpstreamConfNoResolver', `"${server}" is a name`);
     }
     return peerAddress(url.kind, url.address, url.port);
   }

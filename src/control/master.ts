@@ -77,6 +77,10 @@ export class Master {
     now: Date.now,
     changed: () => this.#bell.announce(),
     health: (door, group) => this.#health?.counters(door, group) ?? null,
+    names: {
+      watch: (...name) => void this.#resolver().then((resolving) => resolving.watch(...name)),
+      unwatch: (...name) => void this.#resolver().then((resolving) => resolving.unwatch(...name)),
+    },
   };
   readonly groups = new Groups(this.#groupsEnv);
   readonly streamGroups = new Groups(this.#groupsEnv, 'stream');
@@ -247,9 +251,12 @@ export class Master {
 
   async #resolve(generation: Generation): Promise<void> {
     if (this.#resolving === null && !needsResolving(generation)) return;
+    (await this.#resolver()).follow(generation);
+  }
+
+  async #resolver(): Promise<Resolving> {
     const { Resolving } = await import('./resolving.ts');
-    this.#resolving ??= new Resolving(this.#log);
-    this.#resolving.follow(generation);
+    return (this.#resolving ??= new Resolving(this.#log));
   }
 
   #command(command: Command): void {

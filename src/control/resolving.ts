@@ -10,14 +10,20 @@ import type { ErrorLog } from '../observe/error-log.ts';
 import { replaceResolved } from '../upstream/table/resolve.ts';
 import { groupsOf } from './generations.ts';
 import type { Generation } from './generations.ts';
+import type { Door } from './groups.ts';
 
 const clock = { ms: (): number => performance.now() };
+
+const protocolOf = (door: Door): number => (door === 'http' ? 0 : 1);
+
+const watchId = (protocol: number, { name }: UpstreamConfig, index: number): string => `${protocol} ${index} ${name}`;
 
 export class Resolving {
   readonly #log: ErrorLog;
   readonly #monitor: Monitor;
   readonly #pool: ResolverPool;
-  #stops: (() => void)[] = [];
+  /** Ends a watch, by protocol, group and place of the name in it. */
+  #stops = new Map<string, () => void>();
   #leases: ResolverLease[] = [];
   /** Until when answers are good, by group, name and service: they outlive a reload, as the peers do. */
   #validUntil = new Map<string, number>();
@@ -34,10 +40,10 @@ export class Resolving {
     const stops = this.#stops;
     const leases = this.#leases;
     const known = this.#validUntil;
-    this.#stops = [];
+    this.#stops = new Map();
     this.#leases = [];
     this.#validUntil = new Map();
-    for (const stop of stops) stop();
+    for (const stop of stops.values()) stop();
     for (const [protocol, { upstreams, memory }] of groupsOf(generation).entries()) {
       for (const [i, upstream] of upstreams.entries()) {
         const table = memory.tables[i];
@@ -56,32 +62,53 @@ export class Resolving {
     table: SharedArrayBuffer,
     known: ReadonlyMap<string, number>,
   ): void {
+    for (const [index, { resolve }] of upstream.servers.entries()) {
+      if (resolve) this.#watch(protocol, upstream, table, index, known);
+    }
+  }
+
+  /** Follows a name of a group that runs, too: one that was added. */
+  watch(door: Door, upstream: UpstreamConfig, table: SharedArrayBuffer, index: number): void {
+    this.#watch(protocolOf(door), upstream, table, index, new Map());
+  }
+
+  unwatch(door: Door, upstream: UpstreamConfig, index: number): void {
+    const id = watchId(protocolOf(door), upstream, index);
+    this.#stops.get(id)?.();
+    this.#stops.delete(id);
+  }
+
+  #watch(
+    protocol: number,
+    upstream: UpstreamConfig,
+    table: SharedArrayBuffer,
+    index: number,
+    known: ReadonlyMap<string, number>,
+  ): void {
+    const { host, service, lookup } = upstream.servers[index]!;
     let lease: ResolverLease | null = null;
-    if (upstream.resolver !== null && upstream.resolver.addresses.length > 0) {
+    if (lookup === undefined && upstream.resolver !== null && upstream.resolver.addresses.length > 0) {
       lease = this.#pool.acquire(upstream.resolver);
       this.#leases.push(lease);
     }
-    for (const [index, { resolve, host, service, lookup }] of upstream.servers.entries()) {
-      if (!resolve) continue;
-      const key = JSON.stringify([protocol, upstream.name, host, service]);
-      const validUntilMs = known.get(key);
-      if (validUntilMs !== undefined) this.#validUntil.set(key, validUntilMs);
-      const stop = this.#monitor.watch(
-        {
-          key: upstream.name,
-          resolver: lookup === undefined ? (lease?.resolver ?? null) : new SystemResolver(lookup.intervalMs, clock),
-          host,
-          service,
-          timeoutMs: lookup?.timeoutMs ?? upstream.resolverTimeoutMs,
-          ...(validUntilMs === undefined ? {} : { initialValidUntilMs: validUntilMs }),
-        },
-        (records, validUntil) => {
-          this.#validUntil.set(key, validUntil);
-          this.#take(upstream, table, index, records);
-        },
-      );
-      this.#stops.push(stop);
-    }
+    const key = JSON.stringify([protocol, upstream.name, host, service]);
+    const validUntilMs = known.get(key);
+    if (validUntilMs !== undefined) this.#validUntil.set(key, validUntilMs);
+    const stop = this.#monitor.watch(
+      {
+        key: upstream.name,
+        resolver: lookup === undefined ? (lease?.resolver ?? null) : new SystemResolver(lookup.intervalMs, clock),
+        host,
+        service,
+        timeoutMs: lookup?.timeoutMs ?? upstream.resolverTimeoutMs,
+        ...(validUntilMs === undefined ? {} : { initialValidUntilMs: validUntilMs }),
+      },
+      (records, validUntil) => {
+        this.#validUntil.set(key, validUntil);
+        this.#take(upstream, table, index, records);
+      },
+    );
+    this.#stops.set(watchId(protocol, upstream, index), stop);
   }
 
   #take(upstream: UpstreamConfig, table: SharedArrayBuffer, index: number, records: readonly ServiceRecord[]): void {
@@ -101,7 +128,7 @@ export class Resolving {
   close(): void {
     this.#monitor.close();
     this.#pool.close();
-    this.#stops = [];
+    this.#stops.clear();
     this.#leases = [];
   }
 }

@@ -47,6 +47,7 @@ function group(name: string, peers: Said[], queue: [number, number] = [0, 0], wi
     queueSize: 10,
     checked: false,
     stateFile: false,
+    names: [],
     peers: peers.map(({ backup = false }, id) => ({
       id,
       address: `10.0.0.${id}:80`,

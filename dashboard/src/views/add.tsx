@@ -21,7 +21,8 @@ function fieldsOf(form: FormData): ServerFields {
   for (const name of ['weight', 'max_conns', 'max_fails'] as const) {
     if (text(name) !== '') fields[name] = Number(text(name));
   }
-  for (const name of ['fail_timeout', 'slow_start'] as const) if (text(name) !== '') fields[name] = text(name);
+  for (const name of ['service', 'fail_timeout', 'slow_start'] as const)
+    if (text(name) !== '') fields[name] = text(name);
   for (const name of ['backup', 'down'] as const) if (form.has(name)) fields[name] = true;
   return fields;
 }
@@ -54,7 +55,7 @@ export function AddDialog({ model, group, onSay, onClose }: AddProps) {
         }}
       >
         <label class="wide">
-          <span>Address</span>
+          <span>Address, or a name to follow in DNS</span>
           <input name="server" required autocomplete="off" spellcheck={false} placeholder="10.0.0.3:8080" />
         </label>
         <label>
@@ -72,6 +73,10 @@ export function AddDialog({ model, group, onSay, onClose }: AddProps) {
         <label>
           <span>fail_timeout</span>
           <input name="fail_timeout" autocomplete="off" placeholder="10s" />
+        </label>
+        <label class="wide">
+          <span>Service (SRV records of the name)</span>
+          <input name="service" autocomplete="off" spellcheck={false} placeholder="none" />
         </label>
         <label class="check">
           <input name="down" type="checkbox" /> <span>Disabled at first</span>

@@ -1,4 +1,8 @@
 /** One group: a line of what matters, and its servers below when it is open. */
+import { useState } from 'preact/hooks';
+import type { NameInfo } from '../../../src/admin/dashboard/frame.ts';
+import { remove } from '../api.ts';
+import { Confirm, type Question } from '../dialog.tsx';
 import { Chevron, SeverityIcon, StateIcon } from '../icons.tsx';
 import { bytes, count, duration, many, percent, rate, span } from '../format.ts';
 import { calm, type Group, type Model, type Peer, type PeerState } from '../model.ts';
@@ -13,6 +17,7 @@ interface GroupRowProps {
   onToggle: () => void;
   onServer: (peer: Peer) => void;
   onAdd: () => void;
+  onSay: (text: string) => void;
 }
 
 const STATES: readonly PeerState[] = ['unhealthy', 'unavail', 'checking', 'down', 'draining', 'up'];
@@ -39,7 +44,7 @@ function Strip({ group }: { group: Group }) {
   );
 }
 
-export function GroupRow({ model, group, problems, open, onToggle, onServer, onAdd }: GroupRowProps) {
+export function GroupRow({ model, group, problems, open, onToggle, onServer, onAdd, onSay }: GroupRowProps) {
   const { info, key, times } = group;
   const severity = worst(problems);
   const id = `group-${key.replaceAll(/[^\w-]/g, '-')}`;
@@ -107,6 +112,7 @@ export function GroupRow({ model, group, problems, open, onToggle, onServer, onA
             />
           </div>
           <Servers model={model} group={group} onServer={onServer} />
+          {info.names.length > 0 && <Names model={model} group={group} onSay={onSay} />}
           <p class="group-foot">
             {model.write !== null && info.zone !== null && (
               <button type="button" class="button" onClick={onAdd}>
@@ -263,5 +269,41 @@ function Checks({ peer }: { peer: Peer }) {
         {failed > 0 ? `${count(failed)} of ${count(peer.get('checks'))} failed` : count(peer.get('checks'))}
       </span>
     </>
+  );
+}
+
+/** Names that are followed in DNS; with one goes what it stands for. */
+function Names({ model, group, onSay }: { model: Model; group: Group; onSay: (text: string) => void }) {
+  const [question, setQuestion] = useState<Question | null>(null);
+  const { write } = model;
+  const { info } = group;
+  const ask = ({ id, server }: NameInfo): void => {
+    if (write === null) return;
+    setQuestion({
+      title: `Remove ${server}?`,
+      text: <p>All servers that come from it leave {info.name}; requests under way go on to their end.</p>,
+      action: 'Remove',
+      run: async () => {
+        await remove(write, info, id);
+        onSay(`${server}: removed from ${info.name}`);
+      },
+    });
+  };
+  return (
+    <div class="names">
+      <span class="muted">From DNS</span>
+      {info.names.map((name) => (
+        <span key={name.id} class="dns-name">
+          <span class="mono">{name.server}</span>
+          {name.service !== '' && <span class="muted"> service {name.service}</span>}
+          {write !== null && info.zone !== null && (
+            <button type="button" class="link" aria-label={`Remove ${name.server}`} onClick={() => ask(name)}>
+              remove
+            </button>
+          )}
+        </span>
+      ))}
+      {question !== null && <Confirm {...question} onClose={() => setQuestion(null)} />}
+    </div>
   );
 }

@@ -23,6 +23,7 @@ interface GroupsProps {
   onView: (change: Partial<View>) => void;
   onServer: (group: Group, peer: Peer) => void;
   onAdd: (group: Group) => void;
+  onSay: (text: string) => void;
 }
 
 const RANK: Record<Severity, number> = { critical: 0, warning: 1, note: 2 };
@@ -71,7 +72,7 @@ function step(event: KeyboardEvent): void {
   heads[at + (event.key === 'ArrowDown' ? 1 : -1)]?.focus();
 }
 
-export function Groups({ model, view, onView, onServer, onAdd }: GroupsProps) {
+export function Groups({ model, view, onView, onServer, onAdd, onSay }: GroupsProps) {
   const search = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
@@ -158,6 +159,7 @@ export function Groups({ model, view, onView, onServer, onAdd }: GroupsProps) {
               onToggle={() => onView({ open: new Map(view.open).set(group.key, !open) })}
               onServer={(peer) => onServer(group, peer)}
               onAdd={() => onAdd(group)}
+              onSay={onSay}
             />
           );
         })}

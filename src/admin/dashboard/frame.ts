@@ -82,6 +82,16 @@ export interface GroupInfo {
   /** Changes are kept in a file over reloads. */
   stateFile: boolean;
   peers: PeerInfo[];
+  /** What some of its peers come from. */
+  names: NameInfo[];
+}
+
+/** A server that is followed in DNS. */
+export interface NameInfo {
+  id: number;
+  server: string;
+  /** Empty: no SRV records. */
+  service: string;
 }
 
 export interface GroupFrame {

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { BalancerConfig, StickyConfig, UpstreamConfig } from '../../config/model.ts';
 import type { AdminView } from '../../control/admin-desk.ts';
+import type { NameView } from '../../control/group-names.ts';
 import type { Door, GroupView, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { trafficRows } from '../../observe/traffic.ts';
 import { VERSION } from '../../version.ts';
@@ -42,7 +43,13 @@ function stickyText(sticky: StickyConfig | null): string {
 }
 
 /** @param checked its servers are probed */
-export function groupInfo(door: Door, config: UpstreamConfig, view: GroupView, checked: boolean): GroupInfo {
+export function groupInfo(
+  door: Door,
+  config: UpstreamConfig,
+  view: GroupView,
+  names: readonly NameView[],
+  checked: boolean,
+): GroupInfo {
   return {
     door,
     name: view.name,
@@ -64,6 +71,7 @@ export function groupInfo(door: Door, config: UpstreamConfig, view: GroupView, c
       failTimeoutSec: peer.failTimeoutSec,
       slowStartMs: peer.slowStartMs,
     })),
+    names: names.map(({ id, server }) => ({ id, server: server.server, service: server.service ?? '' })),
   };
 }
 
@@ -119,7 +127,7 @@ export class Sampler {
   #before: Look | null = null;
   /** Counts up when it forgets: what was begun before is not finished. */
   #run = 0;
-  readonly #infos = new Map<string, { group: ManagedGroup; version: number; checked: boolean; json: string }>();
+  readonly #infos = new Map<string, { group: ManagedGroup; state: string; json: string }>();
 
   constructor(view: AdminView, counters: Counters) {
     this.#view = view;
@@ -215,10 +223,13 @@ export class Sampler {
   /** What seldom changes is written anew only when it has. */
   #info(key: string, door: Door, group: ManagedGroup, view: GroupView): string {
     const checked = view.peers.some(({ health }) => health !== null);
+    const names = group.names.list();
+    // A name that has come or gone changes the table with its first answer only.
+    const state = `${group.version} ${checked} ${names.map(({ id }) => id).join(' ')}`;
     const known = this.#infos.get(key);
-    if (known?.group === group && known.version === group.version && known.checked === checked) return known.json;
-    const json = JSON.stringify(groupInfo(door, group.config, view, checked));
-    this.#infos.set(key, { group, version: group.version, checked, json });
+    if (known?.group === group && known.state === state) return known.json;
+    const json = JSON.stringify(groupInfo(door, group.config, view, names, checked));
+    this.#infos.set(key, { group, state, json });
     return json;
   }
 

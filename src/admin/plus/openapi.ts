@@ -61,6 +61,7 @@ const SCHEMAS: Schema = {
     {
       id: whole,
       server: text,
+      service: text,
       weight: whole,
       max_conns: whole,
       max_fails: whole,
@@ -70,9 +71,10 @@ const SCHEMAS: Schema = {
       backup: flag,
       down: flag,
       drain: flag,
+      parent: whole,
       host: text,
     },
-    ['drain', 'host'],
+    ['service', 'drain', 'parent', 'host'],
   ),
   ServerChange: {
     type: 'object',
@@ -91,6 +93,7 @@ const SCHEMAS: Schema = {
     type: 'object',
     properties: {
       server: text,
+      service: text,
       weight: { type: 'integer', minimum: 1 },
       max_conns: whole,
       max_fails: whole,
@@ -152,6 +155,7 @@ const SCHEMAS: Schema = {
     {
       id: whole,
       server: text,
+      service: text,
       weight: whole,
       max_conns: whole,
       max_fails: whole,
@@ -159,9 +163,10 @@ const SCHEMAS: Schema = {
       slow_start: time,
       backup: flag,
       down: flag,
+      parent: whole,
       host: text,
     },
-    ['host'],
+    ['service', 'parent', 'host'],
   ),
   StreamServerChange: {
     type: 'object',
@@ -179,6 +184,7 @@ const SCHEMAS: Schema = {
     type: 'object',
     properties: {
       server: text,
+      service: text,
       weight: { type: 'integer', minimum: 1 },
       max_conns: whole,
       max_fails: whole,

@@ -1,6 +1,7 @@
 /** Servers of groups in the API's words: JSON in, `ServerAddition` out; snapshots in, JSON out. */
 import { parseTime } from '../../config/units.ts';
-import type { Door, PeerView, ServerAddition, ServerChange } from '../../control/groups.ts';
+import type { NameView } from '../../control/group-names.ts';
+import type { Door, ManagedGroup, PeerView, ServerAddition, ServerChange } from '../../control/groups.ts';
 import { ApiError } from '../errors.ts';
 
 /** `10s`, `1500ms`. */
@@ -8,11 +9,44 @@ function time(ms: number): string {
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
+/** The servers of a group as `/servers/` shows them: addresses, and names with what they stand for. */
+export function serverList(group: ManagedGroup, door: Door): Record<string, unknown>[] {
+  const { peers } = group.snapshot();
+  const names = group.names.list();
+  const known = new Set(names.map(({ index }) => index));
+  const shown = (peer: PeerView): Record<string, unknown> => serverObject(peer, door, group);
+  return [
+    ...names.flatMap((name) => [
+      nameObject(name, door),
+      ...peers.filter((peer) => peer.resolved && peer.serverIndex === name.index).map(shown),
+    ]),
+    ...peers.filter((peer) => !peer.resolved || !known.has(peer.serverIndex)).map(shown),
+  ];
+}
+
+/** A name as `/servers/` shows it. */
+export function nameObject({ id, server: s }: NameView, door: Door): Record<string, unknown> {
+  return {
+    id,
+    server: s.server,
+    ...(s.service === null ? null : { service: s.service }),
+    weight: s.weight,
+    max_conns: s.maxConns,
+    max_fails: s.maxFails,
+    fail_timeout: time(s.failTimeoutSec * 1000),
+    slow_start: time(s.slowStartMs),
+    ...(door === 'http' ? { route: s.route ?? '' } : null),
+    backup: s.backup,
+    down: s.down,
+    ...(s.drain ? { drain: true } : null),
+  };
+}
+
 /** A server as `/servers/` shows it. */
-export function serverObject(peer: PeerView, door: Door): Record<string, unknown> {
+export function serverObject(peer: PeerView, door: Door, group: ManagedGroup): Record<string, unknown> {
   return {
     id: peer.id,
-    server: peer.server.includes(':') ? peer.server : peer.address,
+    server: peer.resolved || !peer.server.includes(':') ? peer.address : peer.server,
     weight: peer.weight,
     max_conns: peer.maxConns,
     max_fails: peer.maxFails,
@@ -22,7 +56,7 @@ export function serverObject(peer: PeerView, door: Door): Record<string, unknown
     backup: peer.backup,
     down: peer.state === 'down',
     ...(peer.state === 'draining' ? { drain: true } : null),
-    ...(peer.resolved ? { host: peer.server } : null),
+    ...(peer.resolved ? { parent: group.names.idOf(peer.serverIndex), host: peer.server } : null),
   };
 }
 
@@ -62,6 +96,10 @@ function text(code: string, apply: (text: string) => Partial<ServerAddition>): F
 
 const FIELDS: Readonly<Record<string, Field>> = {
   server: text('UpstreamBadAddress', (server) => ({ server })),
+  service: (value) => {
+    if (typeof value !== 'string' || value === '') throw new ApiError(400, 'UpstreamBadService', 'service is empty');
+    return { service: value };
+  },
   weight: whole('UpstreamBadWeight', (weight) => ({ weight }), 1),
   max_conns: whole('UpstreamBadMaxConns', (maxConns) => ({ maxConns })),
   max_fails: whole('UpstreamBadMaxFails', (maxFails) => ({ maxFails })),
@@ -110,9 +148,6 @@ function read(given: Record<string, unknown>, allowed: (name: string) => boolean
 /** The body of a POST. @throws {ApiError} */
 export function readAddition(body: string, door: Door): ServerAddition {
   const given = parse(body);
-  if (given.service !== undefined) {
-    throw new ApiError(400, 'UpstreamConfNoResolver', 'services are resolved from the configuration only');
-  }
   if (given.server === undefined) {
     throw new ApiError(400, 'UpstreamConfFormatError', 'missing "server" argument');
   }

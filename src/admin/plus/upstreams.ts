@@ -1,9 +1,10 @@
 /** `/http/upstreams/` and `/stream/upstreams/`: groups, their servers, and changes of them. */
-import { GroupError } from '../../control/groups.ts';
+import { GroupError } from '../../control/group-error.ts';
+import { isName } from '../../control/group-names.ts';
 import type { Door, GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { BUCKET_BOUNDS } from '../../observe/histogram.ts';
 import { ApiError, pathNotFound, statusOf } from '../errors.ts';
-import { readAddition, readChange, serverObject } from './servers.ts';
+import { nameObject, readAddition, readChange, serverList, serverObject } from './servers.ts';
 
 /** What a method gives: a status and an object, null for none. */
 export interface Outcome {
@@ -149,18 +150,28 @@ function serverId(text: string): number {
 
 async function servers(method: string, group: ManagedGroup, door: Door, body: string): Promise<Outcome> {
   allow(method, 'GET', 'POST');
-  if (method === 'GET') return { status: 200, value: group.snapshot().peers.map((peer) => serverObject(peer, door)) };
-  return { status: 201, value: serverObject(await group.add(readAddition(body, door)), door) };
+  if (method === 'GET') return { status: 200, value: serverList(group, door) };
+  const addition = readAddition(body, door);
+  const named = addition.service !== undefined || isName(addition.server);
+  const value = named
+    ? nameObject(await group.addName(addition), door)
+    : serverObject(await group.add(addition), door, group);
+  return { status: 201, value };
 }
 
 async function server(method: string, group: ManagedGroup, door: Door, text: string, body: string): Promise<Outcome> {
   allow(method, 'GET', 'PATCH', 'DELETE');
   const id = serverId(text);
-  if (method === 'GET') return { status: 200, value: serverObject(group.peer(id), door) };
-  if (method === 'PATCH') {
-    group.peer(id);
-    return { status: 200, value: serverObject(await group.update(id, readChange(body, door)), door) };
+  const name = group.names.get(id);
+  if (method === 'DELETE') {
+    await (name === null ? group.remove(id) : group.removeName(name));
+    return { status: 200, value: serverList(group, door) };
   }
-  await group.remove(id);
-  return { status: 200, value: group.snapshot().peers.map((peer) => serverObject(peer, door)) };
+  if (name === null) {
+    const peer = group.peer(id);
+    const shown = method === 'GET' ? peer : await group.update(id, readChange(body, door));
+    return { status: 200, value: serverObject(shown, door, group) };
+  }
+  const shown = method === 'GET' ? name : await group.updateName(name, readChange(body, door));
+  return { status: 200, value: nameObject(shown, door) };
 }

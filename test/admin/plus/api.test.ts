@@ -33,8 +33,7 @@ before(async () => {
     proxy_cache_path ${dir}/kept keys_zone=kept:1m;
     limit_conn_zone $server_name zone=conns:1m;
     limit_req_zone $server_name zone=reqs:1m rate=10r/s;
-    resolver 127.0.0.1:1 status_zone=dns;
-    upstream app { zone app 64k; server 127.0.0.1:${one.port}; queue 7 timeout=1s; }
+    upstream app { zone app 64k; resolver 127.0.0.1:1 status_zone=dns; server 127.0.0.1:${one.port}; queue 7 timeout=1s; }
     upstream hashed { zone hashed 64k; hash $request_uri; server 127.0.0.1:${one.port}; }
     upstream fixed { server 127.0.0.1:${one.port}; }
     server {
@@ -171,8 +170,11 @@ describe('servers', () => {
       [servers, 'POST', { server: '127.0.0.1:1', max_conns: -1 }, 400, 'UpstreamBadMaxConns'],
       [servers, 'POST', { server: '127.0.0.1:1', fail_timeout: 'soon' }, 400, 'UpstreamBadFailTimeout'],
       [servers, 'POST', { server: '127.0.0.1:99999' }, 400, 'UpstreamBadAddress'],
-      [servers, 'POST', { server: 'name.example:80' }, 400, 'UpstreamConfNoResolver'],
-      [servers, 'POST', { server: '127.0.0.1:1', service: 'x' }, 400, 'UpstreamConfNoResolver'],
+      ['/http/upstreams/hashed/servers', 'POST', { server: 'name.example:80' }, 400, 'UpstreamConfNoResolver'],
+      [servers, 'POST', { server: '127.0.0.1', service: 'x' }, 400, 'UpstreamBadAddress'],
+      [servers, 'POST', { server: 'name.example:80', service: 'x' }, 400, 'UpstreamBadAddress'],
+      [servers, 'POST', { server: 'name.example', service: '' }, 400, 'UpstreamBadService'],
+      [servers, 'POST', { server: 'name.example', route: 'x'.repeat(33) }, 400, 'UpstreamBadRoute'],
       ['/http/upstreams/hashed/servers', 'POST', { server: '127.0.0.1:1', backup: true }, 400, 'UpstreamNoBackup'],
       [`${servers}/0`, 'PATCH', { server: '127.0.0.1:2' }, 400, 'UpstreamConfFormatError'],
       ['/http/nothing', 'GET', undefined, 404, 'PathNotFound'],
