@@ -1,0 +1,38 @@
+/** An address where tunnels of both kinds are accepted: from trusted addresses only, for any-proxy's know no keys. */
+import type { Buffer } from 'node:buffer';
+import type { Transport } from '../../transport.ts';
+import { TUNNEL_MORE, TUNNEL_NONE } from '../server.ts';
+import type { TunnelServer } from '../server.ts';
+import type { AnyproxyTunnelServer } from './server.ts';
+
+export class BothTunnels {
+  /** No key opens what asks for none. */
+  readonly options: { readonly keys: readonly unknown[] } = { keys: [] };
+  readonly #own: TunnelServer;
+  readonly #anyproxy: AnyproxyTunnelServer;
+
+  constructor(own: TunnelServer, anyproxy: AnyproxyTunnelServer) {
+    this.#own = own;
+    this.#anyproxy = anyproxy;
+  }
+
+  /** @returns length of what tells that bytes begin a tunnel's connection, TUNNEL_MORE or TUNNEL_NONE */
+  sniff(buf: Buffer, start: number, end: number): number {
+    const own = this.#own.sniff(buf, start, end);
+    if (own > 0) return own;
+    const anyproxy = this.#anyproxy.sniff(buf, start, end);
+    if (anyproxy > 0) return anyproxy;
+    return own === TUNNEL_MORE || anyproxy === TUNNEL_MORE ? TUNNEL_MORE : TUNNEL_NONE;
+  }
+
+  /** @param first what was read of it; enough to tell which kind it is */
+  accept(transport: Transport, first: Buffer): void {
+    const own = this.#own.sniff(first, 0, first.length) > 0;
+    (own ? this.#own : this.#anyproxy).accept(transport, first);
+  }
+
+  close(): void {
+    this.#own.close();
+    this.#anyproxy.close();
+  }
+}

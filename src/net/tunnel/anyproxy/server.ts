@@ -1,0 +1,139 @@
+/** The accepting side of any-proxy's tunnel. All connections of a stream have to come to the thread of its first one. */
+import type { Buffer } from 'node:buffer';
+import { clock } from '../../clock.ts';
+import { Timer } from '../../timers.ts';
+import type { Transport } from '../../transport.ts';
+import type { TunnelLog, TunnelServerOptions } from '../options.ts';
+import { TUNNEL_MORE, TUNNEL_NONE } from '../server.ts';
+import { ANYPROXY_TUNNEL_MAGIC, anyproxyAddConnect, anyproxyHelloAck } from './frames.ts';
+import type { AnyproxyHello } from './frames.ts';
+import { AnyproxyLink } from './link.ts';
+import type { AnyproxyLinkHost } from './link.ts';
+import { AnyproxySocket } from './stream.ts';
+import type { AnyproxyStreamHost } from './stream.ts';
+
+/** Most streams that are remembered after their end, and for how long. */
+const ENDED_MAX = 100_000;
+const REMEMBER_MS = 120_000;
+
+export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHost {
+  readonly options: TunnelServerOptions;
+  readonly #onStream: (socket: AnyproxySocket) => void;
+  readonly #log: TunnelLog;
+  readonly #links = new Set<AnyproxyLink>();
+  readonly #streams = new Map<string, AnyproxySocket>();
+  /** Streams whose client has no more connections. */
+  readonly #enough = new WeakSet<AnyproxySocket>();
+  readonly #ended = new Map<string, number>();
+  readonly #sweep = new Timer(() => this.#forget());
+  #closed = false;
+
+  /**
+   * @param options without keys, which these frames do not know
+   * @param onStream gets each logical stream; its addresses are those of its first connection
+   */
+  constructor(options: TunnelServerOptions, onStream: (socket: AnyproxySocket) => void, log: TunnelLog) {
+    this.options = options;
+    this.#onStream = onStream;
+    this.#log = log;
+  }
+
+  get links(): number {
+    return this.#links.size;
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  /** @returns length of what tells that bytes begin a tunnel's connection, TUNNEL_MORE or TUNNEL_NONE */
+  sniff(buf: Buffer, start: number, end: number): number {
+    const n = Math.min(end - start, ANYPROXY_TUNNEL_MAGIC.length);
+    if (buf.compare(ANYPROXY_TUNNEL_MAGIC, 0, n, start, start + n) !== 0) return TUNNEL_NONE;
+    return n < ANYPROXY_TUNNEL_MAGIC.length ? TUNNEL_MORE : n;
+  }
+
+  /** Takes a connection. @param first what was read of it, the magic included */
+  accept(transport: Transport, first: Buffer): void {
+    if (this.#closed || this.#links.size >= this.options.maxLinks) {
+      this.#log('warn', `tunnel: ${this.options.maxLinks} connections are not enough`);
+      transport.destroy();
+      return;
+    }
+    const link = new AnyproxyLink(transport, this, this.options.handshakeMs);
+    this.#links.add(link);
+    if (first.length > 0) link.onData(first, 0, first.length);
+  }
+
+  hello(link: AnyproxyLink, hello: AnyproxyHello): boolean {
+    const stream = this.#streams.get(hello.sessionId);
+    if (stream !== undefined) {
+      if (stream.joined >= this.options.maxStreamSize) return false;
+      if (hello.wantsAck) link.send(anyproxyHelloAck());
+      stream.attach(link);
+      return true;
+    }
+    const { maxSessions } = this.options;
+    if (this.#closed || this.#ended.has(hello.sessionId) || this.#streams.size >= maxSessions) return false;
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
+    const made = new AnyproxySocket(
+      hello.sessionId,
+      { remoteAddress, remotePort, localAddress, localPort },
+      false,
+      this,
+    );
+    this.#streams.set(hello.sessionId, made);
+    if (hello.wantsAck) link.send(anyproxyHelloAck());
+    made.attach(link);
+    this.#onStream(made);
+    return true;
+  }
+
+  helloAck(): boolean {
+    return false;
+  }
+
+  addConnect(): boolean {
+    return false;
+  }
+
+  maxConnect(link: AnyproxyLink): boolean {
+    if (link.stream !== null) this.#enough.add(link.stream);
+    return link.stream !== null;
+  }
+
+  gone(link: AnyproxyLink, why: string | null): void {
+    this.#links.delete(link);
+    if (why !== null) this.#log('info', `a connection of the tunnel is lost: ${why}`);
+  }
+
+  full(stream: AnyproxySocket): void {
+    if (this.#enough.has(stream) || stream.joined >= this.options.maxStreamSize) return;
+    stream.links[0]?.send(anyproxyAddConnect());
+  }
+
+  release(link: AnyproxyLink): void {
+    link.free();
+  }
+
+  over(stream: AnyproxySocket): void {
+    this.#streams.delete(stream.id);
+    if (this.#ended.size >= ENDED_MAX) this.#ended.delete(this.#ended.keys().next().value!);
+    this.#ended.set(stream.id, clock.now);
+    if (!this.#sweep.armed) this.#sweep.arm(REMEMBER_MS);
+  }
+
+  #forget(): void {
+    for (const [id, at] of this.#ended) {
+      if (clock.now - at < REMEMBER_MS) break;
+      this.#ended.delete(id);
+    }
+    if (this.#ended.size > 0) this.#sweep.arm(REMEMBER_MS);
+  }
+
+  /** No new streams, and idle connections are closed; streams under way go on. */
+  close(): void {
+    this.#closed = true;
+    for (const link of this.#links) if (link.stream === null) link.destroy();
+  }
+}
