@@ -25,12 +25,22 @@ async function load(text: string): Promise<AdminConfig | null | undefined> {
   return config.admin;
 }
 
+/** What addresses and the block have when nothing is said of the proxy. */
+const PLAIN = { http2: false, proxyProtocol: false, udp: false };
+const NO_PROXY_SETTINGS = {
+  ownTls: null,
+  proxyTls: [],
+  realIp: { from: [], header: 'X-Real-IP', recursive: false },
+  statusListens: [],
+  streamListens: [],
+};
+
 test('without the block there is none', async () => assert.equal((await load('')) ?? null, null));
 
 test('alone', async () => {
   assert.deepEqual(await load('admin {}'), {
-    listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false }],
-    proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false }],
+    listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false, ...PLAIN }],
+    proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false, ...PLAIN }],
     store: 'sqlite:/p/data/kong.db',
     dataDir: '/p/data',
     declarative: null,
@@ -40,6 +50,7 @@ test('alone', async () => {
     hosts: [],
     nameServers: null,
     tls: null,
+    ...NO_PROXY_SETTINGS,
   });
 });
 
@@ -50,10 +61,10 @@ test('with everything', async () => {
   }`);
   assert.deepEqual(admin, {
     listens: [
-      { text: '127.0.0.1:1', host: '127.0.0.1', port: 1, ssl: false },
-      { text: '[::1]:2', host: '0000:0000:0000:0000:0000:0000:0000:0001', port: 2, ssl: true },
+      { text: '127.0.0.1:1', host: '127.0.0.1', port: 1, ssl: false, ...PLAIN },
+      { text: '[::1]:2', host: '0000:0000:0000:0000:0000:0000:0000:0001', port: 2, ssl: true, ...PLAIN },
     ],
-    proxyListens: [{ text: '9000', host: '127.0.0.1', port: 9000, ssl: false }],
+    proxyListens: [{ text: '9000', host: '127.0.0.1', port: 9000, ssl: false, ...PLAIN }],
     store: 'memory',
     dataDir: '/p/d',
     declarative: { file: '/p/conf/kong.yml', text: 'a: ü' },
@@ -63,9 +74,16 @@ test('with everything', async () => {
     hosts: ['h'],
     nameServers: [{ host: '127.0.0.1', port: 5353 }],
     tls: { cert: 'KEY', key: 'KEY' },
+    ...NO_PROXY_SETTINGS,
   });
   assert.equal((await load('admin { store postgres://u:p@h/d; }'))?.store, 'postgres://u:p@h/d');
   assert.equal((await load('admin { store sqlite:x/y.db; }'))?.store, 'sqlite:/p/x/y.db');
+});
+
+test('TLS without a certificate gets one that is made at the start', async () => {
+  const admin = await load('admin { listen 1.2.3.4:1 ssl; }');
+  assert.equal(admin?.tls, null);
+  assert.equal(admin?.listens[0]?.ssl, true);
 });
 
 const REFUSED: [text: string, message: RegExp][] = [
@@ -82,10 +100,6 @@ const REFUSED: [text: string, message: RegExp][] = [
     /^open\(\) "\/p\/conf\/none\.yml" failed \(2: No such file or directory\) in .*:1$/,
   ],
   ['admin { declarative kong.yml; store sqlite:x; }', /^"declarative" keeps entities in memory/],
-  [
-    'admin { listen 1.2.3.4:1 ssl; }',
-    /^no "ssl_certificate" is defined for the "listen \.\.\. ssl" directive of "admin"/,
-  ],
   ['admin { ssl_certificate k.pem; }', /^"ssl_certificate" and "ssl_certificate_key" of "admin" belong together/],
   ['admin { worker_connections 1; }', /^"worker_connections" directive is not allowed here in .*:1$/],
 ];
