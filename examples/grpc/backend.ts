@@ -1,7 +1,7 @@
 /**
  * A small service in gRPC's own framing, with nothing but Node: `/greeter.Greeter/Hello` answers one call, and
  * `/greeter.Greeter/Chat` answers each message of a stream as it comes. Messages are plain text here, where a real
- * service would have Protocol Buffers.
+ * service would have Protocol Buffers. Whether it serves it tells by gRPC's own health service.
  *
  *   node examples/grpc/backend.ts PORT
  */
@@ -28,6 +28,23 @@ export function decode(bytes: Buffer): { texts: string[]; rest: Buffer } {
   return { texts, rest: bytes.subarray(at) };
 }
 
+/** `HealthCheckResponse`: SERVING, NOT_SERVING. */
+const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
+const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
+
+export interface Service {
+  /** What it says of itself. */
+  serving: boolean;
+  close(): void;
+}
+
+function tellHealth(stream: ServerHttp2Stream, serving: boolean): void {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.on('error', () => {});
+  stream.resume().end(serving ? SERVING : NOT_SERVING);
+}
+
 function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, name: string): void {
   const method = String(headers[':path']).split('/').at(-1);
   if (method !== 'Hello' && method !== 'Chat') {
@@ -47,23 +64,24 @@ function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, name: st
 }
 
 /** Starts the service on a port of 127.0.0.1. */
-export function startService(port: number): Promise<{ close(): void }> {
+export function startService(port: number): Promise<Service> {
   const server = createServer();
-  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
-    serve(stream, headers, String(port)),
-  );
   const sessions = new Set<{ destroy(): void }>();
+  const service = {
+    serving: true,
+    close() {
+      for (const session of sessions) session.destroy();
+      server.close();
+    },
+  };
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    if (headers[':path'] === '/grpc.health.v1.Health/Check') tellHealth(stream, service.serving);
+    else serve(stream, headers, String(port));
+  });
   server.on('session', (session) => sessions.add(session));
   server.on('sessionError', () => {});
   return new Promise((resolve) => {
-    server.listen(port, '127.0.0.1', () => {
-      resolve({
-        close() {
-          for (const session of sessions) session.destroy();
-          server.close();
-        },
-      });
-    });
+    server.listen(port, '127.0.0.1', () => resolve(service));
   });
 }
 

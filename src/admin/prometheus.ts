@@ -3,6 +3,7 @@
  * `_total` for counters, labels for what is counted apart.
  */
 import type { AdminView } from '../control/admin-desk.ts';
+import type { PeerView } from '../control/groups.ts';
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import { BUCKET_BOUNDS } from '../observe/histogram.ts';
 import { VERSION } from '../version.ts';
@@ -123,51 +124,66 @@ export class Prometheus {
   }
 
   #groups(page: Page): void {
-    const name = 'headrace_upstream_peer';
-    page.define(`${name}_state`, 'gauge', '1 for the state that a server is in.');
-    page.define(`${name}_active`, 'gauge', 'Requests under way.');
-    page.define(`${name}_weight`, 'gauge', 'Configured weight.');
-    page.define(`${name}_requests_total`, 'counter', 'Requests that were sent to a server.');
-    page.define(`${name}_responses_total`, 'counter', 'Answers of a server, by class.');
-    page.define(`${name}_sent_bytes_total`, 'counter', 'Bytes sent to a server.');
-    page.define(`${name}_received_bytes_total`, 'counter', 'Bytes received of a server.');
-    page.define(`${name}_fails_total`, 'counter', 'Attempts that failed.');
-    page.define(`${name}_unavailable_total`, 'counter', 'Times that a server became unavailable by max_fails.');
-    page.define(
-      `${name}_downtime_seconds_total`,
-      'counter',
-      'How long it was unavailable, unhealthy or being checked.',
-    );
-    page.define(`${name}_health_checks_total`, 'counter', 'Active checks, by outcome.');
-    page.define(`${name}_response_seconds`, 'histogram', 'From the choice of a server to the last byte of its answer.');
+    const { groups, streamGroups } = this.#view;
+    const http = 'headrace_upstream_peer';
+    definePeers(page, http, 'Requests');
+    page.define(`${http}_requests_total`, 'counter', 'Requests that were sent to a server.');
+    page.define(`${http}_responses_total`, 'counter', 'Answers of a server, by class.');
+    page.define(`${http}_response_seconds`, 'histogram', 'From the choice of a server to the last byte of its answer.');
     page.define('headrace_upstream_queue_size', 'gauge', 'Requests that wait for a server.');
     page.define('headrace_upstream_queue_overflows_total', 'counter', 'Requests that found the queue full.');
-    const { groups } = this.#view;
     for (const upstream of groups.names()) {
       const { peers, queue } = groups.get(upstream)!.snapshot();
       for (const peer of peers) {
         const labels = { upstream, server: peer.address };
-        for (const state of STATES) page.add(`${name}_state`, { ...labels, state }, peer.state === state ? 1 : 0);
-        page.add(`${name}_active`, labels, peer.conns);
-        page.add(`${name}_weight`, labels, peer.weight);
-        page.add(`${name}_requests_total`, labels, peer.requests);
+        addPeer(page, http, labels, peer);
+        page.add(`${http}_requests_total`, labels, peer.requests);
         for (const [i, count] of peer.responses.entries())
-          page.add(`${name}_responses_total`, { ...labels, code: `${i + 1}xx` }, count);
-        page.add(`${name}_sent_bytes_total`, labels, peer.sent);
-        page.add(`${name}_received_bytes_total`, labels, peer.received);
-        page.add(`${name}_fails_total`, labels, peer.failsTotal);
-        page.add(`${name}_unavailable_total`, labels, peer.unavail);
-        page.add(`${name}_downtime_seconds_total`, labels, peer.downtimeMs / 1000);
-        if (peer.health !== null) {
-          const { checks, fails } = peer.health;
-          page.add(`${name}_health_checks_total`, { ...labels, outcome: 'passed' }, checks - fails);
-          page.add(`${name}_health_checks_total`, { ...labels, outcome: 'failed' }, fails);
-        }
-        page.histogram(`${name}_response_seconds`, labels, peer.hist, peer.histSumMs);
+          page.add(`${http}_responses_total`, { ...labels, code: `${i + 1}xx` }, count);
+        page.histogram(`${http}_response_seconds`, labels, peer.hist, peer.histSumMs);
       }
       if (queue === null) continue;
       page.add('headrace_upstream_queue_size', { upstream }, queue.size);
       page.add('headrace_upstream_queue_overflows_total', { upstream }, queue.overflows);
     }
+    // a group of stream may have the name of one of http
+    const stream = 'headrace_stream_upstream_peer';
+    definePeers(page, stream, 'Sessions');
+    page.define(`${stream}_sessions_total`, 'counter', 'Sessions that were passed to a server.');
+    for (const upstream of streamGroups.names()) {
+      for (const peer of streamGroups.get(upstream)!.snapshot().peers) {
+        const labels = { upstream, server: peer.address };
+        addPeer(page, stream, labels, peer);
+        page.add(`${stream}_sessions_total`, labels, peer.requests);
+      }
+    }
   }
+}
+
+/** What servers of http and of stream have both. @param what is under way there */
+function definePeers(page: Page, name: string, what: string): void {
+  page.define(`${name}_state`, 'gauge', '1 for the state that a server is in.');
+  page.define(`${name}_active`, 'gauge', `${what} under way.`);
+  page.define(`${name}_weight`, 'gauge', 'Configured weight.');
+  page.define(`${name}_sent_bytes_total`, 'counter', 'Bytes sent to a server.');
+  page.define(`${name}_received_bytes_total`, 'counter', 'Bytes received of a server.');
+  page.define(`${name}_fails_total`, 'counter', 'Attempts that failed.');
+  page.define(`${name}_unavailable_total`, 'counter', 'Times that a server became unavailable by max_fails.');
+  page.define(`${name}_downtime_seconds_total`, 'counter', 'How long it was unavailable, unhealthy or being checked.');
+  page.define(`${name}_health_checks_total`, 'counter', 'Active checks, by outcome.');
+}
+
+function addPeer(page: Page, name: string, labels: Labels, peer: PeerView): void {
+  for (const state of STATES) page.add(`${name}_state`, { ...labels, state }, peer.state === state ? 1 : 0);
+  page.add(`${name}_active`, labels, peer.conns);
+  page.add(`${name}_weight`, labels, peer.weight);
+  page.add(`${name}_sent_bytes_total`, labels, peer.sent);
+  page.add(`${name}_received_bytes_total`, labels, peer.received);
+  page.add(`${name}_fails_total`, labels, peer.failsTotal);
+  page.add(`${name}_unavailable_total`, labels, peer.unavail);
+  page.add(`${name}_downtime_seconds_total`, labels, peer.downtimeMs / 1000);
+  if (peer.health === null) return;
+  const { checks, fails } = peer.health;
+  page.add(`${name}_health_checks_total`, { ...labels, outcome: 'passed' }, checks - fails);
+  page.add(`${name}_health_checks_total`, { ...labels, outcome: 'failed' }, fails);
 }

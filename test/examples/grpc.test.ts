@@ -66,6 +66,14 @@ test('a gRPC service on two servers', async (t) => {
   assert.equal((await call('/greeter.Greeter/Nothing')).status, '12');
   assert.equal((await call('/other.Service/Call')).status, '12');
 
+  // A server that says that it does not serve gets no calls.
+  first.serving = false;
+  await until('one server', async () => {
+    const seen = new Set<string>();
+    for (let k = 0; k < 4; k++) seen.add((await call('/greeter.Greeter/Hello', 'x')).texts[0]!);
+    return seen.size === 1 && [...seen][0]!.endsWith(String(example.port(8082)));
+  });
+
   // One server is away: calls go on. Both are: a status that clients understand.
   first.close();
   // But for a call that was on its way there: what streams cannot be sent twice.
