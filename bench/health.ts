@@ -6,7 +6,8 @@
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -74,10 +75,11 @@ function configuration({ groups, servers, interval, keepalive, tcp }: Options, p
   const head = `worker_processes 1;\npid headrace.pid;\nerror_log error.log;\ndaemon off;\nevents {}\n`;
   if (tcp) {
     const listens = names.map((name, i) => `server { listen unix:s${i}; proxy_pass ${name}; ${check} }`);
-    return `${head}stream {\n${upstreams}\n${listens.join('\n')}\n}\n`;
+    const metrics = 'http { access_log off; server { listen unix:http; location /metrics { prometheus; } } }';
+    return `${head}stream {\n${upstreams}\n${listens.join('\n')}\n}\n${metrics}\n`;
   }
   const locations = names.map((name) => `location /${name} { proxy_pass http://${name}; ${check} }`);
-  return `${head}http {\naccess_log off;\n${upstreams}\nserver { listen unix:http;\n${locations.join('\n')}\n}\n}\n`;
+  return `${head}http {\naccess_log off;\n${upstreams}\nserver { listen unix:http;\n${locations.join('\n')}\nlocation /metrics { prometheus; }\n}\n}\n`;
 }
 
 /** CPU time of a thread, seconds. */
@@ -87,6 +89,15 @@ function threadSeconds(pid: number, thread: number): number {
 
 function processSeconds(pid: number): number {
   return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + threadSeconds(pid, Number(thread)), 0);
+}
+
+/** How many probes were begun at most so many seconds late, by the bounds of the program's histogram. */
+async function lateness(socketPath: string): Promise<Map<number, number>> {
+  const [response] = (await once(get({ socketPath, path: '/metrics' }), 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const piece of response) text += String(piece);
+  const found = text.matchAll(/^headrace_health_check_lateness_seconds_bucket\{le="([^"]+)"\} (\d+)/gm);
+  return new Map([...found].map(([, le, count]) => [le === '+Inf' ? Infinity : Number(le), Number(count)]));
 }
 
 async function told<T>(child: ChildProcess, question: string): Promise<T> {
@@ -120,9 +131,12 @@ async function run(options: Options): Promise<void> {
       : {};
     const args = ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'];
     const headrace = await start({ file: join(root, 'bin/headrace'), args, env }, directory);
+    const socket = join(directory, 'http');
+    while (!existsSync(socket) && headrace.alive()) await sleep(50);
     await sleep(WARM_UP_SECONDS * 1000);
     if (!headrace.alive()) throw new Error(`it did not start:\n${headrace.output()}`);
 
+    const lateBefore = await lateness(socket);
     backend.send('count');
     const before = { main: threadSeconds(headrace.pid, headrace.pid), all: processSeconds(headrace.pid) };
     const began = performance.now();
@@ -131,6 +145,7 @@ async function run(options: Options): Promise<void> {
     const main = threadSeconds(headrace.pid, headrace.pid) - before.main;
     const all = processSeconds(headrace.pid) - before.all;
     const seconds = (performance.now() - began) / 1000;
+    const lateAfter = await lateness(socket);
     const { probes, late } = await told<HealthReport>(backend, 'report');
 
     const percent = (used: number): string => `${((used / seconds) * 100).toFixed(1)} %`;
@@ -138,9 +153,12 @@ async function run(options: Options): Promise<void> {
     console.log(`probes          ${(probes / seconds).toFixed(0)} a second`);
     console.log(`main thread     ${percent(main)} of one core, ${((main / probes) * 1e6).toFixed(1)} µs per probe`);
     console.log(`whole process   ${percent(all)}`);
+    const upTo = (bound: number): number => (lateAfter.get(bound) ?? 0) - (lateBefore.get(bound) ?? 0);
+    const later = (bound: number): string => `${((1 - upTo(bound) / upTo(Infinity)) * 100).toFixed(2)} %`;
+    console.log(`begun late      ${later(0.005)} by more than 5 ms, ${later(0.025)} by 25, ${later(0.1)} by 100`);
     const [p50, p99, worst] = late.map((ms) => ms.toFixed(1));
     console.log(
-      `late            ${p50} ms at the median, ${p99} of 99 in 100, ${worst} at most, as the servers see it`,
+      `come late       ${p50} ms at the median, ${p99} of 99 in 100, ${worst} at most, as the servers see it`,
     );
     if (options.profile) showProfile(directory, headrace.pid, probes);
   } finally {

@@ -69,6 +69,7 @@ export class Prometheus {
     this.#process(page);
     this.#zones(page);
     this.#groups(page);
+    this.#checks(page);
     const type: [string, string] = ['Content-Type', 'text/plain; version=0.0.4; charset=utf-8'];
     return { status: 200, fields: [type], body: String(page), more: false };
   }
@@ -121,6 +122,14 @@ export class Prometheus {
         page.histogram(`${name}_response_seconds`, labels, totals.hist, totals.timeMs);
       }
     }
+  }
+
+  #checks(page: Page): void {
+    const lateness = this.#view.lateness();
+    if (lateness === null) return;
+    const name = 'headrace_health_check_lateness_seconds';
+    page.define(name, 'histogram', 'How much later than planned health checks were begun.');
+    page.histogram(name, {}, lateness.counts, lateness.sumMs);
   }
 
   #groups(page: Page): void {

@@ -4,6 +4,7 @@
  */
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import { describeError } from '../observe/errno.ts';
+import type { Lateness } from '../health/monitor.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { FromWorker } from '../worker/protocol.ts';
 import type { Generation } from './generations.ts';
@@ -26,6 +27,8 @@ export interface AdminView {
   readonly groups: Groups;
   /** Those of `stream`. */
   readonly streamGroups: Groups;
+  /** How late health checks were; null: there never was one. */
+  lateness(): Lateness | null;
 }
 
 export interface AdminService {

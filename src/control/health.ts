@@ -2,7 +2,13 @@
 import type { ErrorLog } from '../observe/error-log.ts';
 import type { UpstreamConfig } from '../config/model.ts';
 import { heartbeatsOf } from '../health/heartbeat.ts';
-import { type CheckedGroup, type HealthCheck, type HealthCounters, HealthMonitor } from '../health/monitor.ts';
+import {
+  type CheckedGroup,
+  type HealthCheck,
+  type HealthCounters,
+  HealthMonitor,
+  type Lateness,
+} from '../health/monitor.ts';
 import type { LinkLog } from '../net/via.ts';
 import { prepareChecks } from '../http/health/prepare.ts';
 import { prepareStreamChecks } from '../stream/health/prepare.ts';
@@ -59,6 +65,10 @@ export class HealthChecks {
   /** Counters of a group's servers by `peerKey`; null: it has no checks. */
   counters(door: Door, group: string): Map<string, HealthCounters> | null {
     return this.monitor.counters(checkedKey(door, group));
+  }
+
+  lateness(): Lateness {
+    return this.monitor.lateness();
   }
 
   close(): void {

@@ -139,6 +139,7 @@ export class Master {
       respawned: () => this.#pool.respawned,
       groups: this.groups,
       streamGroups: this.streamGroups,
+      lateness: () => this.#health?.lateness() ?? null,
     };
   }
 

@@ -59,6 +59,11 @@ export interface HealthCounters {
   lastPassed: boolean | null;
 }
 
+export interface Lateness {
+  counts: number[];
+  sumMs: number;
+}
+
 /** How often tables are looked at for servers that came or went. */
 const SYNC_MS = 50;
 /** New servers that get no requests before they have passed are probed within this. */
@@ -187,6 +192,12 @@ export class HealthMonitor {
   /** The most that a probe has been late, milliseconds. */
   get latestMs(): number {
     return this.#schedule.latest;
+  }
+
+  /** How late probes were, in the buckets of `observe/histogram.ts`. */
+  lateness(): Lateness {
+    const { late, lateSumMs } = this.#schedule;
+    return { counts: [...late], sumMs: lateSumMs };
   }
 
   /** Probes that were sent or are scheduled. */

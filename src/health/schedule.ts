@@ -3,6 +3,7 @@
  * begins: thousands of checks that are spread over a second wake the thread fifty times instead of thousands of times, and
  * their answers come together as well. So a task is up to a tick early, and late only when the thread is. One timer.
  */
+import { BUCKETS, bucketOf } from '../observe/histogram.ts';
 
 export interface Task {
   /** Moment, milliseconds of the schedule's clock; the schedule's own once it was given. */
@@ -35,6 +36,9 @@ export class Schedule {
   size = 0;
   /** The most that a task has been late, milliseconds. */
   latest = 0;
+  /** Tasks that have run, by how late they were (`observe/histogram.ts`), and the sum of it, milliseconds. */
+  readonly late = new Float64Array(BUCKETS);
+  lateSumMs = 0;
 
   constructor(env: ScheduleEnv) {
     this.#env = env;
@@ -87,13 +91,19 @@ export class Schedule {
       for (const task of tasks) {
         if (task.tick !== tick) continue;
         this.remove(task);
-        this.latest = Math.max(this.latest, now - task.due);
+        this.#noteLate(Math.max(0, now - task.due));
         task.run();
       }
     }
     this.#running = -1;
     const next = this.#first();
     if (next !== Infinity) this.#arm(next);
+  }
+
+  #noteLate(ms: number): void {
+    this.latest = Math.max(this.latest, ms);
+    this.late[bucketOf(ms)]!++;
+    this.lateSumMs += ms;
   }
 
   /** The earliest tick that has tasks; Infinity: none has. There are few: an interval has fifty ticks a second. */
