@@ -22,6 +22,8 @@ describe('QUIC', { skip }, () => {
     h = await Headrace.start(
       scope,
       ({ port }) => `
+        upstream passed { server 127.0.0.1:${port('pass')} via=quic ssl_name=far.test; via_ssl_trusted_certificate far.crt; }
+        server { listen 127.0.0.1:${port('passed')}; location / { proxy_pass http://passed; } }
         upstream web { server 127.0.0.1:${port('to web')} via=quic ssl_name=far.test; via_ssl_trusted_certificate far.crt; }
         server { listen 127.0.0.1:${port('web')}; location / { proxy_pass http://web; } }
         server { listen 127.0.0.1:${port('app')}; location / { return 200 "app $uri"; } }`,
@@ -36,6 +38,7 @@ describe('QUIC', { skip }, () => {
           server { listen 127.0.0.1:${port('quic')} quic; server_name far.test; access_log quic.log line; proxy_pass 127.0.0.1:${app}; }
           server { listen 127.0.0.1:${port('told')} quic; hello_from 127.0.0.1; return "$remote_addr $hello_domain"; }
           server { listen 127.0.0.1:${port('tunnel')} quic tunnel; proxy_pass 127.0.0.1:${app}; }
+          server { listen 127.0.0.1:${port('pass')} quic; pass 127.0.0.1:${port('app')}; }
           server { listen 127.0.0.1:${port('to web')} quic; proxy_pass 127.0.0.1:${port('app')}; }
 
           upstream far { server 127.0.0.1:${port('quic')} via=quic ssl_name=far.test ssl_trusted=far.crt; }
@@ -87,6 +90,13 @@ describe('QUIC', { skip }, () => {
   test('HTTP over QUIC streams', async () => {
     for (let i = 0; i < 3; i++) {
       const answer = await fetch(`http://127.0.0.1:${h.port('web')}/${i}`);
+      assert.equal(await answer.text(), `app /${i}`);
+    }
+  });
+
+  test('streams that are handed on to HTTP', async () => {
+    for (let i = 0; i < 3; i++) {
+      const answer = await fetch(`http://127.0.0.1:${h.port('passed')}/${i}`);
       assert.equal(await answer.text(), `app /${i}`);
     }
   });

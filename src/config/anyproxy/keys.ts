@@ -24,7 +24,7 @@ const without = (type: ValueKind, levels = MAIN): Key => ({ type, levels, effect
 const refused = (type: ValueKind, levels: number, why: string): Key => ({ type, levels, effect: { refused: why } });
 
 const OBSOLETE = 'tunnel2 is obsolete in any-proxy itself, use proxy_pass_tunnel_…';
-const HTTP = 'HTTP servers are written as an nginx.conf, which may proxy to the same upstreams with "via="';
+const HTTP = 'that is for an nginx.conf to say, which may proxy to the same upstreams with "via="';
 
 export const COMMON: Keys = {
   worker_threads: own('int'),
@@ -102,18 +102,13 @@ export const NET: Keys = {
   ...listed('is_disable_share_http_context is_upload_open_stream_cache', without('bool', ALL)),
   ...listed('is_download_open_stream_cache is_port_direct_ebpf stream_nopush', without('bool', ALL)),
   ...listed('debug_is_open_stream_work_times debug_is_open_print', without('bool', ALL)),
-  ...listed('http_server_echo http_server_static http_server_proxy', refused('raw', ALL, HTTP)),
-  ...listed(
-    'http_server_echo_websocket http_server_static_websocket http_server_proxy_websocket',
-    refused('raw', ALL, HTTP),
-  ),
-  ...listed(
-    'net_server_http net_server_http_echo net_server_http_static net_server_http_proxy',
-    refused('raw', ALL, HTTP),
-  ),
+  ...listed('http_server_echo http_server_static http_server_proxy http_server_proxy_websocket', own('raw', ALL)),
+  ...listed('net_server_http net_server_http_echo net_server_http_static net_server_http_proxy', own('raw', ALL)),
+  ...listed('net_server_websocket net_server_websocket_proxy', own('raw', ALL)),
+  ...listed('http_server_echo_websocket http_server_static_websocket', refused('raw', ALL, HTTP)),
+  ...listed('net_server_websocket_echo net_server_websocket_static', refused('raw', ALL, HTTP)),
   ...listed('net_server_http_router', refused('str', ALL, HTTP)),
-  ...listed('net_server_websocket net_server_websocket_echo net_server_websocket_static', refused('raw', ALL, HTTP)),
-  ...listed('net_server_websocket_proxy domain_from_http_v1 proxy_cache proxy_cache_valid', refused('raw', ALL, HTTP)),
+  ...listed('domain_from_http_v1 proxy_cache proxy_cache_valid', refused('raw', ALL, HTTP)),
   ...listed('wasm_access wasm_serverless wasm_access_log wasm_http_in_headers', refused('raw', ALL, HTTP)),
   ...listed('wasm_http_filter_headers wasm_http_filter_headers_pre proxy_hot_file', refused('raw', ALL, HTTP)),
   ...listed('rewrite proxy_cache_name proxy_cache_methods', refused('strs', ALL, HTTP)),

@@ -4,6 +4,7 @@ import type { Statement } from '../nginx/statements.ts';
 import type { AccessLogs } from './access-log.ts';
 import { LOCAL, MAIN, NET, SERVER, assignments, blocks, choice, fault, flag, number, passKind } from './keys.ts';
 import type { PassKind, Warn } from './keys.ts';
+import { HttpServers, speaksHttp } from './http-servers.ts';
 import { readDomains, readListening } from './listens.ts';
 import type { Domains, Listening } from './listens.ts';
 import { groupName } from './passes.ts';
@@ -65,6 +66,9 @@ export class ServersReader {
   /** Groups of single `proxy_pass_…`, and the servers. */
   readonly groups: Statement[] = [];
   readonly servers: Statement[] = [];
+  readonly http = new HttpServers();
+  /** Groups that sessions are passed to. */
+  readonly used = new Set<string>();
   readonly #ports = new Map<string, Place>();
   readonly #domains = new Map<string, DomainAddress>();
   /** Servers of addresses that several share. */
@@ -110,7 +114,19 @@ export class ServersReader {
     const domain = server.get('domain');
     if (mode === 'domain' && domain === null) throw fault('"domain" is missing: the server listens by domains', block);
     const domains = domain === null ? { names: [], all: false } : readDomains(domain);
-    const target = this.#target(block, [...items, ...local]);
+    const all = [...items, ...local];
+    if (speaksHttp(all)) {
+      const target = this.#target(all);
+      const get = (key: string): Assignment | null => settings.get(key);
+      const { rules } = settings;
+      const { path, warn: tell } = this.#env;
+      const parts = { items: all, listens, domains, target, get, rules, path, warn: tell, place: block.place };
+      this.servers.push(...this.http.add(parts));
+      return;
+    }
+    const target = this.#target(all);
+    if (target === null) throw fault('server has no proxy_pass_…', block);
+    this.used.add(target);
     for (const listen of listens) this.#listen(listen, domains, settings, target);
   }
 
@@ -131,10 +147,10 @@ export class ServersReader {
     return found ?? [];
   }
 
-  #target(block: Block, items: readonly Assignment[]): string {
+  #target(items: readonly Assignment[]): string | null {
     const targets = items.filter(({ key }) => key === 'proxy_pass_upstream' || passKind(key) !== null);
     const [target, second] = targets;
-    if (target === undefined) throw fault('server has no proxy_pass_…', block);
+    if (target === undefined) return null;
     if (second !== undefined) throw fault(`there is "${target.key}" already: a server has one proxy_pass_…`, second);
     const kind = passKind(target.key);
     if (kind === null && target.value.startsWith('//')) {

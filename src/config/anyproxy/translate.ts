@@ -79,12 +79,17 @@ export function translate(items: readonly Item[], env: TranslateEnv): Statement[
   for (const block of of('http', 'net')) servers.read(block);
   servers.finish();
 
-  const groups = [...upstreams.values(), ...servers.groups];
-  for (const group of groups) group.block!.push(...tunnels.keys);
+  const groups = new Map([...upstreams.values(), ...servers.groups].map((group) => [group.args[1]!, group]));
+  for (const group of groups.values()) group.block!.push(...tunnels.keys);
+  // Those that nobody uses are checked, too.
+  const ofStream = [...groups].filter(([name]) => servers.used.has(name) || !servers.http.used.has(name));
   const settings = [...tunnels.keys, ...tunnels.wire, ...logs.formats];
+  const block = [...settings, ...ofStream.map(([, group]) => group), ...servers.servers];
+  const http = servers.http.block(groups, env.place, env.warn);
   return [
     ...mainStatements(common, env),
-    { args: ['stream'], place: env.place, block: [...settings, ...groups, ...servers.servers] },
+    { args: ['stream'], place: env.place, block },
+    ...(http === null ? [] : [http]),
   ];
 }
 

@@ -429,6 +429,43 @@ describe('http { server }', () => {
     assert.deepEqual(one!.readHello!.from, ['10.0.0.0/8', '127.0.0.1/32']);
   });
 
+  test('HTTP servers: a group, names, QUIC handed on', async () => {
+    const ssl = 'ssl = {key = "./cert/k.pem", cert = "./cert/c.pem"}';
+    const text = `${group(`proxy_pass_ssl ${raw('address = "127.0.0.1:1"\nssl_domain = "x"\nis_proxy_protocol_hello = true')}`)}
+      http {
+        server {
+          domain str = a.cn;
+          http_server_proxy ${raw('proxy_pass = {version = "http2.0"}')}
+          domain_listen_tcp ${raw('address = "0.0.0.0:80"')}
+          domain_listen_quic ${raw(`address = "0.0.0.0:443"\n${ssl}`)}
+          ip_deny str = 192.0.2.1;
+          proxy_pass_upstream str = u;
+        }
+        server {
+          ${listening(81)}
+          ${plain}
+        }
+      }`;
+    const { config, warnings } = await loaded(text);
+    const { http, stream } = config;
+    assert.deepEqual(
+      http!.listens.map(({ address, servers, defaultServer }) => [address, servers, defaultServer]),
+      [['0.0.0.0:80', [0, 1], 1]],
+    );
+    const [location] = http!.servers[0]!.root.locations;
+    assert.deepEqual([location!.handler.kind, location!.proxy.httpVersion, location!.access.length], ['proxy', '2', 1]);
+    assert.deepEqual(http!.upstreams[0]!.servers[0]!.server, 'tls://127.0.0.1:1');
+    assert.ok(warnings.some((one) => one.includes('"is_proxy_protocol_hello" has no effect on HTTP')));
+    assert.deepEqual(
+      stream!.servers.map(({ handler }) => handler.kind),
+      ['pass', 'proxy'],
+    );
+    assert.deepEqual(
+      stream!.upstreams.map(({ name }) => name),
+      ['proxy_pass_tcp.1'],
+    );
+  });
+
   test('common', async () => {
     const common = 'common {\nworker_threads usize = 2;\nmax_connections i32 = 1000;\nshutdown_timeout u64 = 5;\n}';
     const { main } = (await loaded(common)).config;
@@ -486,11 +523,23 @@ describe('http { server }', () => {
       net(`port_listen_ssl ${raw('address = "0.0.0.0:1"\nssl = {key = "k", cert = "c"}')}\n${plain}`),
       /cannot load certificate "\/t\/c".* in \/t\/a\.conf:3/,
     ],
+    ['HTTP without content', net(`net_server_http ${raw('')}\n${listening(1)}`), /the HTTP server has no content/],
     [
-      'HTTP servers',
-      net(`net_server_http_proxy ${raw('')}`),
-      /"net_server_http_proxy" is not supported: HTTP servers are written as an nginx\.conf/,
+      'HTTP without a group',
+      net(`http_server_proxy ${raw('')}\n${listening(1)}`),
+      /"http_server_proxy" needs a proxy_pass_…/,
     ],
+    [
+      'two contents',
+      net(`http_server_echo ${raw('body = "x"')}\nhttp_server_static ${raw('path = "x"')}\n${listening(1)}`),
+      /"http_server_static" and "http_server_echo" exclude each other/,
+    ],
+    [
+      'a version',
+      net(`http_server_proxy ${raw('proxy_pass = {version = "http3"}')}\n${listening(1)}\n${plain}`),
+      /"version" must be one of http1\.1, http2\.0, auto in "http_server_proxy", line 2, column 1/,
+    ],
+    ['caches', net(`proxy_cache ${raw('')}`), /"proxy_cache" is not supported: that is for an nginx\.conf to say/],
     [
       'rules',
       net(`${listening(1)}\nlocal {\nrule ${raw('[[rule]]\ndata = "x"\nfilter = "y"')}\n${plain}\n}`),
