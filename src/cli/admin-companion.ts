@@ -1,7 +1,6 @@
 /** The Admin API beside the workers. Its code is loaded when a configuration asks for it. */
 import type { Config } from '../config/model.ts';
 import type { KongAdmin } from '../admin/kong/service.ts';
-import type { AdminConfig } from '../config/kong/settings.ts';
 import { keepOwnCertificate } from '../control/kong/own-certificate.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
 import { describeError } from '../observe/errno.ts';
@@ -9,7 +8,6 @@ import type { ErrorLog } from '../observe/error-log.ts';
 
 export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
   let admin: KongAdmin | null = null;
-  let prepared: AdminConfig | null = null;
   return {
     async prepare(config: Config): Promise<string | null> {
       const settings = config.admin ?? null;
@@ -23,17 +21,14 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
           ending: node.ending,
         });
         await admin.prepare(settings);
-        prepared = settings;
+        // Here the process may still write what it may not later, as another user.
+        if (settings !== null && settings.ownTls !== null) keepOwnCertificate(settings.dataDir, settings.ownTls);
         return null;
       } catch (error) {
         return error instanceof Error ? error.message : describeError(error);
       }
     },
-    commit: async () => {
-      const own = prepared?.ownTls ?? null;
-      if (prepared !== null && own !== null) keepOwnCertificate(prepared.dataDir, own);
-      await admin?.commit();
-    },
+    commit: async () => admin?.commit(),
     abandon: async () => admin?.abandon(),
     close: async () => admin?.close(),
     leave: () => admin?.leave(),

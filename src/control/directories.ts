@@ -11,8 +11,10 @@ function temporaryDirectories(config: Config): Set<string> {
     for (const op of ops) if (op.op === 'if') addLocation(op.location);
   };
   const addLocation = (location: LocationConfig): void => {
-    const { handler } = location;
+    const { handler, core } = location;
+    dirs.add(core.clientBodyTempPath);
     if ('pass' in handler) dirs.add(location[handler.kind]!.tempPath.dir);
+    else if (handler.kind === 'kong') dirs.add(location.proxy.tempPath.dir);
     addOps(location.rewrite);
     for (const nested of location.locations) addLocation(nested);
     if (location.limitExcept !== null) addLocation(location.limitExcept);
@@ -27,7 +29,11 @@ function temporaryDirectories(config: Config): Set<string> {
  */
 export function makeDirectories(config: Config, owner: Owner | null): string[] {
   const dirs = new Set((config.http?.caches ?? []).map(({ dir }) => dir));
-  if (owner !== null) for (const dir of temporaryDirectories(config)) dirs.add(dir);
+  if (owner !== null) {
+    for (const dir of temporaryDirectories(config)) dirs.add(dir);
+    // What is known of a store is written there while the process runs.
+    if (config.admin != null) dirs.add(config.admin.dataDir);
+  }
   const failures: string[] = [];
   for (const dir of dirs) {
     try {

@@ -15,11 +15,17 @@ export class LastKnown {
   #timer: NodeJS.Timeout | null = null;
   /** What has not been written; null: nothing. */
   #pending: (() => Entities) | null = null;
+  readonly #failed: (error: unknown) => void;
+  #told = false;
 
-  /** @param place of the store: what another one held is not meant */
-  constructor(dataDir: string, place: string) {
+  /**
+   * @param place of the store: what another one held is not meant
+   * @param failed told once when it cannot be written
+   */
+  constructor(dataDir: string, place: string, failed: (error: unknown) => void) {
     this.#file = join(dataDir, 'last-known.json');
     this.#place = place;
+    this.#failed = failed;
   }
 
   /** Null: there is nothing, or nothing of this store. Its revision is before all others: what came since is to be told whole. */
@@ -49,8 +55,11 @@ export class LastKnown {
       const fresh = `${this.#file}.new`;
       writeFileSync(fresh, JSON.stringify({ place: this.#place, entities }), { mode: 0o600 });
       renameSync(fresh, this.#file);
-    } catch {
+      this.#told = false;
+    } catch (error) {
       // A full disk: the next change tries again, and until then the file says what was known before.
+      if (!this.#told) this.#failed(error);
+      this.#told = true;
     }
   }
 }

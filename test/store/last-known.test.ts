@@ -19,7 +19,7 @@ const { entities } = readDeclarative(
 
 test('it is kept at the end, and read again', (t) => {
   const dir = directory(t);
-  const kept = new LastKnown(join(dir, 'data'), 'db');
+  const kept = new LastKnown(join(dir, 'data'), 'db', assert.ifError);
   assert.equal(kept.read(), null);
   let asked = 0;
   for (let i = 0; i < 3; i++) kept.note(() => (asked++, entities!));
@@ -29,9 +29,21 @@ test('it is kept at the end, and read again', (t) => {
   const file = join(dir, 'data/last-known.json');
   assert.equal(statSync(file).mode & 0o077, 0);
   assert.deepEqual(kept.read(), { revision: -1, entities });
-  assert.equal(new LastKnown(join(dir, 'data'), 'another').read(), null);
+  assert.equal(new LastKnown(join(dir, 'data'), 'another', assert.ifError).read(), null);
   writeFileSync(file, readFileSync(file, 'utf8').slice(0, 40));
   assert.equal(kept.read(), null);
+});
+
+test('where it cannot be written, that is said once', (t) => {
+  const dir = directory(t);
+  writeFileSync(join(dir, 'file'), '');
+  let said = 0;
+  const kept = new LastKnown(join(dir, 'file/data'), 'db', () => said++);
+  for (let i = 0; i < 3; i++) {
+    kept.note(() => entities!);
+    kept.flush();
+  }
+  assert.equal(said, 1);
 });
 
 test('places have no passwords', () => {

@@ -163,7 +163,7 @@ export class KongAdmin {
       const api = { ...running.api, ...this.#settings(config, running.api.store) };
       return { config, api, feed: running.feed, lastKnown: running.lastKnown };
     }
-    const lastKnown = isRemote(config.store) ? new LastKnown(config.dataDir, placeOf(config.store)) : null;
+    const lastKnown = isRemote(config.store) ? this.#lastKnown(config) : null;
     const known = running === null ? (lastKnown?.read() ?? null) : null;
     const store = await this.#open(config, known);
     try {
@@ -185,6 +185,12 @@ export class KongAdmin {
       await store.close();
       throw error;
     }
+  }
+
+  #lastKnown({ dataDir, store }: AdminConfig): LastKnown {
+    return new LastKnown(dataDir, placeOf(store), (error) =>
+      this.#options.log.error(`what is known of the store cannot be kept in ${dataDir}: ${describeError(error)}`),
+    );
   }
 
   /**
