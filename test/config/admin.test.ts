@@ -25,22 +25,17 @@ async function load(text: string): Promise<AdminConfig | null | undefined> {
   return config.admin;
 }
 
-/** What addresses and the block have when nothing is said of the proxy. */
-const PLAIN = { http2: false, proxyProtocol: false, udp: false };
-const NO_PROXY_SETTINGS = {
-  ownTls: null,
-  proxyTls: [],
-  realIp: { from: [], header: 'X-Real-IP', recursive: false },
-  statusListens: [],
-  streamListens: [],
-};
-
 test('without the block there is none', async () => assert.equal((await load('')) ?? null, null));
+
+const PLAIN = { ssl: false, http2: false, udp: false, proxyProtocol: false };
 
 test('alone', async () => {
   assert.deepEqual(await load('admin {}'), {
-    listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ssl: false, ...PLAIN }],
-    proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ssl: false, ...PLAIN }],
+    listens: [{ text: '127.0.0.1:8001', host: '127.0.0.1', port: 8001, ...PLAIN }],
+    proxyListens: [{ text: '0.0.0.0:8000', host: '0.0.0.0', port: 8000, ...PLAIN }],
+    streamListens: [],
+    statusListens: [],
+    realIp: { from: [], header: 'X-Real-IP', recursive: false },
     store: 'sqlite:/p/data/kong.db',
     dataDir: '/p/data',
     declarative: null,
@@ -50,7 +45,8 @@ test('alone', async () => {
     hosts: [],
     nameServers: null,
     tls: null,
-    ...NO_PROXY_SETTINGS,
+    proxyTls: [],
+    ownTls: null,
   });
 });
 
@@ -58,13 +54,25 @@ test('with everything', async () => {
   const admin = await load(`admin {
     listen 127.0.0.1:1; listen [::1]:2 ssl; proxy_listen 9000; data d; declarative kong.yml; token t;
     origin http://a; origin http://b; host h; dns_resolver 127.0.0.1:5353; ssl_certificate k.pem; ssl_certificate_key k.pem;
+    proxy_listen 9443 http2 ssl proxy_protocol; proxy_ssl_certificate k.pem; proxy_ssl_certificate_key k.pem;
+    stream_listen 9000 udp; stream_listen 9000; status_listen 8007;
+    set_real_ip_from 10.0.0.0/8 ::/0; real_ip_header X-Forwarded-For; real_ip_recursive on;
   }`);
   assert.deepEqual(admin, {
     listens: [
-      { text: '127.0.0.1:1', host: '127.0.0.1', port: 1, ssl: false, ...PLAIN },
-      { text: '[::1]:2', host: '0000:0000:0000:0000:0000:0000:0000:0001', port: 2, ssl: true, ...PLAIN },
+      { text: '127.0.0.1:1', host: '127.0.0.1', port: 1, ...PLAIN },
+      { text: '[::1]:2', host: '0000:0000:0000:0000:0000:0000:0000:0001', port: 2, ...PLAIN, ssl: true },
     ],
-    proxyListens: [{ text: '9000', host: '127.0.0.1', port: 9000, ssl: false, ...PLAIN }],
+    proxyListens: [
+      { text: '9000', host: '127.0.0.1', port: 9000, ...PLAIN },
+      { text: '9443', host: '127.0.0.1', port: 9443, ssl: true, http2: true, udp: false, proxyProtocol: true },
+    ],
+    streamListens: [
+      { text: '9000', host: '127.0.0.1', port: 9000, ...PLAIN, udp: true },
+      { text: '9000', host: '127.0.0.1', port: 9000, ...PLAIN },
+    ],
+    statusListens: [{ text: '8007', host: '127.0.0.1', port: 8007, ...PLAIN }],
+    realIp: { from: ['10.0.0.0/8', '::/0'], header: 'X-Forwarded-For', recursive: true },
     store: 'memory',
     dataDir: '/p/d',
     declarative: { file: '/p/conf/kong.yml', text: 'a: ü' },
@@ -74,7 +82,8 @@ test('with everything', async () => {
     hosts: ['h'],
     nameServers: [{ host: '127.0.0.1', port: 5353 }],
     tls: { cert: 'KEY', key: 'KEY' },
-    ...NO_PROXY_SETTINGS,
+    proxyTls: [{ cert: 'KEY', key: 'KEY' }],
+    ownTls: null,
   });
   assert.equal((await load('admin { store postgres://u:p@h/d; }'))?.store, 'postgres://u:p@h/d');
   assert.equal((await load('admin { store sqlite:x/y.db; }'))?.store, 'sqlite:/p/x/y.db');
@@ -100,6 +109,14 @@ const REFUSED: [text: string, message: RegExp][] = [
     /^open\(\) "\/p\/conf\/none\.yml" failed \(2: No such file or directory\) in .*:1$/,
   ],
   ['admin { declarative kong.yml; store sqlite:x; }', /^"declarative" keeps entities in memory/],
+  ['admin { listen 1.2.3.4:1 udp; }', /^unknown parameter "udp" of address "1\.2\.3\.4:1" in .*:1$/],
+  ['admin { stream_listen 1 ssl udp; }', /^"ssl" and "udp" of address "1" cannot be together in .*:1$/],
+  ['admin { set_real_ip_from x; }', /^invalid network "x"; it can be ADDRESS, ADDRESS\/BITS or unix: in .*:1$/],
+  ['admin { real_ip_header "a b"; }', /^invalid "real_ip_header" "a b" of "admin"/],
+  [
+    'admin { proxy_ssl_certificate k.pem; }',
+    /^"proxy_ssl_certificate" and "proxy_ssl_certificate_key" of "admin" belong together/,
+  ],
   ['admin { ssl_certificate k.pem; }', /^"ssl_certificate" and "ssl_certificate_key" of "admin" belong together/],
   ['admin { worker_connections 1; }', /^"worker_connections" directive is not allowed here in .*:1$/],
 ];
