@@ -6,7 +6,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Backend, type BackendConnection } from '../helpers/backend.ts';
-import { type Ask, ask } from '../helpers/client.ts';
+import { type Ask, ask, raw } from '../helpers/client.ts';
 import { startProgram } from '../helpers/program.ts';
 import { directory, Headrace } from '../helpers/headrace.ts';
 import { field, type Response, text } from '../helpers/http1.ts';
@@ -95,6 +95,14 @@ async function serveFastcgi(c: BackendConnection): Promise<void> {
     const { params, body, keep } = read.request;
     if (params.get('URI') === '/f/cut') {
       c.reset();
+      return;
+    }
+    if (params.get('URI')!.startsWith('/f/announced')) {
+      const some = params.get('URI') === '/f/announced-some' ? 'abc' : '';
+      await c.send(
+        Buffer.concat([record(6, `Content-Length: 9\r\n\r\n${some}`), record(6, ''), record(3, '\0\0\0\0\0\0\0\0')]),
+      );
+      c.end();
       return;
     }
     const lines = [...params].map(([name, value]) => `${name}=${value}`).join('\n');
@@ -263,9 +271,20 @@ test('FastCGI: keepalive, the next server, a target with variables, pages of our
   assert.notEqual(field(await get('/f/x'), 'x-connection'), field(await get('/f/x'), 'x-connection'));
   assert.equal((await get('/second')).status, 200);
   assert.equal((await get(`/variable?to=127.0.0.1:${fastcgi.port}`)).status, 200);
-  assert.equal((await get('/variable?to=127.0.0.1')).status, 502);
+  assert.equal((await get('/variable?to=127.0.0.1')).status, 500);
   assert.equal(text(await get('/f/503')), 'own page');
   assert.equal((await get('/f/cut')).status, 502);
+});
+
+test('an answer that breaks off after its head is cut for the client, however little of it came', async (t) => {
+  for (const [path, body] of [
+    ['/f/announced', ''],
+    ['/f/announced-some', 'abc'],
+  ] as const) {
+    const answer = await raw(t, h.port('main'), `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*\r\nContent-Length: 9\r\n/);
+    assert.ok(answer.endsWith(`\r\n\r\n${body}`), answer);
+  }
 });
 
 test('fastcgi_split_path_info and fastcgi_index', async () => {
