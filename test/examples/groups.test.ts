@@ -65,6 +65,7 @@ test('tcp-health-checks: who does not answer gets no sessions and no datagrams, 
   const metrics = text(await ask(t, example.port(8090), '/metrics'));
   const labels = `upstream="lines",server="127.0.0.1:${first}",state="unhealthy"`;
   assert.ok(metrics.includes(`headrace_stream_upstream_peer_state{${labels}} 1\n`), metrics);
+  assert.match(metrics, /headrace_health_check_lateness_seconds_count [1-9]/);
   assert.match(metrics, /headrace_stream_upstream_peer_health_checks_total\{[^}]*outcome="failed"\} [1-9]/);
 
   await say(first, 'WELL');

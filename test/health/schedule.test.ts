@@ -81,6 +81,9 @@ test('a thread that stood still makes up for nothing, and says how late it was',
   w.pass(0);
   assert.deepEqual(w.ran, ['near@1000', 'far@1000']);
   assert.equal(w.schedule.latest, 900);
+  assert.equal(w.schedule.lateSumMs, 900 + 700);
+  // one of them in the bucket up to 750 ms, one in that up to 1,000
+  assert.deepEqual([...w.schedule.late].slice(7, 11), [0, 1, 1, 0]);
 });
 
 test('whatever is scheduled, moved and removed: each runs once, at most a tick early and never late', () => {
