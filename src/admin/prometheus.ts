@@ -5,60 +5,23 @@
 import type { AdminView } from '../control/admin-desk.ts';
 import type { PeerView } from '../control/groups.ts';
 import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
-import { BUCKET_BOUNDS } from '../observe/histogram.ts';
 import { VERSION } from '../version.ts';
+import type { Collections } from './plus/collections.ts';
 import type { Counters } from './plus/counters.ts';
-
-type Labels = Readonly<Record<string, string>>;
+import { writeCounted } from './prometheus-counted.ts';
+import { type Labels, Page } from './prometheus-page.ts';
 
 const STATES = ['up', 'draining', 'down', 'unavail', 'checking', 'unhealthy'] as const;
-
-/** Collects samples by metric, so that each metric's lines stand together, as the format wants it. */
-class Page {
-  readonly #metrics = new Map<string, string[]>();
-
-  /** @param type `counter`, `gauge` or `histogram` @param help what is counted */
-  define(name: string, type: string, help: string): void {
-    this.#metrics.set(name, [`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`]);
-  }
-
-  add(metric: string, labels: Labels, value: number, suffix = ''): void {
-    const list = Object.entries(labels).map(([name, text]) => `${name}="${escape(text)}"`);
-    const braces = list.length === 0 ? '' : `{${list.join(',')}}`;
-    this.#metrics.get(metric)!.push(`${metric}${suffix}${braces} ${value}\n`);
-  }
-
-  /** @param counts each in its own bucket; the last one has no bound */
-  histogram(metric: string, labels: Labels, counts: readonly number[], sumMs: number): void {
-    let total = 0;
-    for (const [i, count] of counts.entries()) {
-      total += count;
-      const le = i < BUCKET_BOUNDS.length ? String(BUCKET_BOUNDS[i]! / 1000) : '+Inf';
-      this.add(metric, { ...labels, le }, total, '_bucket');
-    }
-    this.add(metric, labels, sumMs / 1000, '_sum');
-    this.add(metric, labels, total, '_count');
-  }
-
-  toString(): string {
-    return [...this.#metrics.values()]
-      .filter((lines) => lines.length > 1)
-      .flat()
-      .join('');
-  }
-}
-
-function escape(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-}
 
 export class Prometheus {
   readonly #view: AdminView;
   readonly #counters: Counters;
+  readonly #collections: Collections;
 
-  constructor(view: AdminView, counters: Counters) {
+  constructor(view: AdminView, counters: Counters, collections: Collections) {
     this.#view = view;
     this.#counters = counters;
+    this.#collections = collections;
   }
 
   answer({ method }: AdminRequest): AdminReply {
@@ -70,6 +33,7 @@ export class Prometheus {
     this.#zones(page);
     this.#groups(page);
     this.#checks(page);
+    writeCounted(page, this.#counters, this.#collections);
     const type: [string, string] = ['Content-Type', 'text/plain; version=0.0.4; charset=utf-8'];
     return { status: 200, fields: [type], body: String(page), more: false };
   }

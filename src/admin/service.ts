@@ -3,6 +3,7 @@ import type { AdminService, AdminView } from '../control/admin-desk.ts';
 import type { AdminKind, AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { PlusApi } from './plus/api.ts';
+import { Collections } from './plus/collections.ts';
 import { Counters } from './plus/counters.ts';
 import { Prometheus } from './prometheus.ts';
 import { UpstreamConf } from './upstream-conf.ts';
@@ -20,7 +21,7 @@ export class Service implements AdminService {
     this.#api = new PlusApi(view, counters);
     // Their counters never go back: a reset of the API's is none of their business.
     const all = new Counters(view);
-    this.#prometheus = new Prometheus(view, all);
+    this.#prometheus = new Prometheus(view, all, new Collections(view));
     this.#dashboard = new Dashboard(view, all);
     this.#upstreamConf = new UpstreamConf(view.groups, view.streamGroups);
   }

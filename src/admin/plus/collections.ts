@@ -157,6 +157,11 @@ export class Collections {
     );
   }
 
+  /** Handshakes, whatever was reset. */
+  tls(): object {
+    return sslObject(counterSums(this.#view.generation().data.counters[TLS_KEY]!), 9);
+  }
+
   /** @returns null: there is no such collection @throws {ApiError} */
   handle(method: string, version: number, path: string, rest: readonly string[]): Outcome | null {
     const kind = KINDS[path];

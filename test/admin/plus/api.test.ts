@@ -287,6 +287,17 @@ test('metrics in Prometheus text', async () => {
       samples.set(name + labels, Number(value));
     }
   }
+  for (const sample of [
+    'headrace_limit_decisions_total{zone="reqs",limit="req",decision="delayed"}',
+    'headrace_limit_decisions_total{zone="callers",limit="conn",decision="rejected"}',
+    'headrace_cache_responses_total{cache="kept",status="hit"}',
+    'headrace_cache_size_bytes{cache="kept"}',
+    'headrace_resolver_requests_total{resolver="dns",type="srv"}',
+    'headrace_stream_server_zone_sessions_total{zone="lines",code="2xx"}',
+    `headrace_stream_upstream_peer_sessions_total{upstream="tcp",server="127.0.0.1:${one.port}"}`,
+    'headrace_tls_handshakes_total{outcome="failed"}',
+  ])
+    assert.equal(samples.get(sample), 0, sample);
   const peer = `upstream="app",server="127.0.0.1:${one.port}"`;
   assert.equal(samples.get(`headrace_upstream_peer_state{${peer},state="up"}`), 1);
   assert.ok(samples.get(`headrace_upstream_peer_requests_total{${peer}}`)! >= 1);
