@@ -1,11 +1,13 @@
 /** What is known of the proxy: frames come in, rates and recent pasts come out. Knows no page. */
-import { BUCKET_BOUNDS, P, STATES } from '../../src/admin/dashboard/frame.ts';
+import { BUCKET_BOUNDS, P, quantileOf, STATES } from '../../src/admin/dashboard/frame.ts';
 import type {
   CountedFrame,
   Frame,
   GroupFrame,
   GroupInfo,
   NodeFrame,
+  PastFrame,
+  PastSeries,
   PeerFrame,
   PeerInfo,
   ProcessFrame,
@@ -13,7 +15,7 @@ import type {
   Write,
   ZoneFrame,
 } from '../../src/admin/dashboard/frame.ts';
-import { blank, PAST, push, quantile, recent, type Series } from './series.ts';
+import { blank, PAST, push, recent, type Series } from './series.ts';
 
 export type PeerState = (typeof STATES)[number];
 
@@ -51,14 +53,14 @@ export class Times {
     this.#counts = [...counts];
     this.#window.push(added);
     if (this.#window.length > WINDOW) this.#window.shift();
-    push(this.p50, quantile(added, BUCKET_BOUNDS, 0.5));
-    push(this.p95, quantile(added, BUCKET_BOUNDS, 0.95));
+    push(this.p50, quantileOf(added, 0.5));
+    push(this.p95, quantileOf(added, 0.95));
   }
 
   /** Of the last ten seconds, milliseconds; null: there were no answers. */
   over(q: number): number | null {
     const sums = Array.from({ length: BUCKETS }, (_, i) => this.#window.reduce((sum, added) => sum + added[i]!, 0));
-    return quantile(sums, BUCKET_BOUNDS, q);
+    return quantileOf(sums, q);
   }
 }
 
@@ -143,6 +145,15 @@ export class Group {
     this.errors = blank(past);
     this.overflows = blank(past);
     this.times = new Times(past);
+  }
+
+  /** @param known as long as the others are */
+  remember(known: PastSeries): void {
+    const length = this.rps.length;
+    fill(this.rps, known.rps, length);
+    fill(this.errors, known.errors, length);
+    fill(this.times.p50, known.p50, length);
+    fill(this.times.p95, known.p95, length);
   }
 
   get active(): number {
@@ -346,11 +357,15 @@ export class Model {
     if (frame.full === true) this.#begin(frame);
     const seconds = this.now === 0 ? 0 : (frame.now - this.now) / 1000;
     this.now = frame.now;
+    const before = this.moments.length === 0 ? (frame.past ?? null) : null;
+    if (before !== null) this.#remember(before);
     const past = this.moments.length;
     for (const one of frame.groups) {
       let group = this.groups.get(one.key);
       if (group === undefined && one.info !== undefined) {
         this.groups.set(one.key, (group = new Group(one.key, one.info, past)));
+        const known = before?.groups[one.key];
+        if (known !== undefined) group.remember(known);
       }
       group?.take(one, past);
     }
@@ -380,6 +395,18 @@ export class Model {
     for (const one of this.counted.values()) one.tick(seconds);
     for (const worker of this.workers) worker.tick(seconds);
     this.#tick(frame.process, seconds);
+  }
+
+  /** What the server remembers from before. */
+  #remember({ moments, all }: PastFrame): void {
+    for (const moment of moments.slice(-PAST)) this.moments.push(moment);
+    const length = this.moments.length;
+    fill(this.rps, all.rps, length);
+    fill(this.errors, all.errors, length);
+    fill(this.p50, all.p50, length);
+    fill(this.p95, all.p95, length);
+    fill(this.connections, [], length);
+    fill(this.cpu, [], length);
   }
 
   #tick(process: ProcessFrame, seconds: number): void {
@@ -438,6 +465,14 @@ export class Model {
     for (const series of [this.rps, this.connections, this.errors, this.p50, this.p95, this.cpu]) series.length = 0;
     this.moments.length = 0;
   }
+}
+
+/** Puts values in, the newest last, nulls before them. */
+function fill(series: Series, values: Series, length: number): void {
+  series.length = 0;
+  const known = values.slice(-length);
+  for (let i = known.length; i < length; i++) series.push(null);
+  series.push(...known);
 }
 
 /** The number to show for a rate. */

@@ -26,27 +26,3 @@ export function recent(series: Series, count: number): number | null {
   }
   return n === 0 ? null : sum / n;
 }
-
-/**
- * A quantile of a histogram, between the ends of its bucket by straight line.
- *
- * @param counts each in its own bucket
- * @param bounds upper ends of all but the last one
- * @returns null when nothing was counted
- */
-export function quantile(counts: readonly number[], bounds: readonly number[], q: number): number | null {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  if (total <= 0) return null;
-  let rank = q * total;
-  for (const [i, count] of counts.entries()) {
-    if (count <= 0) continue;
-    if (rank > count) {
-      rank -= count;
-      continue;
-    }
-    const from = i === 0 ? 0 : bounds[i - 1]!;
-    const to = bounds[i] ?? from;
-    return from + (to - from) * (rank / count);
-  }
-  return bounds.at(-1) ?? null;
-}

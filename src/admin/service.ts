@@ -1,5 +1,6 @@
 /** Answers of the main thread: one service a process. */
 import type { AdminService, AdminView } from '../control/admin-desk.ts';
+import { hasDashboard } from '../control/generations.ts';
 import type { AdminKind, AdminReply, AdminRequest } from '../http/handlers/admin.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { PlusApi } from './plus/api.ts';
@@ -46,7 +47,11 @@ export class Service implements AdminService {
     }
   }
 
-  endStreams(): void {
-    this.#dashboard.endStreams();
+  follow(): void {
+    this.#dashboard.follow(hasDashboard(this.#view.generation()));
+  }
+
+  stop(): void {
+    this.#dashboard.stop();
   }
 }

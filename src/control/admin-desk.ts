@@ -37,8 +37,10 @@ export interface AdminService {
    * @returns called when whoever asked is gone before the last piece
    */
   handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
-  /** Ends answers that have no end of their own: another generation runs, or none will. */
-  endStreams(): void;
+  /** Ends answers that have no end of their own, and what goes on without being asked. */
+  stop(): void;
+  /** Another generation runs: such answers end, what goes on is what this one wants. */
+  follow(): void;
 }
 
 export type AdminFactory = (view: AdminView) => Promise<AdminService>;
@@ -81,7 +83,7 @@ export class AdminDesk {
       asker.adminReply(id, piece);
     };
     try {
-      const service = await (this.#service ??= this.#factory(this.#view));
+      const service = await this.#load();
       if (!open.has(id)) return;
       const leave = service.handle(request, reply);
       if (open.has(id)) open.set(id, leave);
@@ -98,8 +100,18 @@ export class AdminDesk {
     for (const leave of open?.values() ?? []) leave();
   }
 
-  /** Another generation runs, or the process is about to end: nobody shall wait for a page that somebody looks at. */
-  endStreams(): void {
-    void this.#service?.then((service) => service.endStreams());
+  /** Another generation runs. @param wanted it has something that goes on without being asked */
+  follow(wanted: boolean): void {
+    if (this.#service === null && !wanted) return;
+    void this.#load().then((service) => service.follow());
+  }
+
+  /** The process is about to end: nobody shall wait for a page that somebody looks at. */
+  stop(): void {
+    void this.#service?.then((service) => service.stop());
+  }
+
+  #load(): Promise<AdminService> {
+    return (this.#service ??= this.#factory(this.#view));
   }
 }

@@ -146,6 +146,13 @@ function makeCounters(config: Config, before: GenerationData['counters'] | null)
   return Object.fromEntries(keys.map((key) => [key, before?.[key] ?? createCounters()]));
 }
 
+/** Does any of its locations show the dashboard? */
+export function hasDashboard({ config }: Generation): boolean {
+  const shows = ({ handler, locations }: LocationConfig): boolean =>
+    (handler.kind === 'admin' && handler.what === 'dashboard') || locations.some(shows);
+  return (config.http?.servers ?? []).some(({ root }) => shows(root));
+}
+
 export class Generations {
   #lastId = 0;
   readonly #traffic = createTraffic();

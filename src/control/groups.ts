@@ -18,10 +18,11 @@
 import { peerAddress, parseUrl } from '../config/address.ts';
 import type { UpstreamConfig } from '../config/model.ts';
 import type { HealthCounters } from '../health/monitor.ts';
+import { BUCKETS } from '../observe/histogram.ts';
 import { knowsBackup } from '../upstream/backup.ts';
 import { Selection } from '../upstream/selection.ts';
 import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from '../upstream/snapshot.ts';
-import { DOWN, DRAINING, F, H, Table, ZOMBIE } from '../upstream/table/layout.ts';
+import { DOWN, DRAINING, F, H, LIVE, Table, ZOMBIE } from '../upstream/table/layout.ts';
 import { locked } from '../upstream/table/lists.ts';
 import { addServer, removeServer, updateServer } from '../upstream/table/servers.ts';
 import { sidOf } from '../upstream/table/text.ts';
@@ -56,6 +57,15 @@ export interface PeerView extends PeerSnapshot {
   route: string | null;
   /** Null: the group is not checked, or this server has not been looked at yet. */
   health: HealthCounters | null;
+}
+
+/** Counters of a group. */
+export interface GroupSums {
+  requests: number;
+  /** Answers with 5xx. */
+  errors: number;
+  /** Response times, each in its bucket. */
+  hist: number[];
 }
 
 export interface GroupView {
@@ -162,6 +172,19 @@ export class ManagedGroup {
         zombies: this.#table.state.reduce((n, state) => n + (state === ZOMBIE ? 1 : 0), 0),
       };
     });
+  }
+
+  /** Sums over all servers. Read as they are, without the lock: for plots. */
+  sums(): GroupSums {
+    const t = this.#table;
+    const sums: GroupSums = { requests: 0, errors: 0, hist: Array.from({ length: BUCKETS }, () => 0) };
+    for (let slot = 0; slot < t.capacity; slot++) {
+      if (t.state[slot] !== LIVE) continue;
+      sums.requests += t.requests[slot]!;
+      sums.errors += t.responses[slot * 5 + 4]!;
+      for (let i = 0; i < BUCKETS; i++) sums.hist[i]! += t.hist[slot * BUCKETS + i]!;
+    }
+    return sums;
   }
 
   /** @throws {GroupError} UpstreamServerNotFound */

@@ -19,7 +19,7 @@ import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
 import type { KongPlane } from './kong/plane.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Generation, Generations, needsResolving } from './generations.ts';
+import { type Generation, Generations, hasDashboard, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
 import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
@@ -217,7 +217,7 @@ export class Master {
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
     removeSockets(newAddresses(before, listensOf(config)));
     this.#privileges.become(config.main.user);
-    this.#admin?.endStreams();
+    this.#admin?.follow(hasDashboard(generation));
     await this.#resolve(generation);
     await this.#cache(generation);
     await this.#check(generation);
@@ -338,7 +338,7 @@ export class Master {
     this.#endBegun = ending;
     const graceful = ending === 'quit';
     if (graceful) this.#log.notice('gracefully shutting down');
-    this.#admin?.endStreams();
+    this.#admin?.stop();
     if (graceful) await this.#companion?.close();
     const config = this.#generations.current?.config;
     await this.#pool.quit(graceful ? (config?.main.workerShutdownTimeoutMs ?? 0) : FAST_MS);

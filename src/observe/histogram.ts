@@ -10,3 +10,26 @@ export function bucketOf(ms: number): number {
   while (bucket < BUCKET_BOUNDS.length && ms > BUCKET_BOUNDS[bucket]!) bucket++;
   return bucket;
 }
+
+/**
+ * A quantile of a histogram, between the ends of its bucket by straight line.
+ *
+ * @param counts each in its own bucket
+ * @returns null when nothing was counted
+ */
+export function quantileOf(counts: readonly number[], q: number): number | null {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total <= 0) return null;
+  let rank = q * total;
+  for (const [i, count] of counts.entries()) {
+    if (count <= 0) continue;
+    if (rank > count) {
+      rank -= count;
+      continue;
+    }
+    const from = i === 0 ? 0 : BUCKET_BOUNDS[i - 1]!;
+    const to = BUCKET_BOUNDS[i] ?? from;
+    return from + (to - from) * (rank / count);
+  }
+  return BUCKET_BOUNDS.at(-1)!;
+}

@@ -203,6 +203,25 @@ test('what an operator changes is told with who is in the group', async (t) => {
   }
 });
 
+test('what was before somebody looked is remembered', async (t) => {
+  for (let i = 0; i < 5; i++) await ask(scope, h.port('main'), '/');
+  const seen = await until('requests in the past', async () => {
+    const events = await Events.open(t, h.port('admin'), '/board?events');
+    const { past } = await events.frame('a frame', () => true);
+    events.close();
+    const { rps } = past!.groups['http app']!;
+    return rps.some((n) => n !== null && n >= 1) ? past : null;
+  });
+  const { moments, all, groups } = seen;
+  for (const series of [all.rps, all.errors, groups['http app']!.p95, groups['stream lines']!.rps]) {
+    assert.equal(series.length, moments.length);
+  }
+  assert.deepEqual(
+    moments,
+    moments.toSorted((x, y) => x - y),
+  );
+});
+
 test('without an API that writes the page only shows', async (t) => {
   const events = await Events.open(t, h.port('show'), '/?events');
   assert.equal((await events.frame('a frame', () => true)).write, null);

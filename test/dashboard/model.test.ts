@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { bytes, count, duration, many, percent, rate, span } from '../../dashboard/src/format.ts';
 import { calm, Model, type Counted } from '../../dashboard/src/model.ts';
 import { allProblems } from '../../dashboard/src/problems.ts';
-import { PAST, quantile } from '../../dashboard/src/series.ts';
-import { BUCKET_BOUNDS, P, STATES } from '../../src/admin/dashboard/frame.ts';
+import { PAST } from '../../dashboard/src/series.ts';
+import { BUCKET_BOUNDS, P, quantileOf, STATES } from '../../src/admin/dashboard/frame.ts';
 import type { Frame, GroupFrame, PeerFrame } from '../../src/admin/dashboard/frame.ts';
 
 const NODE = {
@@ -117,6 +117,30 @@ describe('the model', () => {
     assert.deepEqual(model.groups.get('http b')!.rps, []);
   });
 
+  it('begins with what the server remembers', () => {
+    const model = new Model();
+    const known = { rps: [1, null, 3], errors: [0, 0, 1], p50: [null, null, 5], p95: [null, null, 9] };
+    const past = { moments: [7, 8, 9], all: known, groups: { 'http a': known } };
+    model.take({ ...frame(10_000, [group('a', [{}]), group('b', [{}])], true), past });
+    const series = (key: string): (number | null)[] => model.groups.get(key)!.rps;
+    assert.deepEqual(model.moments, [7, 8, 9]);
+    assert.deepEqual([series('http a'), series('http b')], [known.rps, [null, null, null]]);
+    model.take(frame(11_000, [group('a', [{ requests: 4 }], [0, 0], false)]));
+    assert.deepEqual(model.moments, [7, 8, 9, 11]);
+    assert.deepEqual(
+      [series('http a'), series('http b')],
+      [
+        [1, null, 3, 4],
+        [null, null, null, 0],
+      ],
+    );
+    assert.deepEqual(model.groups.get('http a')!.times.p95, [null, null, 9, null]);
+    for (const all of [model.rps, model.connections, model.p50, model.cpu]) assert.equal(all.length, 4);
+    // What the page knows itself is better.
+    model.take({ ...frame(12_000, [group('a', [{ requests: 4 }])], true), past });
+    assert.equal(model.moments.length, 5);
+  });
+
   it('knows a server by number and address', () => {
     const model = new Model();
     model.take(frame(1000, [group('a', [{ requests: 5 }])], true));
@@ -175,15 +199,13 @@ describe('quantiles', () => {
         fc.array(fc.nat(50), { minLength: 15, maxLength: 15 }),
         fc.double({ min: 0.01, max: 1, noNaN: true }),
         (n, q) => {
-          const value = quantile(n, BUCKET_BOUNDS, q);
+          const value = quantileOf(n, q);
           const all = n.reduce((sum, one) => sum + one, 0);
           if (all === 0) return value === null;
           let rank = q * all;
           const bucket = n.findIndex((one) => (one > 0 && rank <= one ? true : ((rank -= one), false)));
           const from = bucket <= 0 ? 0 : BUCKET_BOUNDS[bucket - 1]!;
-          return (
-            value! >= from && value! <= (BUCKET_BOUNDS[bucket] ?? from) && value! <= quantile(n, BUCKET_BOUNDS, 1)!
-          );
+          return value! >= from && value! <= (BUCKET_BOUNDS[bucket] ?? from) && value! <= quantileOf(n, 1)!;
         },
       ),
     );

@@ -4,7 +4,7 @@
  *     GET <location>           the page, built from `dashboard/` of the repository
  *     GET <location>?events    server-sent events, each a `Frame` (frame.ts)
  *
- * Nobody looks: nothing is done. However many look, everything is looked at once a second.
+ * However many look, everything is looked at once a second. Nobody looks: a few sums are remembered (past.ts), no more.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import type { AdminView } from '../../control/admin-desk.ts';
 import type { AdminReply, AdminRequest } from '../../http/handlers/admin.ts';
 import type { Counters } from '../plus/counters.ts';
 import { FRAME_MS } from './frame.ts';
+import { Past } from './past.ts';
 import { Sampler } from './sampler.ts';
 
 /** Beside the sources as beside the compiled `dist/`. */
@@ -77,6 +78,7 @@ function loadPage(): Page {
 
 export class Dashboard {
   readonly #sampler: Sampler;
+  readonly #past: Past;
   readonly #viewers = new Set<Viewer>();
   #looking = false;
   #timer: NodeJS.Timeout | null = null;
@@ -84,6 +86,7 @@ export class Dashboard {
 
   constructor(view: AdminView, counters: Counters) {
     this.#sampler = new Sampler(view, counters);
+    this.#past = new Past(view);
   }
 
   /** @returns called when whoever asked is gone */
@@ -113,7 +116,7 @@ export class Dashboard {
   #begin(viewer: Viewer): void {
     viewer.begun = true;
     const fields: [string, string][] = [['Content-Type', 'text/event-stream'], NO_STORE, ['X-Accel-Buffering', 'no']];
-    const body = `retry: ${RETRY_MS}\n\ndata: ${this.#sampler.full(viewer.api)}\n\n`;
+    const body = `retry: ${RETRY_MS}\n\ndata: ${this.#sampler.full(viewer.api, this.#past.frame())}\n\n`;
     viewer.reply({ status: 200, fields, body, more: true });
   }
 
@@ -141,8 +144,19 @@ export class Dashboard {
     this.#sampler.forget();
   }
 
-  /** Another generation runs: pages ask again, and are told of it. */
-  endStreams(): void {
+  /** Another generation runs: pages ask again, and are told of it. @param shown it has a dashboard */
+  follow(shown: boolean): void {
+    this.#endStreams();
+    if (shown) this.#past.start();
+    else this.#past.stop();
+  }
+
+  stop(): void {
+    this.#endStreams();
+    this.#past.stop();
+  }
+
+  #endStreams(): void {
     for (const viewer of this.#viewers) {
       this.#leave(viewer);
       // Without a head there is nothing to end: it is an answer, and an empty one.

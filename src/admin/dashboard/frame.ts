@@ -12,7 +12,7 @@ export const FRAME_MS = 1000;
 export const STATES = ['up', 'draining', 'down', 'unavail', 'checking', 'unhealthy'] as const;
 
 /** Upper ends of the buckets of all histograms, milliseconds; the last bucket has none. */
-export { BUCKET_BOUNDS } from '../../observe/histogram.ts';
+export { BUCKET_BOUNDS, quantileOf } from '../../observe/histogram.ts';
 
 /** What changes at every request, by place in `PeerFrame`; a histogram of response times follows. */
 export const P = {
@@ -174,6 +174,24 @@ export interface ProcessFrame {
   respawned: number;
 }
 
+/** Values of moments; null: there was none. */
+export interface PastSeries {
+  rps: (number | null)[];
+  errors: (number | null)[];
+  p50: (number | null)[];
+  p95: (number | null)[];
+}
+
+/** What was before the page was opened. */
+export interface PastFrame {
+  /** Epoch seconds, oldest first. */
+  moments: number[];
+  /** Of all groups of http. */
+  all: PastSeries;
+  /** By key. */
+  groups: Record<string, PastSeries>;
+}
+
 /** Where groups can be changed; null: nowhere. */
 export interface Write {
   /** URI of the API; `/9/http/…` follows. */
@@ -189,6 +207,8 @@ export interface Frame {
   node?: NodeFrame;
   /** Only in full frames; null: the page can only show. */
   write?: Write | null;
+  /** Only in full frames. */
+  past?: PastFrame | null;
   process: ProcessFrame;
   workers: WorkerFrame[];
   zones: ZoneFrame[];

@@ -9,7 +9,7 @@ import { VERSION } from '../../version.ts';
 import { Collections } from '../plus/collections.ts';
 import { classes, type Counters } from '../plus/counters.ts';
 import { type GroupData, type GroupInfo, type NodeFrame, type PeerFrame, STATES } from './frame.ts';
-import type { ProcessFrame, WorkerFrame, ZoneFrame } from './frame.ts';
+import type { PastFrame, ProcessFrame, WorkerFrame, ZoneFrame } from './frame.ts';
 
 /** Servers that are looked at in one go. */
 const PIECE = 200;
@@ -179,10 +179,10 @@ export class Sampler {
     this.#infos.clear();
   }
 
-  /** The whole of the last look (there must be one), as JSON of a `Frame`. @param api of the page */
-  full(api: string | null): string {
+  /** The whole of the last look (there must be one), as JSON of a `Frame`. @param api of the page @param past what was before */
+  full(api: string | null, past: PastFrame | null): string {
     const write = api === null ? null : { api };
-    const head = `"full":true,"node":${JSON.stringify(this.#node())},"write":${JSON.stringify(write)}`;
+    const head = `"full":true,"node":${JSON.stringify(this.#node())},"write":${JSON.stringify(write)},"past":${JSON.stringify(past)}`;
     return this.#frame(this.#last!, null, head);
   }
 
