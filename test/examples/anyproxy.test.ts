@@ -7,13 +7,17 @@ import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { connect } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
+import { hasQuic } from '../../src/net/quic/package.ts';
 import { makeSelfSigned } from '../../src/net/self-signed.ts';
 import { Example } from '../helpers/example.ts';
+import { inCi } from '../helpers/requires.ts';
 import { Caller, call, echo, listen } from '../helpers/stream.ts';
 import { until } from '../helpers/wait.ts';
 
 /** Ports of tunnel-edge.conf: TCP, TLS, QUIC. */
 const TRANSPORTS = [8080, 8081, 8082];
+
+const WITHOUT_QUIC = hasQuic() || inCi() ? false : 'the package "deno" is not installed';
 
 const pair = makeSelfSigned('www.example.cn', Date.now());
 
@@ -88,7 +92,7 @@ describe('examples/anyproxy', () => {
     assert.equal(await ask(8043, 'example.org'), null);
   });
 
-  test('tunnel: two hops over each transport', async (t) => {
+  test('tunnel: two hops over each transport', { skip: WITHOUT_QUIC }, async (t) => {
     const { examples, port } = await prepared(t, 'tunnel-edge.conf', 'tunnel-proxy.conf');
     await listen(t, echo(), port(8099));
     for (const example of [...examples].reverse()) await example.start();
