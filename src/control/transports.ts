@@ -8,16 +8,8 @@ export async function checkTransports({ http, stream }: Config): Promise<void> {
   for (const { servers } of [...(http?.upstreams ?? []), ...(stream?.upstreams ?? [])]) {
     for (const { via, server, place } of servers) {
       if (via === undefined) continue;
-      const where = ` in ${place.file}:${place.line}`;
-      if (via.tunnel?.wire === 'anyproxy') {
-        throw new ConfigRefused([`server "${server}": tunnel_wire "anyproxy" is not built yet${where}`]);
-      }
-      if (via.transport === 'quic' && quic === '') quic = `server "${server}"${where}`;
+      if (via.transport === 'quic' && quic === '') quic = `server "${server}" in ${place.file}:${place.line}`;
     }
-  }
-  for (const { tunnel, place } of stream?.servers ?? []) {
-    if (tunnel.wire === 'headrace') continue;
-    throw new ConfigRefused([`tunnel_wire "${tunnel.wire}" is not built yet in ${place.file}:${place.line}`]);
   }
   for (const listen of stream?.listens ?? []) {
     if (listen.quic === true && quic === '') quic = `"listen ${listen.address} quic"`;

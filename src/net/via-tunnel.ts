@@ -4,12 +4,13 @@
  */
 import type { ViaTunnelConfig } from '../config/via-model.ts';
 import type { DialLink } from './link.ts';
+import { AnyproxyTunnelClient } from './tunnel/anyproxy/client.ts';
 import { TunnelClient } from './tunnel/client.ts';
 import { DEFAULT_TUNNEL_CLIENT } from './tunnel/options.ts';
 import type { LinkLog } from './via.ts';
 
 interface Entry {
-  client: TunnelClient;
+  client: TunnelClient | AnyproxyTunnelClient;
   /** Who may ask for it: server lines of generations that run. */
   holders: Set<object>;
 }
@@ -37,7 +38,8 @@ export function throughTunnel(
       channelSize: config.channel,
       keys: config.keys,
     };
-    entry = { client: new TunnelClient(options, link, log), holders: new Set() };
+    const Client = config.wire === 'anyproxy' ? AnyproxyTunnelClient : TunnelClient;
+    entry = { client: new Client(options, link, log), holders: new Set() };
     entries.set(key, entry);
   }
   entry.holders.add(holder);

@@ -54,9 +54,10 @@ function isRaw({ config, servers }: StreamListenRuntime): boolean {
 /** What identifies a listening socket over reloads. */
 function keyOf(runtime: StreamListenRuntime): string {
   const { kind, address, rcvbuf, sndbuf, tunnel, quic } = runtime.config;
-  if (quic === true) return `quic ${address}${tunnel === undefined ? '' : ' tunnel'}`;
+  const tunnels = tunnel === undefined ? '' : ` tunnel ${runtime.defaultServer.config.tunnel.wire}`;
+  if (quic === true) return `quic ${address}${tunnels}`;
   if (kind === 'udp') return `udp ${address} ${rcvbuf} ${sndbuf}`;
-  return `${address}${isRaw(runtime) ? ' raw' : ''}${tunnel === undefined ? '' : ' tunnel'}`;
+  return `${address}${isRaw(runtime) ? ' raw' : ''}${tunnels}`;
 }
 
 /** Whether a connection to `to` would come in on a listening address. */

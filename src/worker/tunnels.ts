@@ -1,7 +1,9 @@
 /** Where tunnels come in: one for each listening address that accepts them, over all reloads. */
-import type { TunnelServerConfig } from '../config/via-model.ts';
+import type { TunnelKeyConfig, TunnelServerConfig } from '../config/via-model.ts';
 import type { TunnelGate } from '../net/accept-opening.ts';
-import type { TunnelServer } from '../net/tunnel/server.ts';
+import type { PipeSocket } from '../net/pipe.ts';
+import type { Transport } from '../net/transport.ts';
+import type { LinkLog } from '../net/via.ts';
 import { acceptInner } from '../stream/accept.ts';
 import type { StreamListen } from '../stream/listen.ts';
 
@@ -15,18 +17,22 @@ export interface TunnelDoor {
 
 /** Tunnels are loaded now. */
 export async function openTunnels(listen: StreamListen): Promise<TunnelDoor> {
-  const { TunnelServer: Server } = await import('../net/tunnel/server.ts');
+  const { wire, keys } = listen.runtime.defaultServer.config.tunnel;
+  const { TunnelServer } = await import('../net/tunnel/server.ts');
   const { DEFAULT_TUNNEL_SERVER } = await import('../net/tunnel/options.ts');
+  const onStream = (socket: PipeSocket, first: Transport): void => acceptInner(listen, socket, first);
+  const log: LinkLog = (level, text) => listen.runtime.defaultServer.log.write(level, text);
   // Connections look at it when they begin: what changes here holds for those that come.
-  const options = { ...DEFAULT_TUNNEL_SERVER, keys: listen.runtime.defaultServer.config.tunnel.keys };
-  const gate: TunnelServer = new Server(
-    options,
-    (socket, first) => acceptInner(listen, socket, first),
-    (level, text) => listen.runtime.defaultServer.log.write(level, text),
-  );
-  return {
-    gate,
-    follow: ({ keys }) => void (options.keys = keys),
-    close: () => gate.close(),
-  };
+  const options = { ...DEFAULT_TUNNEL_SERVER, keys };
+  const follow = (config: { keys: TunnelKeyConfig[] }): void => void (options.keys = config.keys);
+  if (wire === 'headrace') {
+    const gate = new TunnelServer(options, onStream, log);
+    return { gate, follow, close: () => gate.close() };
+  }
+  const { AnyproxyTunnelServer } = await import('../net/tunnel/anyproxy/server.ts');
+  const anyproxy = new AnyproxyTunnelServer({ ...DEFAULT_TUNNEL_SERVER, keys: [] }, onStream, log);
+  if (wire === 'anyproxy') return { gate: anyproxy, follow, close: () => anyproxy.close() };
+  const { BothTunnels } = await import('../net/tunnel/anyproxy/both.ts');
+  const both = new BothTunnels(new TunnelServer(options, onStream, log), anyproxy);
+  return { gate: both, follow, close: () => both.close() };
 }

@@ -49,14 +49,13 @@ describe('server … via=', () => {
         [undefined, undefined, undefined],
       ],
     );
-    const keys = [{ id: 'k', secret: '0123456789abcdef' }];
     assert.deepEqual(servers[2]!.via!.tunnel, {
       maxStreams: 3,
       startStreams: 1,
       minIdle: 0,
       channel: 9,
       wire: 'anyproxy',
-      keys,
+      keys: [],
     });
   });
 
@@ -158,6 +157,10 @@ describe('listen … quic, tunnel', () => {
     [`${quic('a')} ${quic('b')}`, /QUIC on 0\.0\.0\.0:443 can show one certificate, and there are several/],
     ['server { listen 443 quic; return x; }', /no "ssl_certificate" is defined/],
     [`${quic('a')} server { listen 443 udp; return x; }`, /"quic" and "udp" cannot both listen on 0\.0\.0\.0:443/],
+    [
+      'server { listen 443 tunnel; tunnel_wire both; return x; }',
+      /"tunnel_wire both" on 0\.0\.0\.0:443 needs "hello_from"/,
+    ],
     ['server { listen 443 udp tunnel; return x; }', /"tunnel" parameter is incompatible with "udp"/],
   ];
   for (const [text, message] of wrong) {

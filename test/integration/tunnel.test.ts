@@ -82,6 +82,8 @@ describe('tunnels', () => {
         server { listen 127.0.0.1:${port('tcp')} tunnel; proxy_pass 127.0.0.1:${app}; }
         server { listen 127.0.0.1:${port('tls')} ssl tunnel; server_name far.test; proxy_pass 127.0.0.1:${app}; }
         server { listen 127.0.0.1:${port('also')} tunnel=also; hello_timeout 200ms; proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('theirs')} tunnel; tunnel_wire anyproxy; hello_from 127.0.0.1; proxy_pass 127.0.0.1:${app}; }
+        server { listen 127.0.0.1:${port('both')} tunnel; tunnel_wire both; hello_from 127.0.0.1; proxy_pass 127.0.0.1:${app}; }
         server { listen 127.0.0.1:${port('keyed')} tunnel; ${key} proxy_pass 127.0.0.1:${app}; }
         server { listen 127.0.0.1:${port('told')} tunnel; hello_from 127.0.0.1; return "$remote_addr $hello_domain"; }
         server { listen 127.0.0.1:${port('web')} tunnel; proxy_pass 127.0.0.1:${webPort}; }`,
@@ -103,6 +105,11 @@ describe('tunnels', () => {
             server 127.0.0.1:${far.port('also')} via=tunnel+tcp;
             server 127.0.0.1:${far.port('also')};
           }
+          upstream theirs { server 127.0.0.1:${far.port('theirs')} via=tunnel+tcp tunnel_wire=anyproxy; }
+          upstream both {
+            server 127.0.0.1:${far.port('both')} via=tunnel+tcp tunnel_wire=anyproxy;
+            server 127.0.0.1:${far.port('both')} via=tunnel+tcp;
+          }
           upstream keyed { ${key} server 127.0.0.1:${far.port('keyed')} via=tunnel+tcp; }
           upstream keyless { server 127.0.0.1:${far.port('keyed')} via=tunnel+tcp; }
           upstream plain { server 127.0.0.1:${far.port('tcp')}; }
@@ -113,7 +120,7 @@ describe('tunnels', () => {
             server 127.0.0.1:${far.port('told')} via=tunnel+tcp;
             server 127.0.0.1:${far.port('web')} via=tunnel+tcp;
           }
-          ${['tcp', 'tls', 'mixed', 'keyed', 'keyless', 'plain', 'told', 'cut', 'beating']
+          ${['tcp', 'tls', 'mixed', 'theirs', 'both', 'keyed', 'keyless', 'plain', 'told', 'cut', 'beating']
             .map((name) => `server { listen 127.0.0.1:${port(name)}; proxy_pass ${name}; proxy_half_close on; }`)
             .join('\n')}`,
       },
@@ -130,7 +137,7 @@ describe('tunnels', () => {
     return caller.bytes;
   }
 
-  for (const way of ['tcp', 'tls', 'mixed', 'keyed']) {
+  for (const way of ['tcp', 'tls', 'mixed', 'theirs', 'both', 'keyed']) {
     test(`${way}: sessions one after the other, small and large`, async () => {
       for (const size of [1, 1000, 3 * MIB]) {
         const bytes = randomBytes(size);

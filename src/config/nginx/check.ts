@@ -178,3 +178,13 @@ export function checkQuicCertificates({ listens, servers }: StreamConfig): void 
     if (first === null) throw fault(`no "ssl_certificate" is defined for QUIC on ${address}`, servers[on[0]!]!.place);
   }
 }
+
+/** any-proxy's tunnels prove nothing: they are taken from addresses that are named. @throws {ConfigError} */
+export function checkTunnels({ listens, servers }: StreamConfig): void {
+  for (const { tunnel, address, defaultServer } of listens) {
+    const server = servers[defaultServer]!;
+    if (tunnel === undefined || server.tunnel.wire === 'headrace' || server.readHello !== undefined) continue;
+    const text = `"tunnel_wire ${server.tunnel.wire}" on ${address} needs "hello_from": its tunnels know no keys`;
+    throw fault(text, server.place);
+  }
+}

@@ -17,6 +17,7 @@ import {
   checkLocations,
   checkPorts,
   checkServerNames,
+  checkTunnels,
   checkUpstreams,
   checkZones,
 } from './check.ts';
@@ -143,6 +144,7 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
   const stream = builder.build(sockets);
   checkDatagrams(stream);
   checkQuicCertificates(stream);
+  checkTunnels(stream);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
   checkServerNames(cycle, sockets, (server) => server.slots.get(streamCoreSlot).names);

@@ -233,7 +233,8 @@ function viaConfig(
           minIdle: via.minIdle ?? MIN_IDLE,
           channel: via.channel ?? CHANNEL,
           wire: via.wire ?? 'headrace',
-          keys,
+          // Those frames know none.
+          keys: via.wire === 'anyproxy' ? [] : keys,
         }
       : null,
     ssl: transport === 'tcp' ? null : viaSsl(ssl, via, place, host, build),

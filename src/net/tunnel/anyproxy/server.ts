@@ -18,7 +18,7 @@ const REMEMBER_MS = 120_000;
 
 export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHost {
   readonly options: TunnelServerOptions;
-  readonly #onStream: (socket: AnyproxySocket) => void;
+  readonly #onStream: (socket: AnyproxySocket, first: Transport) => void;
   readonly #log: TunnelLog;
   readonly #links = new Set<AnyproxyLink>();
   readonly #streams = new Map<string, AnyproxySocket>();
@@ -30,9 +30,13 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
 
   /**
    * @param options without keys, which these frames do not know
-   * @param onStream gets each logical stream; its addresses are those of its first connection
+   * @param onStream gets each logical stream, and its first connection, whose addresses it has
    */
-  constructor(options: TunnelServerOptions, onStream: (socket: AnyproxySocket) => void, log: TunnelLog) {
+  constructor(
+    options: TunnelServerOptions,
+    onStream: (socket: AnyproxySocket, first: Transport) => void,
+    log: TunnelLog,
+  ) {
     this.options = options;
     this.#onStream = onStream;
     this.#log = log;
@@ -85,7 +89,7 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
     this.#streams.set(hello.sessionId, made);
     if (hello.wantsAck) link.send(anyproxyHelloAck());
     made.attach(link);
-    this.#onStream(made);
+    this.#onStream(made, link.transport);
     return true;
   }
 
