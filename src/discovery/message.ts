@@ -5,8 +5,9 @@
  * nginx's (ngx_resolver.c), and differs from the library, which refuses a whole message for one bad record in a
  * section nobody reads, checks no record length, and knows no names over 254 octets, which nginx follows.
  */
+import { createRequire } from 'node:module';
+import type DnsPacket from 'dns-packet';
 import { isIPv6 } from 'node:net';
-import packet from 'dns-packet';
 
 export const TYPE_A = 1;
 export const TYPE_CNAME = 5;
@@ -86,8 +87,12 @@ export function normalizeName(name: string): string | null {
   return text;
 }
 
+/** Loaded with the first query. */
+const dnsPacket = (): typeof DnsPacket => createRequire(import.meta.url)('dns-packet') as typeof DnsPacket;
+
 /** In: a normalized name, a query type, an id of 16 bits. Out: a standard query with recursion desired. */
 export function encodeQuery(name: string, type: QueryType, id: number): Buffer {
+  const packet = dnsPacket();
   return packet.encode({
     type: 'query',
     id,

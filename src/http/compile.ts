@@ -50,8 +50,7 @@ import { stubStatus } from './handlers/stub-status.ts';
 import { compileSymlinks } from './handlers/symlinks.ts';
 import { compileTryFiles } from './handlers/static-try.ts';
 import { compileRewrite } from './rewrite/program.ts';
-import { errorBody } from './kong/answers.ts';
-import { KongRuntime } from './kong/runtime.ts';
+import type { KongHandler } from './kong/handler.ts';
 import { METHOD_CONNECT } from './wire/request-head.ts';
 import { finalize } from './engine.ts';
 import { LimitBook } from './limit/zones.ts';
@@ -74,6 +73,8 @@ type AdminConfig = LocationConfig['handler'] & { kind: 'admin' };
 export interface CompileEnv {
   group: GroupEnv;
   kong: KongFeed;
+  /** Null: no server routes by Kong's entities (`hasKong`). */
+  kongHandler: KongHandler | null;
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
   limitZones: Record<string, SharedArrayBuffer>;
@@ -96,6 +97,11 @@ export interface HttpRuntime {
   groups: UpstreamGroup[];
   /** Lets go of log files and senders: the generation's last request is over. */
   close(): void;
+}
+
+/** Whether a server routes by Kong's entities: then `CompileEnv.kongHandler` is needed. */
+export function hasKong(http: HttpConfig): boolean {
+  return http.servers.some(({ root }) => root.handler.kind === 'kong');
 }
 
 export function compileHttp(id: number, config: Config, http: HttpConfig, env: CompileEnv): HttpRuntime {
@@ -280,7 +286,8 @@ class Compiler {
   }
 
   #kong(loc: Location): Location['handler'] {
-    const { kong, group } = this.#env;
+    const { kong, kongHandler, group } = this.#env;
+    const { KongRuntime, errorBody } = kongHandler!;
     const runtime = new KongRuntime(
       { location: loc.config, group, variables: this.#variables, book: this.#book },
       kong,

@@ -81,7 +81,7 @@ export function acceptTlsTransport<A>(
     let context: bigint;
     try {
       chosen = chooser.choose(serverName, transport.socket, about, held);
-      context = openSsl()!.context(chosen.context);
+      context = openSsl()!.context(chosen.nativeContext());
     } catch (error) {
       fail((error as Error).message);
       return;

@@ -1,6 +1,6 @@
 /** TLS contexts as a configuration describes them. */
 import { constants, X509Certificate } from 'node:crypto';
-import type { SecureContextOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { SslCommands, SslServerConfig } from '../config/model.ts';
 import { openKey } from './tls-peer.ts';
 import { secureContext } from './tls-server.ts';
@@ -54,7 +54,7 @@ export function serverTls(
       ssl.sessionCache === 'shared' ||
       ssl.sessionCache === 'builtin');
   const byServer = prefersServer(ssl, commands);
-  const context = secureContext({
+  const options: SecureContextOptions = {
     ...(pairs.length === 0
       ? null
       : {
@@ -71,11 +71,14 @@ export function serverTls(
     honorCipherOrder: byServer,
     sessionTimeout: ssl.sessionTimeoutSec,
     sessionIdContext: identity,
-  });
+  };
   const keys = resumes ? new TicketKeys(tickets, identity, ssl.sessionTimeoutSec, ssl.sessionTicketKeys) : null;
+  const context = secureContext(options);
   keys?.install(context);
+  let native: SecureContext | null = null;
   return {
     context,
+    nativeContext: () => (native ??= secureContext(options)),
     requestCertificate: ssl.verifyClient !== 'off',
     rejectHandshake: ssl.rejectHandshake,
     verifyDepth: ssl.verifyDepth,

@@ -11,6 +11,8 @@ import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 /** What a handshake with one server block needs. */
 export interface ServerTls {
   context: SecureContext;
+  /** The same once more, for connections that Node knows nothing of (`OpenSsl.context`): made when it is first asked for. */
+  nativeContext(): SecureContext;
   requestCertificate: boolean;
   rejectHandshake: boolean;
   /** Intermediate certificates that may stand between a client's and a trusted one. */

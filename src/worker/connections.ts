@@ -1,9 +1,7 @@
 /** Turns accepted sockets into client connections: plain or after a TLS handshake. */
 import type { Socket } from 'node:net';
 import { Http1Connection } from '../http/server/http1-connection.ts';
-import { Http2Connection } from '../http/server/http2-connection.ts';
 import type { HttpListen } from '../http/server/listen.ts';
-import { PrefaceReader } from '../http/server/preface.ts';
 import { addressOf } from '../net/client-address.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
@@ -16,6 +14,7 @@ import type { TlsTransport } from '../net/tls-transport.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 import { SocketTls } from '../net/tls-info.ts';
+import { http2 } from './http2.ts';
 
 /** What becomes of a PROXY protocol header on a listening address. */
 function headerOutcome(
@@ -53,7 +52,7 @@ export function acceptPlain(
 }
 
 function begin(listen: HttpListen, transport: Transport, address: ClientAddress, info: ProxyProtocolInfo | null): void {
-  if (listen.http2) new PrefaceReader(transport, listen, address, info);
+  if (listen.http2) new http2!.PrefaceReader(transport, listen, address, info);
   else new Http1Connection(transport, listen, address, null, info);
 }
 
@@ -86,7 +85,7 @@ export function acceptSecureTransport(
   const address = addressOf(transport.socket, listen.config.kind === 'unix');
   acceptTlsTransport(transport, tls, address, listen.defaultServer.config.clientHeaderTimeoutMs, {
     secure(known) {
-      if (known.alpn === 'h2') new Http2Connection(transport, listen, address, known, null);
+      if (known.alpn === 'h2') new http2!.Http2Connection(transport, listen, address, known, null);
       else new Http1Connection(transport, listen, address, known, null);
     },
     plain() {
@@ -114,7 +113,7 @@ function handshake(
     secure(secure, serverName, chosen, hello, revoked) {
       const known = new SocketTls(secure, serverName, chosen, hello, revoked);
       const transport = new Transport(secure, null);
-      if (secure.alpnProtocol === 'h2') new Http2Connection(transport, listen, address, known, info);
+      if (secure.alpnProtocol === 'h2') new http2!.Http2Connection(transport, listen, address, known, info);
       else new Http1Connection(transport, listen, address, known, info);
     },
     plain() {

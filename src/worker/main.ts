@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { ResolverPool } from '../discovery/resolver-pool.ts';
 import type { PeerAddress } from '../config/model.ts';
-import { compileHttp } from '../http/compile.ts';
+import { compileHttp, hasKong } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import type { AdminReply } from '../http/handlers/admin.ts';
 import { handshakeRequest } from '../http/server/handshake-request.ts';
@@ -29,18 +29,18 @@ import { ErrorLog } from '../observe/error-log.ts';
 import { counters } from '../observe/counters.ts';
 import { traffic } from '../observe/traffic.ts';
 import { ZoneCounter } from '../observe/zones.ts';
-import { compileStream } from '../stream/compile.ts';
 import { MainThreadGate } from './admin-gate.ts';
 import { acceptPlain, acceptSecure, acceptSecureTransport } from './connections.ts';
 import { Bells } from './bells.ts';
 import { chooseEventMethod } from './event-method.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
+import { loadHttp2 } from './http2.ts';
 import { KongInbox } from './kong.ts';
 import { KongTls } from './kong-tls.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
-import { StreamSide, listensFor } from './stream.ts';
-import type { PreparedStream } from './stream.ts';
+import type { PreparedStream, StreamSide } from './stream.ts';
+import { listensFor } from './listens.ts';
 import { TlsTable } from './tls.ts';
 
 const init = workerData as WorkerInit;
@@ -111,7 +111,8 @@ class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
   readonly kong = new KongInbox();
-  readonly #stream = new StreamSide(init.workerId, this.kong);
+  /** Null as long as there was no `stream` block. */
+  #stream: StreamSide | null = null;
   readonly #accessLogs = new AccessLogs({
     onFailure: (message) => this.#log.alert(message),
     onOpenFailure: (message) => this.#log.write('crit', message),
@@ -142,16 +143,17 @@ class HttpWorker {
     if (data.kong !== null) this.kong.begin(data.kong);
     try {
       const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
-      const runtime = this.#compile(data, resources);
+      const runtime = await this.#compile(data, resources);
       const { id, tickets } = data;
       const log = resources.errorLog(data.config.main.errorLog);
       chooseEventMethod(data.config.main.eventMethod, log);
-      const stream = this.#compileStream(data, resources);
+      const side = await this.#streamSide(data);
+      const stream = side === null ? null : this.#compileStream(side, data, resources);
       const directory = dirname(data.config.file);
       const empty = { fresh: new Map<string, Bound>(), tls: new Map<string, HttpTls>() };
       prepared = { id, runtime, resources, log, tickets, directory, shutdownTimeoutMs, stream, ...empty };
       await this.#bind(prepared);
-      if (stream !== null) await this.#stream.bind(stream, tickets, directory, data.config.main.workerConnections);
+      if (stream !== null) await side!.bind(stream, tickets, directory, data.config.main.workerConnections);
       this.#prepared = prepared;
       say({ type: 'prepared', id: data.id });
     } catch (error) {
@@ -161,12 +163,13 @@ class HttpWorker {
     }
   }
 
-  #compile(data: GenerationData, resources: Resources): HttpRuntime | null {
+  async #compile(data: GenerationData, resources: Resources): Promise<HttpRuntime | null> {
     const { config } = data;
     if (config.http === null) return null;
     const runtime = compileHttp(data.id, config, config.http, {
       group: this.#env,
       kong: this.kong,
+      kongHandler: hasKong(config.http) ? await import('../http/kong/handler.ts') : null,
       tables: data.tables,
       learnZones: data.learnZones,
       limitZones: data.limitZones,
@@ -186,10 +189,17 @@ class HttpWorker {
     return runtime;
   }
 
-  #compileStream(data: GenerationData, resources: Resources): PreparedStream | null {
-    const { config } = data;
-    if (config.stream === null) return null;
-    const runtime = compileStream(data.id, config, config.stream, {
+  /** Loaded when it is first needed: every start would read its sources, and most configurations have no `stream`. */
+  async #streamSide({ config }: GenerationData): Promise<StreamSide | null> {
+    if (config.stream !== null && this.#stream === null) {
+      const { StreamSide: Side } = await import('./stream.ts');
+      this.#stream = new Side(init.workerId, this.kong);
+    }
+    return this.#stream;
+  }
+
+  #compileStream(side: StreamSide, data: GenerationData, resources: Resources): PreparedStream | null {
+    const prepared = side.compile(data, {
       group: this.#env,
       kong: this.kong,
       tables: data.stream.tables,
@@ -204,13 +214,13 @@ class HttpWorker {
       },
       passOn: (to, socket, client) => this.#passOn(to, socket, client),
     });
-    resources.add(() => runtime.close());
-    return { runtime, fresh: new Map(), tls: new Map() };
+    if (prepared !== null) resources.add(() => prepared.runtime.close());
+    return prepared;
   }
 
   /** A connection that stream hands on, for whoever listens on an address. */
   #passOn(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
-    if (!this.#takeHttp(to, socket, client) && !this.#stream.take(to, socket, client)) return false;
+    if (!this.#takeHttp(to, socket, client) && this.#stream?.take(to, socket, client) !== true) return false;
     socket.resume();
     return true;
   }
@@ -227,10 +237,11 @@ class HttpWorker {
 
   #unbind({ fresh, stream }: Prepared): void {
     for (const bound of fresh.values()) bound.listener.close();
-    if (stream !== null) this.#stream.abandon(stream);
+    if (stream !== null) this.#stream!.abandon(stream);
   }
 
   async #bind(prepared: Prepared): Promise<void> {
+    await loadHttp2(prepared.runtime?.listens.values() ?? []);
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
       const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets, prepared.directory, this.kong) : null;
@@ -304,7 +315,7 @@ class HttpWorker {
       bound.listen.swap(runtime);
       bound.tls = prepared.tls.get(key) ?? null;
     }
-    this.#stream.commit(prepared.stream);
+    this.#stream?.commit(prepared.stream);
     if (previous !== null) this.#connections.each((connection) => connection.reload());
     say({ type: 'committed', id });
     if (previous !== null) this.#drain(previous);
@@ -330,7 +341,7 @@ class HttpWorker {
     if (shutdownTimeoutMs > 0) {
       setTimeout(() => {
         if (runtime !== null) this.#connections.each((connection) => connection.expire(runtime.generation));
-        this.#stream.sessions.each((session) => {
+        this.#stream?.sessions.each((session) => {
           if (session.generation === stream?.runtime.generation) session.expire();
         });
       }, shutdownTimeoutMs);
@@ -361,25 +372,26 @@ class HttpWorker {
   quit(timeoutMs: number): void {
     for (const bound of this.#bound.values()) bound.listener.close();
     this.#bound.clear();
-    const { sessions } = this.#stream;
+    const sessions = this.#stream?.sessions ?? null;
+    let finished = false;
     const finish = (): void => {
-      if (this.#connections.size > 0 || sessions.size > 0) return;
+      if (this.#connections.size > 0 || (sessions?.size ?? 0) > 0) return;
+      finished = true;
       this.#connections.onEmpty = null;
-      sessions.onEmpty = null;
+      if (sessions !== null) sessions.onEmpty = null;
       this.#accessLogs.close();
       say({ type: 'finished' });
     };
-    this.#stream.quit();
+    this.#stream?.quit();
     this.#connections.each((connection) => connection.quit());
     this.#connections.onEmpty = finish;
-    sessions.onEmpty = finish;
+    if (sessions !== null) sessions.onEmpty = finish;
     finish();
-    if (sessions.onEmpty === null) return;
-    if (timeoutMs === 0) return;
+    if (finished || timeoutMs === 0) return;
     if (this.#killTimer !== null) clearTimeout(this.#killTimer);
     this.#killTimer = setTimeout(() => {
       this.#connections.each((connection) => connection.kill());
-      sessions.each((session) => session.expire());
+      sessions?.each((session) => session.expire());
     }, timeoutMs);
   }
 }

@@ -1,7 +1,7 @@
 /** The stream side of a worker: its listening sockets over all reloads, and the sessions on them. */
 import { unlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { ListenConfig, PeerAddress } from '../config/model.ts';
+import type { PeerAddress } from '../config/model.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
@@ -11,13 +11,16 @@ import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { failedText } from '../observe/errno.ts';
 import { acceptTcp } from '../stream/accept.ts';
-import type { StreamRuntime } from '../stream/compile.ts';
+import { compileStream } from '../stream/compile.ts';
+import type { StreamEnv, StreamRuntime } from '../stream/compile.ts';
 import { SessionList, StreamListen } from '../stream/listen.ts';
 import type { StreamListenRuntime, StreamServer } from '../stream/runtime.ts';
 import type { Session } from '../stream/session.ts';
 import { UdpListen } from '../stream/udp-listen.ts';
 import type { KongInbox } from './kong.ts';
 import { KongTls } from './kong-tls.ts';
+import { listensFor } from './listens.ts';
+import type { GenerationData } from './protocol.ts';
 import { QuicDoor } from './quic.ts';
 import { TlsTable } from './tls.ts';
 import { openTunnels } from './tunnels.ts';
@@ -60,14 +63,6 @@ function keyOf(runtime: StreamListenRuntime): string {
   return `${address}${isRaw(runtime) ? ' raw' : ''}${tunnels}`;
 }
 
-/** Whether a connection to `to` would come in on a listening address. */
-export function listensFor({ kind, host, port }: ListenConfig, to: PeerAddress): boolean {
-  if (kind === 'udp') return false;
-  if (kind === 'unix' || to.family === 'unix') return kind === 'unix' && to.family === 'unix' && host === to.host;
-  if (port !== to.port) return false;
-  return host === to.host || host === (to.family === 6 ? '::' : '0.0.0.0');
-}
-
 function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory: string, kong: KongInbox): StreamTls {
   const { variables } = runtime.generation;
   const { ssl, handler, alpn } = runtime.defaultServer.config;
@@ -97,6 +92,13 @@ export class StreamSide {
   constructor(workerId: number, kong: KongInbox) {
     this.#workerId = workerId;
     this.#kong = kong;
+  }
+
+  /** What a generation's stream block means; null: it has none. */
+  compile(data: GenerationData, env: StreamEnv): PreparedStream | null {
+    const { config } = data;
+    if (config.stream === null) return null;
+    return { runtime: compileStream(data.id, config, config.stream, env), fresh: new Map(), tls: new Map() };
   }
 
   /**

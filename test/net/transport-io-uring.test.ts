@@ -48,6 +48,7 @@ describe('TLS by io_uring', { skip }, () => {
     keepsHello: true,
     choose: () => ({
       context,
+      nativeContext: () => context,
       requestCertificate: false,
       rejectHandshake: false,
       verifyDepth: 1,

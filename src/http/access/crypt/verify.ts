@@ -1,6 +1,7 @@
 /** Whether a password is the one that a file stores, in any of the forms that nginx and crypt(3) know. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { compareSync } from 'bcryptjs';
+import { createRequire } from 'node:module';
+import type Bcrypt from 'bcryptjs';
 import { desCrypt } from './des-crypt.ts';
 import { md5Crypt } from './md5-crypt.ts';
 import { SHA256, SHA512, shaCrypt } from './sha-crypt.ts';
@@ -12,6 +13,9 @@ const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/;
 
 const utf8 = new TextDecoder();
 
+/** Loaded with the first password of that form. */
+const bcrypt = (): typeof Bcrypt => createRequire(import.meta.url)('bcryptjs') as typeof Bcrypt;
+
 /**
  * @param password as sent, one character a byte
  * @param stored as it stands in the file
@@ -21,7 +25,7 @@ export function verifyPassword(password: string, stored: string): boolean {
   const bytes = Buffer.from(password, 'latin1');
   if (/^\$2[aby]\$/.test(stored)) {
     // PHP and Apache write $2y$ for what others call $2b$.
-    return BCRYPT.test(stored) && compareSync(utf8.decode(bytes), stored.replace(/^\$2y/, '$2b'));
+    return BCRYPT.test(stored) && bcrypt().compareSync(utf8.decode(bytes), stored.replace(/^\$2y/, '$2b'));
   }
   const made = encrypt(bytes, stored);
   return made !== null && equal(made, stored);
