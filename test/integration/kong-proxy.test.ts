@@ -132,8 +132,10 @@ test('the proxy of the Kong door', async (t) => {
     await gate.upstream('least.test', { algorithm: 'least-connections' }, [a.address, slow.address]);
     slow.silent = true;
     const before = slow.requests;
-    const both = Promise.all([gate.names('least.test', 1), gate.names('least.test', 1)]);
-    await until('one to be busy', () => slow.requests > before);
+    let done = 0;
+    const one = (): Promise<string[]> => gate.names('least.test', 1).finally(() => done++);
+    const both = Promise.all([one(), one()]);
+    await until('one to be busy, and the other one to be free', () => slow.requests > before && done === 1);
     assert.equal(share(await gate.names('least.test', 4), a.address), 4);
     slow.release();
     assert.deepEqual((await both).flat().toSorted(), [a.address, slow.address].toSorted());
