@@ -5,6 +5,7 @@
  * As with a socket, `destroy` without an error closes: what was written still arrives, and then the end. Only
  * `resetAndDestroy` cuts.
  */
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { DuplexOptions } from 'node:stream';
@@ -23,6 +24,8 @@ export abstract class PipeSocket extends Duplex implements PipeAddresses {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** Whoever reads is done with bytes when its call returns: they need no memory of their own. Transports say so. */
+  lends = false;
   /** The peer is to see a cut, not an end. */
   protected cut = false;
 
@@ -32,6 +35,13 @@ export abstract class PipeSocket extends Duplex implements PipeAddresses {
     this.remotePort = addresses.remotePort;
     this.localAddress = addresses.localAddress;
     this.localPort = addresses.localPort;
+  }
+
+  /** Hands on bytes that are valid during the call. */
+  protected hand(buf: Buffer, start: number, end: number): void {
+    if (this.lends && this.readableFlowing === true && this.readableLength === 0) {
+      this.emit('data', buf.subarray(start, end));
+    } else this.push(Buffer.from(buf.subarray(start, end)));
   }
 
   get remoteFamily(): string {

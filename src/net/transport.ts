@@ -90,6 +90,11 @@ export function readHook(): ReadHook {
   return hook;
 }
 
+/** Pipes (pipe.ts) want to know whether bytes need memory of their own: what a transport hands on does not. */
+interface Lender {
+  lends?: boolean;
+}
+
 /** What Node keeps behind a socket. */
 interface HandleHolder {
   _handle: { readonly fd: number } | null;
@@ -108,6 +113,8 @@ export class Transport implements Batched, RingSource, Sender {
   #error: Error | null = null;
   /** Bytes go to the kernel without Node's stream in between. */
   readonly direct: boolean;
+  /** It is no socket of the system, but goes through others (pipe.ts). */
+  #pipe = false;
   #draining = false;
   /** Where bytes wait in the batch; start -1: none do. */
   #batchedStart = -1;
@@ -130,6 +137,8 @@ export class Transport implements Batched, RingSource, Sender {
     if (this.#reader !== null) socket.pause();
     if (hook !== null) hook.transport = this;
     else {
+      this.#pipe = 'lends' in socket;
+      if (this.#pipe) (socket as Lender).lends = true;
       socket.on('data', (chunk: Buffer) => {
         clock.update();
         this.bytesRead += chunk.length;
@@ -295,7 +304,8 @@ export class Transport implements Batched, RingSource, Sender {
     if (!this.direct) {
       // TLS encrypts during the call.
       socket.write(buf.subarray(start, end));
-      return socket.writableLength > LARGE_READ ? this.#settle() : SENT;
+      // A pipe says at once whether it has taken them; TLS, a turn later.
+      return socket.writableLength > (this.#pipe ? 0 : LARGE_READ) ? this.#settle() : SENT;
     }
     const rest = start + this.#writeDirect(buf, start, end);
     if (rest === end) return SENT;
@@ -387,6 +397,7 @@ export class Transport implements Batched, RingSource, Sender {
     this.socket.pause();
     // The others have nobody to tell from now on.
     this.socket.removeAllListeners('data');
+    if (this.#pipe) (this.socket as Lender).lends = false;
     this.closed = true;
     this.owner = NOBODY;
   }

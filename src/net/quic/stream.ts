@@ -52,16 +52,13 @@ export class QuicSocket extends PipeSocket {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    if (chunk.length <= QUIC_PIECE_MAX) {
-      // Whoever writes nothing wants to know when what stands before it is taken.
-      this.#socket.write(chunk.length === 0 ? chunk : quicPiece(chunk), done);
-      return;
+    // Whoever writes nothing wants to know when what stands before it is taken.
+    let taken = chunk.length > 0 || !this.#socket.writableNeedDrain;
+    for (let at = 0; at < chunk.length; at += QUIC_PIECE_MAX) {
+      taken = this.#socket.write(quicPiece(chunk.subarray(at, at + QUIC_PIECE_MAX)));
     }
-    let at = 0;
-    for (; at + QUIC_PIECE_MAX < chunk.length; at += QUIC_PIECE_MAX) {
-      this.#socket.write(quicPiece(chunk.subarray(at, at + QUIC_PIECE_MAX)));
-    }
-    this.#socket.write(quicPiece(chunk.subarray(at)), done);
+    if (taken) done();
+    else this.#socket.once('drain', done);
   }
 
   override _final(done: (error?: Error | null) => void): void {

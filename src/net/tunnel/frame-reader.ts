@@ -1,6 +1,6 @@
 /** Reads a connection's frames from bytes in whatever pieces; payload goes on as it comes, nothing of it is kept. */
 import { Buffer } from 'node:buffer';
-import { CONTROL_MAX, DATA, FRAME_HEADER, PAYLOAD_LIMIT, readOffset } from './wire.ts';
+import { CONTROL_MAX, DATA, FRAME_HEADER, PAYLOAD_MAX, readOffset } from './wire.ts';
 
 export interface FrameHandler {
   /** Payload of a DATA frame, or a piece of it: `offset` is that of `buf[start]`. Valid during the call. */
@@ -86,7 +86,7 @@ export class FrameReader {
       this.#have = 0;
       if (this.#type === DATA) {
         this.#need = OFFSET_BYTES;
-        return length > OFFSET_BYTES && length <= OFFSET_BYTES + PAYLOAD_LIMIT;
+        return length > OFFSET_BYTES && length <= OFFSET_BYTES + PAYLOAD_MAX;
       }
       this.#need = length;
       if (length > CONTROL_MAX) return false;

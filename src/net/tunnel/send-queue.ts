@@ -3,7 +3,16 @@
  * each frame went out on. What went out on a connection that is lost goes out again on others.
  */
 import { Buffer } from 'node:buffer';
-import { DATA, DATA_HEADER, FIRST_CREDIT, FRAME_HEADER, PAYLOAD_MAX, writeHead, writeOffset } from './wire.ts';
+import {
+  DATA,
+  DATA_HEADER,
+  FIRST_CREDIT,
+  FRAME_HEADER,
+  FRAME_UNIT,
+  PAYLOAD_MAX,
+  writeHead,
+  writeOffset,
+} from './wire.ts';
 
 /** A connection as far as sending goes. */
 export interface Channel {
@@ -14,6 +23,41 @@ export interface Channel {
   bytes: number;
   /** Sends bytes, which are free afterwards; sets `writable`. */
   send(buf: Buffer, start: number, end: number): void;
+}
+
+/** Frames that were acknowledged leave their memory for others: to get it from the system costs more than to fill it. */
+class ChunkPool {
+  readonly #free: Buffer[] = [];
+  readonly #size: number;
+  readonly #most: number;
+
+  constructor(payload: number, most: number) {
+    this.#size = DATA_HEADER + payload;
+    this.#most = most;
+  }
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#size);
+  }
+
+  give(buf: Buffer): void {
+    if (buf.length === this.#size && this.#free.length < this.#most) this.#free.push(buf);
+  }
+}
+
+const SMALL = 4096;
+/** One of each size a thread. A chunk that does not fill its memory wastes three quarters of it at most. */
+const middlePool = new ChunkPool(FRAME_UNIT, 64);
+const largePool = new ChunkPool(PAYLOAD_MAX, 64);
+
+function chunkMemory(payload: number): Buffer {
+  if (payload <= SMALL) return Buffer.allocUnsafe(DATA_HEADER + payload);
+  return payload <= FRAME_UNIT ? middlePool.take() : largePool.take();
+}
+
+function giveBack(buf: Buffer): void {
+  middlePool.give(buf);
+  largePool.give(buf);
 }
 
 interface Chunk {
@@ -36,7 +80,7 @@ export class SendQueue {
   acked = 0;
   /** What the other side takes. */
   limit: number = FIRST_CREDIT;
-  /** Frames that may be unacknowledged on one connection. */
+  /** Frames that may be unacknowledged on one connection, and so many times FRAME_UNIT bytes. */
   channelSize: number;
   /** Bytes that have never gone out. */
   unsent = 0;
@@ -70,7 +114,7 @@ export class SendQueue {
       const chunk = {
         offset: this.end,
         length: n,
-        buf: Buffer.allocUnsafe(DATA_HEADER + room),
+        buf: chunkMemory(room),
         channel: null,
         acked: false,
       };
@@ -105,7 +149,7 @@ export class SendQueue {
   #pick(channels: readonly Channel[], most: number): Channel | null {
     let best: Channel | null = null;
     for (const channel of channels) {
-      if (!channel.writable || channel.frames >= most) continue;
+      if (!channel.writable || channel.frames >= most || channel.bytes >= most * FRAME_UNIT) continue;
       if (best === null || channel.bytes < best.bytes) best = channel;
     }
     return best;
@@ -130,6 +174,7 @@ export class SendQueue {
       if (chunk.offset + chunk.length > offset) break;
       this.#first++;
       chunk.acked = true;
+      giveBack(chunk.buf);
       if (chunk.channel === null) continue;
       chunk.channel.frames--;
       chunk.channel.bytes -= chunk.length;

@@ -10,7 +10,7 @@ import { Inbound } from './inbound.ts';
 import type { Delivery } from './reassembly.ts';
 import { SendQueue } from './send-queue.ts';
 import type { SessionEvents, SessionLimits, SessionLink } from './session-events.ts';
-import { byteFrame, DONE, FIN, MORE, offsetsFrame, PAYLOAD_MAX, readOffset, REASONS, RESET, WINDOW } from './wire.ts';
+import { byteFrame, DONE, FIN, FRAME_UNIT, MORE, offsetsFrame, readOffset, REASONS, RESET, WINDOW } from './wire.ts';
 import type { StreamTerms } from './wire.ts';
 
 /** How often it is asked whether more connections would help. */
@@ -75,7 +75,7 @@ export class TunnelSession implements Delivery {
   /** What the other side is told when one more connection joins. */
   terms(): StreamTerms {
     // For each connection as much as the other side may have unacknowledged on it.
-    this.#in.widen((this.links.length + 1) * this.#channelSize * PAYLOAD_MAX);
+    this.#in.widen((this.links.length + 1) * this.#channelSize * FRAME_UNIT);
     const { maxLinks } = this;
     return { maxLinks, channelSize: this.#channelSize, acked: this.#in.acked, limit: this.#in.grant() };
   }

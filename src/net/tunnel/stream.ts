@@ -1,5 +1,5 @@
 /** A logical stream as a socket: what is written to it goes through the tunnel, and what comes out is read from it. */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { clock } from '../clock.ts';
 import { PipeSocket } from '../pipe.ts';
 import type { PipeAddresses } from '../pipe.ts';
@@ -93,7 +93,7 @@ export class TunnelSocket extends PipeSocket implements SessionEvents {
 
   deliver(buf: Buffer, start: number, end: number): void {
     this.#delivered += end - start;
-    this.push(Buffer.from(buf.subarray(start, end)));
+    this.hand(buf, start, end);
     this.#count();
   }
 

@@ -35,10 +35,10 @@ export const PONG = 0x31;
 export const FRAME_HEADER = 4;
 /** Bytes of a DATA frame before its payload. */
 export const DATA_HEADER: number = FRAME_HEADER + 8;
-/** Most payload that is sent in a frame. */
-export const PAYLOAD_MAX = 16 * 1024;
-/** Most that is taken. */
-export const PAYLOAD_LIMIT = 64 * 1024;
+/** Most payload of a frame. */
+export const PAYLOAD_MAX = 64 * 1024;
+/** As so many bytes a frame counts in `channelSize`: fewer frames cost less, and memory is what is counted. */
+export const FRAME_UNIT = 16 * 1024;
 /** Most bytes of a frame that is not DATA. */
 export const CONTROL_MAX = 512;
 /** What may be sent before the other side has said how much it takes. */

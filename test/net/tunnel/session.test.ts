@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { SessionLimits } from '../../../src/net/tunnel/session-events.ts';
-import { PAYLOAD_MAX, REASONS } from '../../../src/net/tunnel/wire.ts';
+import { FRAME_UNIT, REASONS } from '../../../src/net/tunnel/wire.ts';
 import { Simulation } from './simulation.ts';
 import type { End } from './simulation.ts';
 
@@ -106,7 +106,7 @@ test('over random splits, delays, orders and losses of connections all bytes arr
       (actions, channelSize, eager) => {
         const sim = new Simulation({ ...LIMITS, channelSize });
         sim.client.eager = sim.server.eager = eager;
-        const window = Math.max(64 * 1024, LIMITS.maxLinks * channelSize * PAYLOAD_MAX);
+        const window = Math.max(64 * 1024, LIMITS.maxLinks * channelSize * FRAME_UNIT);
         for (const one of actions) {
           act(sim, one);
           for (const end of [sim.client, sim.server]) assert.ok(end.unread <= window, 'no more than the window waits');
@@ -159,7 +159,7 @@ test('who reads nothing lets the other side send a window and no more', () => {
     sim.move(0, false, 1e9);
     sim.pass(5);
   }
-  assert.ok(sim.server.unread >= 48 * 1024 && sim.server.unread <= 64 * 1024 + PAYLOAD_MAX, `${sim.server.unread}`);
+  assert.ok(sim.server.unread >= 48 * 1024 && sim.server.unread <= 64 * 1024 + FRAME_UNIT, `${sim.server.unread}`);
   assert.equal(sim.server.session.held, 0);
 });
 
@@ -174,7 +174,7 @@ test('one connection that does not move holds up the others after a window, and 
     for (const at of [0, 1, 2]) sim.move(at, false, 1e9);
     sim.pass(5);
   }
-  assert.ok(sim.server.session.held <= 2 * 3 * 8 * PAYLOAD_MAX, `${sim.server.session.held}`);
+  assert.ok(sim.server.session.held <= 2 * 3 * 8 * FRAME_UNIT, `${sim.server.session.held}`);
   sim.client.end();
   sim.server.end();
   sim.settle();
