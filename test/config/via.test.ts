@@ -181,6 +181,12 @@ describe('hello in stream', () => {
     assert.equal(plain!.readHello, undefined);
   });
 
+  test('refused: hello_from in another server of an address than the default one', async () => {
+    const text = 'server { listen 1; return x; } server { listen 1; server_name a; hello_from 127.0.0.1; return x; }';
+    const { message } = await refusal(stream(text));
+    assert.match(message, /"hello_from" has to be in the default server of 0\.0\.0\.0:1, too/);
+  });
+
   test('refused: a name in hello_from', async () => {
     const error = await refusal(stream('hello_from localhost;'));
     assert.match(error.message, /invalid parameter "localhost", it must be an address or a network/);

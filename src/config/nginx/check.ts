@@ -188,3 +188,13 @@ export function checkTunnels({ listens, servers }: StreamConfig): void {
     throw fault(text, server.place);
   }
 }
+
+/** The first bytes are looked at before it is known which server a session belongs to. @throws {ConfigError} */
+export function checkHello({ listens, servers }: StreamConfig): void {
+  for (const { address, kind, quic, servers: on, defaultServer } of listens) {
+    if ((kind === 'udp' && quic !== true) || servers[defaultServer]!.readHello !== undefined) continue;
+    const late = on.find((index) => servers[index]!.readHello !== undefined);
+    if (late === undefined) continue;
+    throw fault(`"hello_from" has to be in the default server of ${address}, too`, servers[late]!.place);
+  }
+}

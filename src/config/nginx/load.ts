@@ -12,6 +12,7 @@ import {
   checkApart,
   checkCertificates,
   checkDatagrams,
+  checkHello,
   checkGrpcProbes,
   checkQuicCertificates,
   checkLocations,
@@ -145,6 +146,7 @@ function finishStream(cycle: Cycle, scope: Scope): StreamConfig {
   checkDatagrams(stream);
   checkQuicCertificates(stream);
   checkTunnels(stream);
+  checkHello(stream);
   checkCertificates(sockets, scope);
   checkVariables(scope.main.get(variableSlot));
   checkServerNames(cycle, sockets, (server) => server.slots.get(streamCoreSlot).names);
