@@ -8,6 +8,11 @@ export interface AnswerSettings {
   variable(name: string, answer: HttpAnswer): string;
 }
 
+/** Nobody looks at the body, nor waits for its end to use the connection again. */
+export function headIsAll({ needsBody }: Matcher, keepaliveTimeMs: number): boolean {
+  return !needsBody && keepaliveTimeMs === 0;
+}
+
 /** What was looked at last is what the log names. */
 export function lastChecked(matcher: Matcher): string {
   return matcher.needsBody ? 'checking body' : 'checking status code';

@@ -8,7 +8,7 @@ import { SENT } from '../request.ts';
 import { type Failure, NO_BODY, type UpstreamChannel, type UpstreamEvents } from '../proxy/upstream-channel.ts';
 import type { UpstreamPlan } from '../proxy/upstream-plan.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
-import { HttpAnswer, lastChecked } from './answer.ts';
+import { HttpAnswer, headIsAll, lastChecked } from './answer.ts';
 import type { ProbeRequest } from './probe-request.ts';
 
 /** What a location's settings make of its checks; see `prepare.ts`. */
@@ -145,7 +145,7 @@ class HttpProbe implements Probe, UpstreamEvents {
     // an answer that cannot pass need not be read
     const verdict = settings.matcher.head(this.#answer);
     if (verdict !== null) this.#end({ passed: false, stage: verdict, error: null }, false);
-    else if (head.status === 101) this.#judge(false);
+    else if (head.status === 101 || headIsAll(settings.matcher, settings.keepaliveTimeMs)) this.#judge(false);
   }
 
   onBody(buf: Buffer, start: number, end: number, last: boolean): void {
@@ -153,7 +153,7 @@ class HttpProbe implements Probe, UpstreamEvents {
     if (answer === null) return;
     const more = answer.take(buf, start, end);
     if (last) this.#judge(true);
-    else if (!more || (!this.#settings.matcher.needsBody && this.#settings.keepaliveTimeMs === 0)) this.#judge(false);
+    else if (!more) this.#judge(false);
     else this.#timer.arm(this.#settings.readTimeoutMs);
   }
 

@@ -19,7 +19,7 @@ import { EOL_CRLF } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
 import { DONE, MORE, NOT_HTTP } from '../wire/outcomes.ts';
 import type { ResponseHead } from '../wire/response-head.ts';
-import { type AnswerSettings, HttpAnswer, lastChecked } from './answer.ts';
+import { type AnswerSettings, headIsAll, HttpAnswer, lastChecked } from './answer.ts';
 
 export interface PlainProbeSettings extends AnswerSettings {
   matcher: Matcher;
@@ -212,6 +212,11 @@ class PlainProbe implements Probe {
       this.#end(false, verdict, null);
       return -1;
     }
+    if (headIsAll(settings.matcher, settings.keepaliveTimeMs)) {
+      this.#reusable = false;
+      this.#judge();
+      return -1;
+    }
     // what waits for the body looks at the head again
     if (settings.matcher.needsBody) reader.keep();
     else this.#letReaderGo();
@@ -278,9 +283,8 @@ class PlainProbe implements Probe {
 
   /** The body goes on. @param more whether more of it is looked at */
   #readOn(more: boolean): void {
-    const { matcher, keepaliveTimeMs, readTimeoutMs } = this.#settings;
-    if (more && (matcher.needsBody || keepaliveTimeMs > 0)) {
-      this.#timer.arm(readTimeoutMs);
+    if (more) {
+      this.#timer.arm(this.#settings.readTimeoutMs);
       return;
     }
     this.#reusable = false;
