@@ -39,10 +39,10 @@ export function SeverityIcon({ severity }: { severity: Severity }) {
   );
 }
 
-export function Chevron() {
+export function Chevron({ open }: { open: boolean }) {
   return (
     <svg class="chevron" viewBox="0 0 16 16" aria-hidden="true">
-      <path d="M6 4l4 4-4 4" />
+      <path d={open ? 'M4 6l4 4 4-4' : 'M6 4l4 4-4 4'} />
     </svg>
   );
 }

@@ -398,15 +398,15 @@ export class Model {
   }
 
   /** What the server remembers from before. */
-  #remember({ moments, all }: PastFrame): void {
+  #remember({ moments, all, connections, cpu }: PastFrame): void {
     for (const moment of moments.slice(-PAST)) this.moments.push(moment);
     const length = this.moments.length;
     fill(this.rps, all.rps, length);
     fill(this.errors, all.errors, length);
     fill(this.p50, all.p50, length);
     fill(this.p95, all.p95, length);
-    fill(this.connections, [], length);
-    fill(this.cpu, [], length);
+    fill(this.connections, connections, length);
+    fill(this.cpu, cpu, length);
   }
 
   #tick(process: ProcessFrame, seconds: number): void {

@@ -83,7 +83,8 @@ function options(props: PlotProps, width: number, readout: () => HTMLElement | n
         stroke: () => colour(name),
         width: 1.5,
         points: { show: false },
-        spanGaps: false,
+        // A second without an answer has no time; what is left out is what nobody waited for.
+        spanGaps: true,
         ...(area === true ? { fill: () => thin(name, 14) } : null),
       })),
     ],
@@ -186,18 +187,12 @@ export function Spark({ values, colour: name, least = 1 }: { values: Series; col
   // A short past is drawn wider.
   const step = SPARK_WIDTH / Math.max(SPARK_LEAST, shown.length);
   let path = '';
-  let pen = false;
   for (const [i, value] of shown.entries()) {
-    if (value === null) {
-      pen = false;
-      continue;
-    }
+    if (value === null) continue;
     const x = SPARK_WIDTH - (shown.length - i - 0.5) * step;
     const y = SPARK_HEIGHT - 1 - (value / top) * (SPARK_HEIGHT - 2);
-    path += `${pen ? 'L' : 'M'}${x.toFixed(1)} ${y.toFixed(1)}`;
-    // A single value is a dot.
-    if (!pen && (shown[i + 1] ?? null) === null) path += `L${(x + 0.5).toFixed(1)} ${y.toFixed(1)}`;
-    pen = true;
+    // The first one is a dot, should it stay alone.
+    path += path === '' ? `M${x.toFixed(1)} ${y.toFixed(1)}h.1` : `L${x.toFixed(1)} ${y.toFixed(1)}`;
   }
   return (
     <svg class="spark" viewBox={`0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">

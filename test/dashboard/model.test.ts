@@ -120,7 +120,13 @@ describe('the model', () => {
   it('begins with what the server remembers', () => {
     const model = new Model();
     const known = { rps: [1, null, 3], errors: [0, 0, 1], p50: [null, null, 5], p95: [null, null, 9] };
-    const past = { moments: [7, 8, 9], all: known, groups: { 'http a': known } };
+    const past = {
+      moments: [7, 8, 9],
+      all: known,
+      connections: [4, 5, 6],
+      cpu: [null, 0.5, 1],
+      groups: { 'http a': known },
+    };
     model.take({ ...frame(10_000, [group('a', [{}]), group('b', [{}])], true), past });
     const series = (key: string): (number | null)[] => model.groups.get(key)!.rps;
     assert.deepEqual(model.moments, [7, 8, 9]);
@@ -135,7 +141,8 @@ describe('the model', () => {
       ],
     );
     assert.deepEqual(model.groups.get('http a')!.times.p95, [null, null, 9, null]);
-    for (const all of [model.rps, model.connections, model.p50, model.cpu]) assert.equal(all.length, 4);
+    assert.deepEqual(model.connections, [4, 5, 6, 0]);
+    for (const all of [model.rps, model.p50, model.cpu]) assert.equal(all.length, 4);
     // What the page knows itself is better.
     model.take({ ...frame(12_000, [group('a', [{ requests: 4 }])], true), past });
     assert.equal(model.moments.length, 5);

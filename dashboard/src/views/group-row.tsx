@@ -54,7 +54,7 @@ export function GroupRow({ model, group, problems, open, onToggle, onServer, onA
     <li class={`group ${open ? 'open' : 'closed'} ${severity ?? 'fine'}`} id={id} data-group={info.name}>
       <h3 class="group-head">
         <button type="button" class="group-toggle" aria-expanded={open} aria-controls={`${id}-body`} onClick={onToggle}>
-          <Chevron />
+          <Chevron open={open} />
           <span class="group-name">
             {severity !== null && severity !== 'note' && <SeverityIcon severity={severity} />}
             <span class="name">{info.name}</span>

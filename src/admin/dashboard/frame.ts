@@ -188,6 +188,9 @@ export interface PastFrame {
   moments: number[];
   /** Of all groups of http. */
   all: PastSeries;
+  /** Open connections of clients, and cores used. */
+  connections: (number | null)[];
+  cpu: (number | null)[];
   /** By key. */
   groups: Record<string, PastSeries>;
 }

@@ -4,6 +4,7 @@
  */
 import type { AdminView } from '../../control/admin-desk.ts';
 import type { GroupSums } from '../../control/groups.ts';
+import { totalsOf } from '../../observe/traffic.ts';
 import { BUCKETS, quantileOf } from '../../observe/histogram.ts';
 import { FRAME_MS, type PastFrame, type PastSeries } from './frame.ts';
 
@@ -51,6 +52,9 @@ export class Past {
   readonly #moments = new Float64Array(MOMENTS);
   #count = 0;
   #all = new Track();
+  readonly #connections = new Float32Array(MOMENTS);
+  readonly #cpu = new Float32Array(MOMENTS);
+  #cpuBefore = 0;
   #groups = new Map<string, Track>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -71,6 +75,7 @@ export class Past {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#count = 0;
+    this.#cpuBefore = 0;
     this.#all = new Track();
     this.#groups.clear();
   }
@@ -102,6 +107,10 @@ export class Past {
     }
     this.#groups = seen;
     this.#all.note(at, all, seconds);
+    this.#connections[at] = totalsOf(this.#view.generation().data.traffic).active;
+    const { user, system } = process.cpuUsage();
+    this.#cpu[at] = this.#cpuBefore === 0 ? NaN : (user + system - this.#cpuBefore) / 1e6 / seconds;
+    this.#cpuBefore = user + system;
   }
 
   /** Null: nothing is remembered. */
@@ -113,6 +122,8 @@ export class Past {
     return {
       moments: order.map((at) => Math.round(this.#moments[at]! * 10) / 10),
       all: this.#all.show(order),
+      connections: order.map((at) => short(this.#connections[at]!)),
+      cpu: order.map((at) => (Number.isNaN(this.#cpu[at]!) ? null : Math.round(this.#cpu[at]! * 100) / 100)),
       groups: Object.fromEntries(told.map(([key, track]) => [key, track.show(order)])),
     };
   }
