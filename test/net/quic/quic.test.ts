@@ -207,6 +207,49 @@ describe('QUIC', { skip }, () => {
     await until('it is seen', () => streams[1]!.errored !== null);
   });
 
+  test('another certificate on the same port: streams go on', async () => {
+    const first = await listen((stream) => stream.pipe(stream));
+    const { port } = first;
+    const old = await open(client(port));
+    const got: Buffer[] = [];
+    const closed = new Promise<Error | null>((resolve) => {
+      old.owner = {
+        onData: (buf, start, end) => void got.push(Buffer.from(buf.subarray(start, end))),
+        onEnd() {},
+        onDrain() {},
+        onClose: resolve,
+      };
+    });
+    old.write(Buffer.from('one'), 0, 3);
+    await until('it comes back', () => got.length > 0);
+    first.close();
+    const next = makeCertificate(openssl!, 'b.test');
+    const second = await listen((stream) => stream.pipe(stream), { ...next, port });
+    assert.equal(second.port, port);
+    const fresh = client(port, { trusted: next.certificate }, 'b.test');
+    assertEchoed(await exchange(await open(fresh), 1000), 1000);
+    old.write(Buffer.from('two'), 0, 3);
+    await until('the old one goes on', () => Buffer.concat(got).toString() === 'onetwo');
+    old.end();
+    assert.equal(await within('its end', closed), null);
+    second.close();
+  });
+
+  test('a port where nobody listens any more is free', async (t) => {
+    const gone = await listen(() => {});
+    gone.close();
+    const own = new QuicHelpers(() => {});
+    t.after(() => own.close());
+    await until('another process may have it', () => {
+      const { certificate, key } = made;
+      const options = { ...DEFAULT_QUIC_LISTEN, host: '127.0.0.1', port: gone.port, certificate, key };
+      return new QuicListener(options, own.get('public'), () => {}).listen().then(
+        () => true,
+        () => false,
+      );
+    });
+  });
+
   test('nobody there: a failure, not a wait', async () => {
     const gone = await listen(() => {});
     gone.close();

@@ -18,7 +18,19 @@ const CUT = 1;
 /** How long a connection whose stream has ended may still repeat what was lost. */
 const LINGER_MS = 10_000;
 
-const listeners = new Map<number, { endpoint: DenoQuicEndpoint; listener: DenoQuicListener }>();
+/** A UDP port that is listened on, or was, and still has connections. */
+interface Port {
+  endpoint: DenoQuicEndpoint;
+  connections: number;
+  /** Who listens at present, and gets new streams, those of older connections too; -1: nobody. */
+  listener: number;
+}
+
+/** How long a port is kept for whoever listens on it next, with another certificate. */
+const KEEP_MS = 1000;
+
+const ports = new Map<string, Port>();
+const listeners = new Map<number, { port: Port; listener: DenoQuicListener }>();
 const trusted = new Map<number, string>();
 /** Dials whose certificates have not come: commands and streams take different ways here. */
 const waiting = new Map<number, ((pem: string) => void)[]>();
@@ -37,15 +49,34 @@ function messageOf(error: unknown): string {
 
 type ListenCommand = Extract<QuicCommand, { op: 'listen' }>;
 
-function listen(command: ListenCommand): void {
-  const { id, host, port, certificate, key, alpn, idleMs, keepAliveMs } = command;
-  try {
+/** One that listened there before goes on with its connections. */
+function portOf(host: string, port: number): Port {
+  let found = port === 0 ? undefined : ports.get(`${host} ${port}`);
+  if (found === undefined) {
     const endpoint = new deno.QuicEndpoint({ hostname: host, port });
+    found = { endpoint, connections: 0, listener: -1 };
+    ports.set(`${host} ${endpoint.addr.port}`, found);
+  }
+  return found;
+}
+
+/** Nobody listens on it, and nobody is connected. */
+function letGo(port: Port): void {
+  if (port.listener >= 0 || port.connections > 0) return;
+  for (const [key, other] of ports) if (other === port) ports.delete(key);
+  port.endpoint.close();
+}
+
+function listen(command: ListenCommand): void {
+  const { id, host, certificate, key, alpn, idleMs, keepAliveMs } = command;
+  try {
+    const port = portOf(host, command.port);
     const transport = { maxIdleTimeout: idleMs, keepAliveInterval: keepAliveMs, maxConcurrentUnidirectionalStreams: 0 };
-    const listener = endpoint.listen({ cert: certificate, key, alpnProtocols: alpn, ...transport });
-    listeners.set(id, { endpoint, listener });
-    notify({ op: 'listening', id, port: endpoint.addr.port });
-    acceptAll(command, endpoint, listener).catch((error: unknown) => {
+    const listener = port.endpoint.listen({ cert: certificate, key, alpnProtocols: alpn, ...transport });
+    port.listener = id;
+    listeners.set(id, { port, listener });
+    notify({ op: 'listening', id, port: port.endpoint.addr.port });
+    acceptAll(command, port, listener).catch((error: unknown) => {
       if (listeners.delete(id)) notify({ op: 'failed', id, message: messageOf(error) });
     });
   } catch (error) {
@@ -53,31 +84,30 @@ function listen(command: ListenCommand): void {
   }
 }
 
-async function acceptAll(
-  { id, maxConnections }: ListenCommand,
-  endpoint: DenoQuicEndpoint,
-  listener: DenoQuicListener,
-): Promise<void> {
-  let connections = 0;
+async function acceptAll({ id, maxConnections }: ListenCommand, port: Port, listener: DenoQuicListener): Promise<void> {
   let handshakes = 0;
   while (listeners.has(id)) {
+    // What this one waits for may come to it after another has taken its place.
     const incoming = await listener.incoming();
-    if (connections >= maxConnections || handshakes >= HANDSHAKES_MAX) {
+    if (port.connections >= maxConnections || handshakes >= HANDSHAKES_MAX) {
       incoming.refuse();
       continue;
     }
-    connections++;
+    port.connections++;
     handshakes++;
     incoming
       .accept()
       .finally(() => handshakes--)
-      .then((conn) => serve(id, endpoint, conn))
+      .then((conn) => serve(port, conn))
       .catch(() => {})
-      .finally(() => connections--);
+      .finally(() => {
+        port.connections--;
+        letGo(port);
+      });
   }
 }
 
-async function serve(listener: number, endpoint: DenoQuicEndpoint, conn: DenoQuicConn): Promise<void> {
+async function serve(port: Port, conn: DenoQuicConn): Promise<void> {
   const streams = conn.incomingBidirectionalStreams.getReader();
   let open = 0;
   // Others may have streams on it: then the one that is cut stays without an end until the connection has one.
@@ -88,24 +118,19 @@ async function serve(listener: number, endpoint: DenoQuicEndpoint, conn: DenoQui
     const { value, done } = await streams.read();
     if (done) return;
     open++;
-    arrive(listener, endpoint, conn, value, cut)
+    arrive(port, conn, value, cut)
       .catch(cut)
       .finally(() => open--);
   }
 }
 
-async function arrive(
-  listener: number,
-  endpoint: DenoQuicEndpoint,
-  conn: DenoQuicConn,
-  stream: DenoQuicStream,
-  cut: () => void,
-): Promise<void> {
+async function arrive(port: Port, conn: DenoQuicConn, stream: DenoQuicStream, cut: () => void): Promise<void> {
   const { hostname: remoteAddress, port: remotePort } = conn.remoteAddr;
-  const { hostname: localAddress, port: localPort } = endpoint.addr;
+  const { hostname: localAddress, port: localPort } = port.endpoint.addr;
   const socket = await deno.connect({ transport: 'unix', path: arrivalPath });
   const alpn = conn.protocol ?? '';
   const serverName = conn.serverName ?? '';
+  const { listener } = port;
   const arrival = { listener, alpn, serverName, remoteAddress, remotePort, localAddress, localPort };
   await writeAll(socket, lineOf(arrival));
   await relay(socket, new ConnReader(socket), stream, cut);
@@ -208,6 +233,8 @@ function obey(command: QuicCommand): void {
     // Connections go on: only new ones are not taken.
     listeners.delete(command.id);
     found.listener.stop();
+    if (found.port.listener === command.id) found.port.listener = -1;
+    setTimeout(() => letGo(found.port), KEEP_MS);
   }
 }
 
