@@ -260,7 +260,10 @@ export class HealthMonitor {
 
   /** @internal */
   again(check: PeerCheck, due: number): void {
-    this.#schedule.at(check, Math.max(due, this.env.now()));
+    const { intervalMs } = check.check;
+    const missed = this.env.now() - due;
+    // what was missed, because the answer took long or the thread stood still, is not made up for: it would come on top
+    this.#schedule.at(check, missed > 0 ? due + Math.ceil(missed / intervalMs) * intervalMs : due);
   }
 
   /** @internal */

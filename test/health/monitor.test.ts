@@ -231,6 +231,19 @@ describe('health monitor', () => {
     w.pass(10_000);
     assert.equal(w.probes.length, 33_000);
     assert.ok(monitor.latestMs <= 1, String(monitor.latestMs));
+
+    // the thread stands still for a while: each is asked once, late, and then all go on at their own pace
+    w.ms += 3500;
+    w.pass(0);
+    assert.equal(w.probes.length, 36_000);
+    const again = w.probes.length;
+    w.pass(1000);
+    const after = new Map<number, number>();
+    const later = w.probes.slice(again);
+    for (const { at } of later) after.set(at, (after.get(at) ?? 0) + 1);
+    assert.ok(Math.abs(later.length - 3000) < 100, `${later.length} probes`);
+    // two ticks' worth in the first one
+    assert.ok(Math.max(...after.values()) < 200, `${Math.max(...after.values())} at once`);
     monitor.close();
     assert.equal(w.timers.size, 0);
   });
