@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { serverList, startBackends } from './lib/backends.ts';
+import { groupOf, startBackends } from './lib/backends.ts';
 import { makeCertificate } from './lib/certificate.ts';
 import { summarise, type CpuProfile } from './lib/cpuprofile.ts';
-import { load, writeLoadFiles, wrkVersion } from './lib/load.ts';
-import { startProxy, type Bench } from './lib/measure.ts';
+import { writeLoadFiles, wrkVersion } from './lib/load.ts';
+import { load, startProxy, type Bench } from './lib/measure.ts';
 import { cleanUp, cpuMicros, guard, start, temporaryDirectory, tree, type Running } from './lib/proc.ts';
 import { scenarios, type Scenario } from './lib/scenarios.ts';
 import { versionOf } from './lib/version.ts';
@@ -50,7 +50,7 @@ async function profile(proxy: Proxy, scenario: Scenario, options: Options): Prom
   const bench: Bench = {
     directory,
     tls,
-    servers: (one) => serverList(backends.ports, one.servers),
+    servers: (one) => groupOf(backends, one),
     seconds: options.seconds,
     warmUpSeconds: WARM_UP_SECONDS,
   };

@@ -5,16 +5,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { serverList, startBackends } from './lib/backends.ts';
+import { groupOf, startBackends } from './lib/backends.ts';
 import { makeCertificate } from './lib/certificate.ts';
 import { judge } from './lib/goals.ts';
+import { h2loadVersion } from './lib/http2.ts';
 import { writeLoadFiles, wrkVersion } from './lib/load.ts';
 import { measure, measureStart, median, medianSample, type Bench, type Sample } from './lib/measure.ts';
 import { parseOptions, USAGE, type Options } from './lib/options.ts';
 import { plot } from './lib/plot.ts';
 import { cleanUp, guard, temporaryDirectory } from './lib/proc.ts';
 import { brief, goalLines, ratioToNginx, round, show, table, type Invalid, type Row } from './lib/report.ts';
-import { scenarios, type Scenario } from './lib/scenarios.ts';
+import { isHttp2, scenarios, type Scenario } from './lib/scenarios.ts';
 import { startEchoes } from './lib/udp.ts';
 import { nginx } from './proxies/nginx.ts';
 import { installNodeProxies } from './proxies/node.ts';
@@ -39,6 +40,10 @@ function findInstalled(wanted: readonly Proxy[]): Installed[] {
   return found;
 }
 
+function speaks(proxy: Proxy, { protocol }: Scenario): boolean {
+  return protocol === 'http' || proxy.speaks?.includes(protocol) === true;
+}
+
 /** One scenario: rounds in which the proxies take turns; then the median of each, or the reason why there is none. */
 async function runScenario(
   scenario: Scenario,
@@ -47,9 +52,9 @@ async function runScenario(
   bench: Bench,
   results: Results,
 ): Promise<void> {
-  const { protocol } = scenario;
-  const able = installed.filter(({ proxy }) => protocol === 'http' || proxy.speaks?.includes(protocol) === true);
-  const samples = new Map<Proxy, Sample[]>(able.map(({ proxy }) => [proxy, []]));
+  const samples = new Map<Proxy, Sample[]>(
+    installed.filter(({ proxy }) => speaks(proxy, scenario)).map(({ proxy }) => [proxy, []]),
+  );
   for (let turn = 1; turn <= rounds; turn++) {
     for (const [proxy, list] of samples) {
       progress(`${scenario.name}, round ${turn} of ${rounds}: ${proxy.name}`);
@@ -100,7 +105,17 @@ function runnable(wanted: readonly Scenario[], tls: Bench['tls']): Scenario[] {
   if (!tls && wanted.some((scenario) => scenario.tls)) {
     console.log('TLS scenarios: left out, no certificate could be made (apt install openssl)');
   }
-  return wanted.filter((scenario) => tls || !scenario.tls);
+  const h2load = h2loadVersion() !== undefined;
+  if (!h2load && wanted.some(isHttp2)) {
+    console.log('HTTP/2 and gRPC: left out, h2load is not installed (apt install nghttp2-client)');
+  }
+  const grpc = nginx.version() !== undefined;
+  if (h2load && !grpc && wanted.some(({ protocol }) => protocol === 'grpc')) {
+    console.log('gRPC: left out, the servers need nginx (apt install nginx)');
+  }
+  return wanted.filter(
+    (scenario) => (tls || !scenario.tls) && (h2load || !isHttp2(scenario)) && (grpc || scenario.protocol !== 'grpc'),
+  );
 }
 
 async function run(options: Options): Promise<void> {
@@ -125,9 +140,7 @@ async function run(options: Options): Promise<void> {
     directory,
     tls,
     servers: (scenario) =>
-      scenario.protocol === 'udp'
-        ? echoes.map((port) => `127.0.0.1:${port}`)
-        : serverList(backends.ports, scenario.servers),
+      scenario.protocol === 'udp' ? echoes.map((port) => `127.0.0.1:${port}`) : groupOf(backends, scenario),
     seconds: options.seconds,
     warmUpSeconds: options.warmUpSeconds,
   };
@@ -136,6 +149,8 @@ async function run(options: Options): Promise<void> {
   for (const scenario of wanted) {
     await runScenario(scenario, installed, options.rounds, bench, results);
     process.stdout.write(table(scenario, results.rows, results.invalid));
+    const unable = installed.filter(({ proxy }) => !speaks(proxy, scenario)).map(({ proxy }) => proxy.name);
+    if (unable.length > 0) console.log(`  left out, for they do not speak ${scenario.protocol}: ${unable.join(', ')}`);
   }
   const starters = installed.filter(({ proxy }) => proxy.measureStart);
   const starts = options.starts ? await runStarts(starters, bench) : {};
@@ -154,6 +169,7 @@ async function run(options: Options): Promise<void> {
     versions: {
       node: process.version,
       wrk,
+      h2load: h2loadVersion(),
       ...Object.fromEntries(installed.map(({ proxy, version }) => [proxy.name, version])),
     },
     options: { seconds: options.seconds, rounds: options.rounds, warmUpSeconds: options.warmUpSeconds },

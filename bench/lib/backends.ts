@@ -8,12 +8,14 @@ import { writeFileSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePorts, untilAnswers } from './net.ts';
 import { openFilesLimit, start, type Running } from './proc.ts';
-import { MIB, SMALL } from './scenarios.ts';
+import { MIB, SMALL, type Scenario } from './scenarios.ts';
 
 export const BACKENDS = 3;
 
 export type Backends = {
   readonly ports: readonly number[];
+  /** The same servers for gRPC; none without nginx. */
+  readonly grpcPorts: readonly number[];
   readonly kind: 'nginx' | 'node';
   readonly process: Running;
 };
@@ -26,13 +28,20 @@ export function answer(number: number, length: number): string {
 /** Starts the three backends. On all addresses (not only 127.0.0.1) when a scenario needs many loopback addresses. */
 export async function startBackends(directory: string, allAddresses: boolean, nginx: boolean): Promise<Backends> {
   const host = allAddresses ? '0.0.0.0' : '127.0.0.1';
-  const ports = await freePorts(BACKENDS, host);
-  const process = nginx ? await startNginx(directory, host, ports) : await startNode(directory, host, ports);
+  const free = await freePorts(2 * BACKENDS, host);
+  const ports = free.slice(0, BACKENDS);
+  const grpcPorts = nginx ? free.slice(BACKENDS) : [];
+  const process = nginx ? await startNginx(directory, host, ports, grpcPorts) : await startNode(directory, host, ports);
   for (const port of ports) await untilAnswers(process, port, false);
-  return { ports, kind: nginx ? 'nginx' : 'node', process };
+  return { ports, grpcPorts, kind: nginx ? 'nginx' : 'node', process };
 }
 
-async function startNginx(directory: string, host: string, ports: readonly number[]): Promise<Running> {
+async function startNginx(
+  directory: string,
+  host: string,
+  ports: readonly number[],
+  grpcPorts: readonly number[],
+): Promise<Running> {
   const texts = ports.map((_, index) => answer(index + 1, SMALL));
   const servers = ports.map((port, index) => {
     const file = join(directory, `answer-${index + 1}`);
@@ -44,6 +53,14 @@ async function startNginx(directory: string, host: string, ports: readonly numbe
     location = /small { return 200 "${texts[index]}"; }
     location = /big { alias ${file}; }
     location = /upload { proxy_pass http://sink/${index + 1}; }
+  }
+  # The older way to ask for HTTP/2, which all versions of nginx know. A call is read before it is answered: nginx as a
+  # proxy takes an answer that comes before for an error.
+  server {
+    listen ${host}:${grpcPorts[index]} http2 backlog=4096;
+    default_type application/grpc;
+    add_trailer grpc-status 0;
+    location = /bench.Echo/Call { proxy_pass http://sink/${index + 1}; }
   }`;
   });
   // Connections are never closed from this side, so that no proxy is hit by a race between closing and reusing.
@@ -90,8 +107,13 @@ async function startNode(directory: string, host: string, ports: readonly number
   return start({ file: process.execPath, args: [script, host, ...ports.map(String)] }, directory);
 }
 
+/** The group of a scenario that is not of UDP, `host:port` each. */
+export function groupOf(backends: Backends, scenario: Scenario): string[] {
+  return serverList(scenario.protocol === 'grpc' ? backends.grpcPorts : backends.ports, scenario.servers);
+}
+
 /** `host:port` of `count` servers: the backends themselves, or addresses of 127.0.0.0/8 with the backends' ports. */
-export function serverList(ports: readonly number[], count: number): string[] {
+function serverList(ports: readonly number[], count: number): string[] {
   return Array.from({ length: count }, (_, i) => {
     const port = ports[i % ports.length]!;
     if (count <= ports.length) return `127.0.0.1:${port}`;

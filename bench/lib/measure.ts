@@ -2,10 +2,11 @@
 import { mkdtempSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Proxy, Setup } from '../proxies/types.ts';
-import { load as loadHttp } from './load.ts';
+import { loadHttp2, untilAnswersHttp2 } from './http2.ts';
+import { load as loadHttp, type LoadResult } from './load.ts';
 import { freePorts, untilAnswers } from './net.ts';
 import { cpuMicros, rssMiB, start, tree, type Running } from './proc.ts';
-import type { Scenario } from './scenarios.ts';
+import { isHttp2, type Scenario } from './scenarios.ts';
 import { loadUdp, untilEchoes } from './udp.ts';
 import { verify } from './verify.ts';
 
@@ -46,6 +47,7 @@ export async function startProxy(proxy: Proxy, scenario: Scenario, bench: Bench)
   const running = await start(command, directory);
   try {
     if (scenario.protocol === 'udp') await untilEchoes(running, port);
+    else if (isHttp2(scenario)) await untilAnswersHttp2(running, scenario, port);
     else await untilAnswers(running, port, scenario.tls);
   } catch (error) {
     await running.stop();
@@ -54,11 +56,16 @@ export async function startProxy(proxy: Proxy, scenario: Scenario, bench: Bench)
   return [running, port];
 }
 
+/** Runs the load of a scenario, by the program that speaks its protocol. */
+export function load(directory: string, scenario: Scenario, port: number, seconds: number): Promise<LoadResult> {
+  const by = scenario.protocol === 'udp' ? loadUdp : isHttp2(scenario) ? loadHttp2 : loadHttp;
+  return by(directory, scenario, port, seconds);
+}
+
 /** Measures once. Throws when the proxy does not start, answers wrongly, or when there were errors under load. */
 export async function measure(proxy: Proxy, scenario: Scenario, bench: Bench): Promise<Sample> {
   const [running, port] = await startProxy(proxy, scenario, bench);
   try {
-    const load = scenario.protocol === 'udp' ? loadUdp : loadHttp;
     if (scenario.protocol !== 'udp') await verify(scenario, port);
     await load(bench.directory, scenario, port, bench.warmUpSeconds);
     const pids = tree(running.pid);

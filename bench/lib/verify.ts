@@ -1,8 +1,9 @@
 /** The check before measuring: a proxy that answers wrongly must not get a figure. */
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { askHttp2 } from './http2.ts';
 import { BACKENDS } from './backends.ts';
-import { answerLength, MIB, type Scenario } from './scenarios.ts';
+import { answerLength, isHttp2, MIB, type Scenario } from './scenarios.ts';
 
 const REQUESTS = 4 * BACKENDS;
 
@@ -11,7 +12,7 @@ export async function verify(scenario: Scenario, port: number): Promise<void> {
   const expected = answerLength(scenario);
   const seen = new Set<string>();
   for (let i = 0; i < REQUESTS; i++) {
-    const { status, body } = await ask(scenario, port);
+    const { status, body } = await (isHttp2(scenario) ? askHttp2 : ask)(scenario, port);
     if (status !== 200) throw new Error(`status ${status} instead of 200 for ${scenario.path}`);
     if (body.length !== expected) throw new Error(`${body.length} bytes instead of ${expected} for ${scenario.path}`);
     seen.add(/^backend (\d+) x+$/.exec(body.toString('latin1', 0, 64))?.[1] ?? 'something else');

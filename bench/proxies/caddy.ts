@@ -1,6 +1,7 @@
 /** Caddy, one core's worth of goroutines. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isHttp2 } from '../lib/scenarios.ts';
 import { versionOf } from '../lib/version.ts';
 import { KEEPALIVE } from './nginx-conf.ts';
 import type { Proxy, Setup } from './types.ts';
@@ -10,6 +11,7 @@ export const caddy: Proxy = {
   kind: 'native',
   install: 'apt install caddy',
   measureStart: false,
+  speaks: ['http2', 'grpc'],
   version: () => versionOf('caddy', ['version'], /^v?(\S+)/),
   prepare: (setup) => ({
     file: 'caddy',
@@ -18,16 +20,18 @@ export const caddy: Proxy = {
   }),
 };
 
-function writeConfiguration({ directory, port, tls, servers }: Setup): string {
+function writeConfiguration(setup: Setup): string {
+  const { directory, port, tls, servers, protocol } = setup;
+  const versions = protocol === 'grpc' ? { versions: ['h2c', '2'] } : {};
   const proxy = {
     handler: 'reverse_proxy',
     load_balancing: { selection_policy: { policy: 'round_robin' } },
-    transport: { protocol: 'http', keep_alive: { max_idle_conns_per_host: KEEPALIVE } },
+    transport: { protocol: 'http', ...versions, keep_alive: { max_idle_conns_per_host: KEEPALIVE } },
     upstreams: servers.map((dial) => ({ dial })),
   };
   const server = {
     listen: [`127.0.0.1:${port}`],
-    protocols: ['h1'],
+    protocols: isHttp2(setup) ? ['h1', tls ? 'h2' : 'h2c'] : ['h1'],
     automatic_https: { disable: true },
     routes: [{ handle: [proxy] }],
     ...(tls ? { tls_connection_policies: [{}] } : {}),

@@ -12,7 +12,7 @@ export const headrace: Proxy = {
   kind: 'headrace',
   install: 'bin/headrace is missing in this working copy',
   measureStart: true,
-  speaks: ['tcp', 'udp'],
+  speaks: ['http2', 'grpc', 'tcp', 'udp'],
   version: () => {
     if (!existsSync(executable)) return undefined;
     return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFilesLimit } from '../lib/proc.ts';
+import { isHttp2 } from '../lib/scenarios.ts';
 import type { Setup } from './types.ts';
 
 /** How many idle connections to the servers are kept. */
@@ -30,13 +31,27 @@ events {
   worker_connections ${Math.min(8192, openFilesLimit() - 64)};
 }
 
-${protocol === 'http' ? http(setup, secure) : stream(setup)}`;
+${protocol === 'tcp' || protocol === 'udp' ? stream(setup) : http(setup, secure)}`;
   const file = join(directory, 'nginx.conf');
   writeFileSync(file, text);
   return file;
 }
 
-function http({ directory, port, tls, servers }: Setup, secure: string): string {
+const PROXY = `
+      proxy_pass http://backends;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_request_buffering off;
+      proxy_max_temp_file_size 0;`;
+
+const GRPC = `
+      grpc_pass grpc://backends;`;
+
+function http(setup: Setup, secure: string): string {
+  const { directory, port, tls, servers, protocol } = setup;
+  // The older way to ask for HTTP/2, which all versions of nginx know. h2load does not connect again.
+  const http2 = isHttp2(setup) ? ' http2' : '';
+  const lasting = isHttp2(setup) ? '\n    keepalive_requests 1000000000;' : '';
   return `http {
   access_log off;
   client_body_temp_path ${directory}/body;
@@ -51,15 +66,10 @@ ${servers.map((server) => `    server ${server};`).join('\n')}
   }
 
   server {
-    listen 127.0.0.1:${port}${tls ? ' ssl' : ''};${secure}
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''}${http2};${secure}${lasting}
     client_max_body_size 16m;
 
-    location / {
-      proxy_pass http://backends;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_request_buffering off;
-      proxy_max_temp_file_size 0;
+    location / {${protocol === 'grpc' ? GRPC : PROXY}
     }
   }
 }

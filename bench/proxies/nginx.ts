@@ -8,7 +8,7 @@ export const nginx: Proxy = {
   kind: 'native',
   install: 'apt install nginx',
   measureStart: true,
-  speaks: ['tcp', 'udp'],
+  speaks: ['http2', 'grpc', 'tcp', 'udp'],
   version: () => versionOf('nginx', ['-v'], /nginx\/(\S+)/),
   prepare: (setup) => ({
     file: 'nginx',

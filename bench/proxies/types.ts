@@ -1,5 +1,6 @@
 /** What the benchmark has to know of a proxy: one entry each. */
 import type { Command } from '../lib/proc.ts';
+import type { Protocol } from '../lib/scenarios.ts';
 
 /** What a proxy is to do in one run; every proxy gets the same. */
 export type Setup = {
@@ -11,7 +12,7 @@ export type Setup = {
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   /** The group, `host:port` each. */
   readonly servers: readonly string[];
-  readonly protocol: 'http' | 'tcp' | 'udp';
+  readonly protocol: Protocol;
 };
 
 export type Proxy = {
@@ -23,8 +24,8 @@ export type Proxy = {
   readonly install: string;
   /** Whether its time from start to first answer is measured. */
   readonly measureStart: boolean;
-  /** What it can speak besides HTTP; missing: nothing. */
-  readonly speaks?: readonly ('tcp' | 'udp')[];
+  /** What it can speak besides `http`; missing: nothing. */
+  readonly speaks?: readonly Protocol[];
   /** Its version, or undefined when it is not installed. */
   version(): string | undefined;
   /** Writes its configuration into the directory and says how to start it in the foreground. */
