@@ -85,9 +85,8 @@ describe('the dashboard', () => {
     assert.equal(await page.evaluate('document.querySelectorAll(".group").length'), 3);
     for (let i = 0; i < 30; i++) await ask(scope, h.port('main'), '/');
     await page.waitFor(`document.querySelector('[data-group=app] .cell .value').innerText !== '0'`);
-    assert.equal(await page.evaluate('document.querySelectorAll("canvas").length >= 5'), true);
-    const title = await page.evaluate<string>('document.title');
-    assert.match(title, /^Headrace on /);
+    await page.waitFor('document.querySelectorAll("canvas").length >= 5');
+    await page.waitFor(`document.title.startsWith('Headrace on ')`);
   });
 
   test('says within two seconds that a server is gone, and that it is back', async (t) => {
@@ -100,7 +99,7 @@ describe('the dashboard', () => {
       await page.waitFor(said('1 of 2 servers is out'));
       taken.push(performance.now() - began);
       await page.waitFor(isState(port, 'Unhealthy'));
-      assert.match(await page.evaluate<string>('document.title'), /^\(1\) /);
+      await page.waitFor(`document.title.startsWith('(1) ')`);
       two = await Backend.start(scope, script, { port });
       await page.waitFor(said('all in order'));
       if (taken.at(-1)! <= SOON_MS) break;
@@ -143,11 +142,8 @@ describe('the dashboard', () => {
     await page.waitFor(isState(two.port, 'Up'));
     await page.press('Escape');
     await page.waitFor(`document.querySelector('dialog[open]') === null`);
-    assert.equal(
-      await page.evaluate('document.activeElement.textContent'),
-      `127.0.0.1:${two.port}`,
-      'the focus is back',
-    );
+    // The focus is back where it was.
+    await page.waitFor(`document.activeElement.textContent === '127.0.0.1:${two.port}'`);
   });
 
   test('warns before the last server is taken away', async (t) => {
@@ -271,7 +267,7 @@ describe('the dashboard', () => {
     assert.ok(!page.asked.some((url) => url.endsWith('favicon.ico')));
     await h.stop();
     await page.waitFor(`document.querySelector('.lost-banner')?.innerText.includes('The connection is lost.')`);
-    assert.match(await page.evaluate<string>('document.title'), /^\(\?\) /);
+    await page.waitFor(`document.title.startsWith('(?) ')`);
     await h.restart();
     await page.waitFor(
       `document.querySelector('.link-state.live') !== null && document.querySelector('.lost-banner') === null`,
@@ -293,4 +289,41 @@ describe('the dashboard', () => {
     );
     assert.equal((await servers())[0]!.weight, 1);
   });
+});
+
+test('hundreds of groups: those with problems first, the others close together, found by name or server', async (t) => {
+  const program = requires(t, 'chromium');
+  if (program === null) return;
+  const backend = await Backend.start(t, script);
+  const names = Array.from({ length: 300 }, (_, i) => `service-${String(i).padStart(3, '0')}`);
+  const servers = (i: number): string =>
+    Array.from(
+      { length: 4 },
+      (_, k) => `server 127.0.0.${k + 1}:${backend.port}${i === 222 && k === 1 ? ' down' : ''};`,
+    ).join(' ');
+  const h = await Headrace.start(
+    t,
+    ({ port }) => `
+    ${names.map((name, i) => `upstream ${name} { zone z${i} 32k; ${i === 111 ? 'server 127.0.0.9:1 down;' : servers(i)} }`).join('\n')}
+    server { listen 127.0.0.1:${port('admin')}; location / { dashboard; } }`,
+  );
+  const browser = await Browser.start(t, program);
+  const page = await browser.page();
+  await page.open(`http://127.0.0.1:${h.port('admin')}/`);
+  await page.waitFor(`document.querySelectorAll('.group').length === 300`);
+  const first = 'Array.from(document.querySelectorAll(".group")).slice(0, 3).map((row) => row.dataset.group)';
+  assert.deepEqual(await page.evaluate(first), ['service-111', 'service-222', 'service-000']);
+  assert.match(await page.text('.attention'), /service-111 has no server that takes requests/);
+  // Only what is wrong is open.
+  assert.equal(await page.evaluate('document.querySelectorAll(".group.open").length'), 1);
+  const search = async (text: string): Promise<void> => {
+    await page.evaluate('document.querySelector("input[type=search]").select()');
+    await page.type(text);
+  };
+  await page.press('/');
+  await search('127.0.0.9');
+  await page.waitFor(`document.querySelectorAll('.group').length === 1`);
+  await search('service-25');
+  await page.waitFor(`document.querySelectorAll('.group').length === 10`);
+  assert.deepEqual(page.complaints, []);
 });
