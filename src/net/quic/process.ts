@@ -21,7 +21,16 @@ export type QuicTrust = 'public' | 'given' | 'anybody';
 const RESTART_MS = 1000;
 const START_TIMEOUT_MS = 10_000;
 /** Nothing is fetched, nothing is asked. */
-const RUN = ['run', '--quiet', '--no-prompt', '--no-config', '--no-remote', '--no-npm', '--unstable-net'];
+const RUN = [
+  'run',
+  '--v8-flags=--expose-gc',
+  '--quiet',
+  '--no-prompt',
+  '--no-config',
+  '--no-remote',
+  '--no-npm',
+  '--unstable-net',
+];
 
 export type QuicLog = (level: 'info' | 'warn' | 'error', text: string) => void;
 

@@ -69,6 +69,10 @@ export interface DenoNamespace {
   ): Promise<DenoQuicConn>;
   QuicEndpoint: new (options: { hostname: string; port: number }) => DenoQuicEndpoint;
   exit(code: number): never;
+  /** Of V8, with --expose-gc. */
+  collectGarbage?: () => void;
 }
 
-export const deno: DenoNamespace = (globalThis as unknown as { Deno: DenoNamespace }).Deno;
+const { Deno, gc } = globalThis as unknown as { Deno: DenoNamespace; gc?: () => void };
+
+export const deno: DenoNamespace = gc === undefined ? Deno : { ...Deno, collectGarbage: gc };

@@ -65,6 +65,8 @@ function letGo(port: Port): void {
   if (port.listener >= 0 || port.connections > 0) return;
   for (const [key, other] of ports) if (other === port) ports.delete(key);
   port.endpoint.close();
+  // Deno gives the socket back when nothing holds the endpoint any more.
+  setTimeout(() => deno.collectGarbage?.(), KEEP_MS);
 }
 
 function listen(command: ListenCommand): void {
