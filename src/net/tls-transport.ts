@@ -288,9 +288,9 @@ export class TlsTransport extends Transport {
     super.end();
   }
 
-  override close(): void {
+  override close(mostMs?: number): void {
     this.#sayGoodbye();
-    super.close();
+    super.close(mostMs);
   }
 
   protected override released(): void {

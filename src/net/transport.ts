@@ -17,8 +17,10 @@ import { writeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { clock } from './clock.ts';
 import type { IoUring, Sender } from './io-uring.ts';
+import { HEADROOM, largeView, LARGE_READ, readArea, smallView, SMALL_READ } from './read-area.ts';
 import { RingReader } from './ring-reader.ts';
 import type { RingSource } from './ring-reader.ts';
+import { Timer } from './timers.ts';
 import { BATCHED_MAX, writeBatch } from './write-batch.ts';
 import type { Batched } from './write-batch.ts';
 
@@ -39,16 +41,8 @@ export interface TransportOwner {
   onClose(error: Error | null): void;
 }
 
-const SMALL_READ = 64 * 1024;
-const LARGE_READ = 512 * 1024;
-/** Free bytes before and after what was read: whoever passes it on may put a head or chunk framing around it. */
-export const HEADROOM = 4096;
-export const TAILROOM = 64;
-
-/** Where all plain connections of the thread read. */
-export const readArea: Buffer = Buffer.allocUnsafeSlow(HEADROOM + LARGE_READ + TAILROOM);
-const smallView = readArea.subarray(HEADROOM, HEADROOM + SMALL_READ);
-const largeView = readArea.subarray(HEADROOM, HEADROOM + LARGE_READ);
+/** How long `close` waits for a peer to take the rest, if nothing else is said: nginx's default `send_timeout`. */
+const CLOSING_MS = 60_000;
 const EMPTY = Buffer.alloc(0);
 
 let ring: IoUring | null = null;
@@ -116,6 +110,8 @@ export class Transport implements Batched, RingSource, Sender {
   /** It is no socket of the system, but goes through others (pipe.ts). */
   #pipe = false;
   #draining = false;
+  /** Runs while the rest is waited for. */
+  #closing: Timer | null = null;
   /** Where bytes wait in the batch; start -1: none do. */
   #batchedStart = -1;
   #batchedEnd = 0;
@@ -152,6 +148,7 @@ export class Transport implements Batched, RingSource, Sender {
     socket.on('close', () => {
       this.closed = true;
       this.#reader?.letGo();
+      this.#closing?.drop();
       clock.update();
       this.owner.onClose(this.#error);
       this.owner = NOBODY;
@@ -380,12 +377,14 @@ export class Transport implements Batched, RingSource, Sender {
     if (!this.closed && this.socket.writable) this.socket.end();
   }
 
-  /** Closes after what was written is taken. */
-  close(): void {
+  /** Closes after what was written is taken; at once when the peer has not taken it within `mostMs`. */
+  close(mostMs: number = CLOSING_MS): void {
     if (this.closed) return;
     this.flush();
-    if (this.socket.writableLength === 0) this.destroy();
-    else this.socket.destroySoon();
+    if (this.socket.writableLength === 0) return this.destroy();
+    this.#closing ??= new Timer(() => this.destroy());
+    if (!this.#closing.armed) this.#closing.arm(mostMs);
+    this.socket.destroySoon();
   }
 
   /**

@@ -64,8 +64,9 @@ export class RawHttp2 {
   readonly #reader = new FrameReader();
   readonly #decoder = new HpackDecoder();
 
-  constructor(scope: Scope, port: number, settings: Buffer = frame(h2.SETTINGS, 0, 0)) {
-    this.socket = connect(port, '127.0.0.1');
+  /** @param where a port of 127.0.0.1, or a connection of one's own (TLS) */
+  constructor(scope: Scope, where: number | Socket, settings: Buffer = frame(h2.SETTINGS, 0, 0)) {
+    this.socket = typeof where === 'number' ? connect(where, '127.0.0.1') : where;
     scope.after(() => this.socket.destroy());
     this.socket.on('data', (data: Buffer) => this.#onData(data));
     this.socket.on('error', () => {});

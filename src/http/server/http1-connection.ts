@@ -11,7 +11,7 @@ import type { ClientConnection } from './connection-list.ts';
 import { nextSerial } from './connection-list.ts';
 import type { HttpListen } from './listen.ts';
 import type { ProxyProtocolInfo } from '../../net/proxy-protocol.ts';
-import { readArea } from '../../net/transport.ts';
+import { readArea } from '../../net/read-area.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
 import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
@@ -620,7 +620,14 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   #close(reset = false): void {
     flushTurn();
     if (reset) this.#transport.destroy(true);
-    else this.#transport.close();
+    else this.#transport.close(this.#listen.defaultServer.root.core.sendTimeoutMs);
+  }
+
+  /** Closes at once: nobody takes what still waits. */
+  #cut(reset: boolean): void {
+    flushTurn();
+    this.#transport.flush();
+    this.#transport.destroy(reset);
   }
 
   #shut(): void {
@@ -720,7 +727,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     r.producer = null;
     if (producer !== null) producer.onAbort(r);
     this.#finishRequest(r);
-    this.#close(reset);
+    this.#cut(reset);
   }
 
   /** @internal For a tunnel that has ended on both sides. */

@@ -586,7 +586,7 @@ export class Http2Connection implements ClientConnection, TransportOwner {
 
   #timedOut(): void {
     if (this.#lingering) {
-      this.#transport.close();
+      this.#close();
       return;
     }
     const stream = this.#blockStream;
@@ -604,15 +604,26 @@ export class Http2Connection implements ClientConnection, TransportOwner {
     }
   }
 
+  /** A stream has waited for `send_timeout`, and all that time the client took nothing of what was sent. */
+  notTaken(why: string): void {
+    this.#cut(why);
+    flushTurn();
+    this.#transport.destroy();
+  }
+
+  #close(): void {
+    flushTurn();
+    this.#transport.close(this.listen.defaultServer.root.core.sendTimeoutMs);
+  }
+
   onEnd(): void {
     if (this.#lingering) {
-      this.#transport.close();
+      this.#close();
       return;
     }
     if (this.#streams.size > 0) this.listen.log('info', 'client prematurely closed connection', this.peer.text);
     this.#cut('client prematurely closed connection');
-    flushTurn();
-    this.#transport.close();
+    this.#close();
   }
 
   onClose(error: Error | null): void {

@@ -1,4 +1,5 @@
 /** The sending side of a client's HTTP/2 connection: frames out, and who may go on when the client takes more. */
+import { clock } from '../../net/clock.ts';
 import { Output } from '../../net/output.ts';
 import { HELD } from '../../net/transport.ts';
 import type { Transport } from '../../net/transport.ts';
@@ -35,6 +36,8 @@ export class Http2Link {
   readonly settings = new PeerSettings();
   /** The transport has bytes waiting. */
   held = false;
+  /** Since when, by `clock.now`. */
+  heldAt = 0;
   closed = false;
   readonly #transport: Transport;
   readonly #waiting = new Set<Sender>();
@@ -49,7 +52,10 @@ export class Http2Link {
   /** Writes what stands in `o`; `held` tells whether the client takes more. */
   write(o: Output): void {
     if (this.held) this.#heldBytes += o.length;
-    if (this.#transport.write(o.buf, 0, o.length) === HELD) this.held = true;
+    if (this.#transport.write(o.buf, 0, o.length) === HELD && !this.held) {
+      this.held = true;
+      this.heldAt = clock.now;
+    }
     if (this.#heldBytes > HELD_MOST && !this.#paused) {
       this.#paused = true;
       this.#transport.pause();

@@ -28,6 +28,7 @@ import type { Refusal } from './refusals.ts';
 const WAIT_BODY = 0;
 const WAIT_SEND = 1;
 
+const NOT_TAKEN = 'client timed out (110: Connection timed out) while sending to client';
 const HEAD_ROOM = 1024;
 /** Pieces of a request's body below this are put together. */
 const GATHERED = 4096;
@@ -529,7 +530,9 @@ export class Http2Stream implements ClientChannel {
     if (this.#over) return;
     const r = this.request;
     if (this.#timerKind === WAIT_SEND) {
-      this.gone('client timed out (110: Connection timed out) while sending to client', PROTOCOL_ERROR);
+      const { link } = this.connection;
+      if (link.held && clock.now - link.heldAt >= r.loc.core.sendTimeoutMs) this.connection.notTaken(NOT_TAKEN);
+      else this.gone(NOT_TAKEN, PROTOCOL_ERROR);
       return;
     }
     if (!r.body.complete && !r.ended)

@@ -3,7 +3,7 @@
  * size line and end) is written into the free bytes before and after them, and all goes out in one write, not copied.
  */
 import type { Buffer } from 'node:buffer';
-import { readArea } from '../../net/transport.ts';
+import { readArea } from '../../net/read-area.ts';
 
 /** Below this a copy into the output buffer is as cheap. */
 const WORTH_IT = 4096;
