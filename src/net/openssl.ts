@@ -49,6 +49,7 @@ interface Functions {
   SSL_SESSION_get_id(session: Pointer, length: Pointer): Pointer;
   SSL_CTX_ctrl(context: Pointer, command: number, n: number, argument: Pointer): number;
   SSL_CTX_callback_ctrl(context: Pointer, command: number, callback: Pointer): number;
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(context: Pointer, callback: Pointer): number;
   SSL_CTX_sess_set_new_cb(context: Pointer, callback: Pointer): void;
   SSL_CTX_sess_set_get_cb(context: Pointer, callback: Pointer): void;
   SSL_CTX_set_alpn_select_cb(context: Pointer, callback: Pointer, argument: Pointer): void;
@@ -92,6 +93,7 @@ const SIGNATURES: Record<keyof Functions, Signature> = {
   SSL_SESSION_get_id: of(P, P, P),
   SSL_CTX_ctrl: of(I, P, I, I, P),
   SSL_CTX_callback_ctrl: of(I, P, I, P),
+  SSL_CTX_set_tlsext_ticket_key_evp_cb: of(I, P, P),
   SSL_CTX_sess_set_new_cb: of('void', P, P),
   SSL_CTX_sess_set_get_cb: of('void', P, P),
   SSL_CTX_set_alpn_select_cb: of('void', P, P, P),
@@ -188,6 +190,8 @@ export class OpenSsl {
     lib.SSL_CTX_sess_set_new_cb(at, 0n);
     lib.SSL_CTX_sess_set_get_cb(at, 0n);
     lib.SSL_CTX_set_alpn_select_cb(at, this.#alpn, 0n);
+    // Node's own would come before ours.
+    lib.SSL_CTX_set_tlsext_ticket_key_evp_cb(at, 0n);
     lib.SSL_CTX_callback_ctrl(at, CTRL_TICKET_KEY_CALLBACK, this.#tickets);
     this.#contexts.set(inner, at);
     return at;

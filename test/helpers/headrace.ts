@@ -1,6 +1,15 @@
 /** Starts the real program with a configuration in a directory of its own, and ends it by its process id. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -88,19 +97,20 @@ export class Headrace implements Place {
     return path;
   }
 
-  /** Writes the configuration (a reload takes it). */
+  /** Writes the configuration (a reload takes it): at once, for the reload before may be reading it just now. */
   configure(http: (place: Place) => string, stream: Options['stream'] = this.#options.stream): void {
     const { main = '', workers = 1, logLevel = 'info' } = this.#options;
     const text = http(this);
     const streamBlock = stream === undefined ? '' : `stream {\n${stream(this)}\n}\n`;
     // "off" would silence the same level's other logs.
     const accessLog = /^ *access_log /m.test(text) ? '' : 'access_log off;';
-    this.file(
-      'headrace.conf',
+    const written = this.file(
+      'headrace.conf.new',
       `worker_processes ${workers};\ndaemon off;\npid ${join(this.dir, 'headrace.pid')};\n` +
         `error_log ${join(this.dir, 'error.log')} ${logLevel};\n${main}\nevents { worker_connections 4096; }\n` +
         `http {\n${accessLog}\nclient_body_temp_path ${join(this.dir, 'client_body')};\n${text}\n}\n${streamBlock}`,
     );
+    renameSync(written, join(this.dir, 'headrace.conf'));
   }
 
   async #launch(): Promise<void> {

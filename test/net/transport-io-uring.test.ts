@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls, createSecureContext } from 'node:tls';
-import type { ConnectionOptions, SecureVersion } from 'node:tls';
+import type { ConnectionOptions, SecureContext, SecureVersion } from 'node:tls';
 import { IoUring } from '../../src/net/io-uring.ts';
 import { Listener } from '../../src/net/listener.ts';
 import { acceptsNatively, acceptTlsTransport } from '../../src/net/tls-accept.ts';
@@ -36,19 +36,22 @@ describe('TLS by io_uring', { skip }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'headrace-test-'));
   after(() => rmSync(directory, { recursive: true }));
   const tickets = new TicketKeys(createTicketSecret(), 'test', 300, []);
-  let context = createSecureContext();
+  // As two workers have them, each its own: what they have in common are the keys of tickets.
+  const contexts: SecureContext[] = [];
+  let chosen = 0;
   before(() => {
     const [key, certificate] = [join(directory, 'k.pem'), join(directory, 'c.pem')];
     const curve = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2';
     execFileSync('openssl', `req -x509 ${curve} -keyout ${key} -out ${certificate}`.split(' '), { stdio: 'pipe' });
-    context = createSecureContext({ key: readFileSync(key), cert: readFileSync(certificate) });
+    const options = { key: readFileSync(key), cert: readFileSync(certificate), sessionIdContext: 'test' };
+    contexts.push(createSecureContext(options), createSecureContext(options));
   });
   const chooser: TlsChooser<null> = {
     native: true,
     keepsHello: true,
     choose: () => ({
-      context,
-      nativeContext: () => context,
+      context: contexts[0]!,
+      nativeContext: () => contexts[chosen++ % 2]!,
       requestCertificate: false,
       rejectHandshake: false,
       verifyDepth: 1,
