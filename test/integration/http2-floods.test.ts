@@ -60,6 +60,17 @@ describe('HTTP/2: floods', () => {
     return sent;
   };
 
+  test('no flood: many requests, each few after the answers to those before', async () => {
+    const client = new RawHttp2(scope, port);
+    let id = -1;
+    for (let k = 0; k < 8; k++) {
+      for (let n = 0; n < 50; n++) client.request((id += 2), '/text');
+      assert.equal((await client.answer(id)).status, 200);
+    }
+    assert.equal(client.find(h2.RST_STREAM), undefined);
+    client.socket.destroy();
+  });
+
   test('rapid reset', async () => {
     const client = new RawHttp2(scope, port);
     let id = -1;

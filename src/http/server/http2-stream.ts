@@ -1,6 +1,6 @@
 /**
- * A stream of a client's HTTP/2 connection: one request and its answer. Keeps the windows of flow control on both sides;
- * what they do not let through waits here, and whoever makes the answer is told to wait.
+ * A stream of a client's HTTP/2 connection: one request and its answer. What the windows of flow control do not let
+ * through waits here, and whoever makes the answer is told to wait. The request's body is in `http2-body.ts`.
  */
 import { Buffer } from 'node:buffer';
 import type { ClientAddress, ClientChannel, TlsInfo } from '../request.ts';
@@ -15,12 +15,13 @@ import * as engine from '../engine.ts';
 import { logRequest } from '../request-log.ts';
 import { RequestHead } from '../wire/request-head.ts';
 import { H } from '../wire/known.ts';
-import { DATA, FLAG_END_STREAM, INTERNAL_ERROR, MAX_WINDOW, NO_ERROR, PROTOCOL_ERROR } from '../wire/h2/constants.ts';
+import { DATA, FLAG_END_STREAM, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR } from '../wire/h2/constants.ts';
 import { beginHeaders, endHeaders, writeFrameHead } from '../wire/h2/frame-writer.ts';
 import { hasTrailers } from './answer-writer.ts';
-import { FEED_FAILED, FEED_TOO_LARGE, RequestBody } from './body.ts';
+import { RequestBody } from './body.ts';
 import { CHUNKED, requestBodyLength } from './framing.ts';
 import { composeAnswerBlock, composeInformational, composeTableSize, composeTrailerBlock } from './http2-answer.ts';
+import { Http2Body } from './http2-body.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import type { Refusal } from './refusals.ts';
 
@@ -30,8 +31,6 @@ const WAIT_SEND = 1;
 
 const NOT_TAKEN = 'client timed out (110: Connection timed out) while sending to client';
 const HEAD_ROOM = 1024;
-/** Pieces of a request's body below this are put together. */
-const GATHERED = 4096;
 /** Bytes of body that go into one write, frames around them included. */
 const WRITE_MOST = 65536;
 
@@ -40,6 +39,7 @@ export class Http2Stream implements ClientChannel {
   id = 0;
   readonly request: HttpRequest;
   readonly head = new RequestHead();
+  readonly body: Http2Body = new Http2Body(this);
   /** Where the head's bytes stand. */
   buf: Buffer = Buffer.allocUnsafeSlow(HEAD_ROOM);
   requestCount = 0;
@@ -56,15 +56,14 @@ export class Http2Stream implements ClientChannel {
 
   readonly #timer = new Timer(() => this.#timedOut());
   #timerKind = WAIT_BODY;
-  /** Body that came before anybody wanted it. */
-  #ahead: Buffer | null = null;
   /** Body of the answer that waits. */
   #pending: Buffer | null = null;
   #pendingStart = 0;
   #pendingLast = false;
   /** `HELD` was answered: the producer waits to be told. */
   #holds = false;
-  #over = false;
+  /** Nothing of it is left but the object, which waits for another request. */
+  over = false;
 
   constructor() {
     this.request = new HttpRequest(this);
@@ -104,8 +103,8 @@ export class Http2Stream implements ClientChannel {
     this.inClosed = this.outClosed = this.reset = this.waiting = false;
     this.sendWindow = sendWindow;
     this.recvWindow = recvWindow;
-    this.#ahead = this.#pending = null;
-    this.#pendingLast = this.#holds = this.#over = false;
+    this.body.ahead = this.#pending = null;
+    this.#pendingLast = this.#holds = this.over = false;
     this.requestCount = connection.requestCount;
     const { listen } = connection;
     const r = this.request;
@@ -159,124 +158,25 @@ export class Http2Stream implements ClientChannel {
     engine.start(r);
   }
 
-  /** Bytes of DATA; `last`: END_STREAM came with them. */
-  onData(buf: Buffer, start: number, end: number, last: boolean): void {
-    const r = this.request;
-    const { body } = r;
-    if (last) this.inClosed = true;
-    if (this.#over || r.ended) return;
-    if (body.complete) {
-      if (end > start && !body.discarding && body.received === 0 && r.bodyLength === 0) this.#badBody();
-      return;
-    }
-    // Small pieces of one read go on together.
-    const gathers = body.streaming && end - start < GATHERED;
-    if (gathers || body.undecided || body.held || this.#ahead !== null) {
-      if (end > start) {
-        const more = buf.subarray(start, end);
-        this.#ahead = this.#ahead === null ? Buffer.from(more) : Buffer.concat([this.#ahead, more]);
-      }
-      this.connection.later(this);
-      return;
-    }
-    this.#feed(buf, start, end);
-  }
-
-  /** The read is over: what was gathered goes on, if somebody takes it. */
-  flushAhead(): void {
-    const { body } = this.request;
-    if (this.#over || this.request.ended || body.complete || body.undecided || body.held) return;
-    const ahead = this.#ahead ?? EMPTY;
-    this.#ahead = null;
-    this.#feed(ahead, 0, ahead.length);
-  }
-
-  #feed(buf: Buffer, start: number, end: number): void {
-    const r = this.request;
-    const { body } = r;
-    if (end > start) {
-      const result = body.feed(buf, start, end, this.inClosed && this.#ahead === null);
-      r.bytesReceived += end - start;
-      if (result < 0) {
-        if (result === FEED_TOO_LARGE) this.#bodyFailed(413, 'client intended to send too large chunked body');
-        else if (result === FEED_FAILED) this.#bodyFailed(500, 'request body could not be stored');
-        else this.#badBody();
-        return;
-      }
-    }
-    if (this.#over || r.body !== body) return;
-    if (this.inClosed && this.#ahead === null && !body.held) {
-      if (this.#timerKind === WAIT_BODY) this.#timer.cancel();
-      if (!body.end()) this.#bodyFailed(400, 'client prematurely closed stream');
-      return;
-    }
-    if (!body.held) {
-      this.#arm(WAIT_BODY, r.loc.core.clientBodyTimeoutMs);
-      this.#openWindow();
-    }
-  }
-
-  #badBody(): void {
-    this.#bodyFailed(400, 'client intended to send body data larger than declared');
-  }
-
-  #bodyFailed(status: number, why: string): void {
-    const r = this.request;
-    r.body.discard();
-    r.body.complete = true;
-    this.#ahead = null;
-    if (r.ended || this.#over) return;
-    logRequest(r, status === 413 ? 'error' : 'info', why);
-    const { producer } = r;
-    r.producer = null;
-    if (producer !== null) producer.onAbort(r);
-    if (r.headSent) this.abort(r);
-    else engine.finalize(r, status);
-  }
-
-  /** Lets the client send as much as there is room for. */
-  #openWindow(): void {
-    if (this.inClosed || this.reset || this.request.body.discarding) return;
-    const { body, loc } = this.request;
-    const { bodyPrereadSize } = this.connection.settings;
-    if (!body.streaming) {
-      // It goes to memory or to a file as fast as it comes.
-      if (this.recvWindow >= MAX_WINDOW / 4) return;
-      this.connection.link.windowUpdate(this.id, MAX_WINDOW - this.recvWindow);
-      this.recvWindow = MAX_WINDOW;
-      return;
-    }
-    const target = Math.min(MAX_WINDOW, Math.max(bodyPrereadSize, loc.core.clientBodyBufferSize));
-    if (this.recvWindow >= target) return;
-    this.connection.link.windowUpdate(this.id, target - this.recvWindow);
-    this.recvWindow = target;
-  }
-
+  /** Somebody wants the rest of the body. */
   resumeReading(r: HttpRequest): void {
-    const { body } = r;
-    body.held = false;
-    if (body.complete || this.#over) return;
-    const ahead = this.#ahead;
-    this.#ahead = null;
-    if (ahead !== null || this.inClosed) {
-      this.#feed(ahead ?? EMPTY, 0, ahead === null ? 0 : ahead.length);
-      return;
-    }
-    this.#maybeContinue(r);
-    this.#arm(WAIT_BODY, r.loc.core.clientBodyTimeoutMs);
-    this.#openWindow();
+    this.body.resume(r);
   }
 
-  #maybeContinue(r: HttpRequest): void {
-    if (r.headSent || r.body.received > 0 || !r.head.has(H.expect)) return;
-    const i = r.head.first(H.expect);
-    if (r.head.valueIs(i, '100-continue')) this.sendInformational(r, 100, null);
+  /** @internal The client has so long for more of the body. */
+  waitForBody(ms: number): void {
+    this.#arm(WAIT_BODY, ms);
+  }
+
+  /** @internal The body has come. */
+  bodyCame(): void {
+    if (this.#timerKind === WAIT_BODY) this.#timer.cancel();
   }
 
   // ------------------------------------------------------------------------------------ the answer
 
   sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
-    if (this.#over) return SENT;
+    if (this.over) return SENT;
     r.headSent = true;
     const headerOnly = r.headerOnly;
     if (headerOnly) {
@@ -310,7 +210,7 @@ export class Http2Stream implements ClientChannel {
   }
 
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
-    if (r.ended || this.#over) return SENT;
+    if (r.ended || this.over) return SENT;
     output.length = 0;
     return this.#send(buf, start, end, last, hasTrailers(r), false);
   }
@@ -434,7 +334,7 @@ export class Http2Stream implements ClientChannel {
   }
 
   sendInformational(r: HttpRequest, status: number, fields: FieldList | null): void {
-    if (r.headSent || this.#over) return;
+    if (r.headSent || this.over) return;
     output.length = 0;
     const block = this.#beginBlock();
     composeInformational(output, status, fields);
@@ -453,7 +353,7 @@ export class Http2Stream implements ClientChannel {
 
   /** The answer is out: the stream closes; a body that still comes is not wanted. */
   complete(): void {
-    if (this.#over) return;
+    if (this.over) return;
     if (!this.inClosed && !this.reset) this.#rst(NO_ERROR);
     this.#finish();
   }
@@ -465,9 +365,9 @@ export class Http2Stream implements ClientChannel {
   }
 
   #finish(): void {
-    this.#over = true;
+    this.over = true;
     this.#timer.cancel();
-    this.#ahead = this.#pending = null;
+    this.body.ahead = this.#pending = null;
     if (this.waiting) this.connection.link.leave(this);
     const r = this.request;
     traffic.row[ENDED]!++;
@@ -480,7 +380,7 @@ export class Http2Stream implements ClientChannel {
   }
 
   abort(r: HttpRequest): void {
-    if (this.#over) return;
+    if (this.over) return;
     r.aborted = true;
     r.ended = true;
     this.#rst(INTERNAL_ERROR);
@@ -499,7 +399,7 @@ export class Http2Stream implements ClientChannel {
   /** The client has reset the stream, or broken its rules (`error` is told then), or is gone. */
   gone(why: string, error = -1): void {
     const r = this.request;
-    if (this.#over) return;
+    if (this.over) return;
     this.inClosed = true;
     if (error >= 0) this.#rst(error);
     else this.reset = true;
@@ -527,7 +427,7 @@ export class Http2Stream implements ClientChannel {
   }
 
   #timedOut(): void {
-    if (this.#over) return;
+    if (this.over) return;
     const r = this.request;
     if (this.#timerKind === WAIT_SEND) {
       const { link } = this.connection;
@@ -539,5 +439,3 @@ export class Http2Stream implements ClientChannel {
       this.timedOut('client timed out (110: Connection timed out) while reading client request body');
   }
 }
-
-const EMPTY = Buffer.alloc(0);
