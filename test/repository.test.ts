@@ -42,7 +42,7 @@ const SHARED_BY_ALL = new Set(['worker/protocol.ts', 'version.ts']);
 const LONG: Readonly<Record<string, number>> = {
   // The model is one truth, in one place.
   'config/model.ts': 600,
-  'http/server/http1-connection.ts': 808,
+  'http/server/http1-connection.ts': 755,
 };
 const LIMIT = 450;
 

@@ -17,14 +17,14 @@ import { clock } from '../../net/clock.ts';
 import { output } from '../../net/output.ts';
 import { Timer } from '../../net/timers.ts';
 import { DONE, MORE } from '../wire/outcomes.ts';
-import { TOKEN, TOKEN_WITHOUT_UNDERSCORE } from '../wire/bytes.ts';
 import { CHUNKS_BAD, CHUNKS_GO_ON, chunksIn } from '../wire/chunked.ts';
 import { H } from '../wire/known.ts';
-import { RequestHead } from '../wire/request-head.ts';
+import type { RequestHead } from '../wire/request-head.ts';
 import { composeFields, composeStatusLine } from '../wire/writer.ts';
 import { composeAnswerHead, composeChunk, composeLastChunk, hasTrailers } from './answer-writer.ts';
 import { FEED_TOO_LARGE, FEED_FAILED, RequestBody } from './body.ts';
-import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionFlags, maxHead, requestBodyLength } from './framing.ts';
+import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionFlags, requestBodyLength } from './framing.ts';
+import { HeadReader } from './http1-head.ts';
 import { fits, framed, frameChunk, frameHead } from './in-place.ts';
 import {
   HEAD,
@@ -41,7 +41,6 @@ import {
   WAIT_LINGER,
 } from './connection-state.ts';
 import { mayKeepAlive } from './keepalive.ts';
-import { refusalOf } from './refusals.ts';
 import type { Refusal } from './refusals.ts';
 import { RequestCheck } from './request-check.ts';
 import * as engine from '../engine.ts';
@@ -49,7 +48,6 @@ import { flushTurn } from '../../observe/access-log-writer.ts';
 import { BEGUN, CLOSED as GONE, ENDED, READING, traffic } from '../../observe/traffic.ts';
 import { logRequest } from '../request-log.ts';
 
-const INITIAL_HEAD_ROOM = 2048;
 const INVALID_CHUNKS: Refusal = { status: 400, why: 'client sent invalid chunked body' };
 const NOT_TAKEN = 'client timed out (110: Connection timed out) while sending to client';
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
@@ -68,14 +66,13 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
 
   readonly #transport: Transport;
   readonly #listen: HttpListen;
-  readonly #head = new RequestHead();
+  readonly #reader = new HeadReader();
+  readonly #head: RequestHead = this.#reader.head;
   readonly #check: RequestCheck;
   readonly #request: HttpRequest;
   readonly #timer = new Timer(() => this.#timedOut());
   #timerKind = WAIT_HEAD;
   #state = HEAD;
-  #buf: Buffer | null = null;
-  #length = 0;
   /** Bytes that arrived before anybody wanted them: body before its handler, pipelined requests. */
   #ahead: Buffer | null = null;
   /** Inside `#consume`: completion is left to its loop. */
@@ -191,71 +188,21 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
 
   /** @returns where the head ends in `src`, or `end` when more is needed or it was refused */
   #readHead(src: Buffer, pos: number, end: number): number {
-    const head = this.#head;
-    if (this.#length === 0) {
-      this.#buf ??= Buffer.allocUnsafeSlow(INITIAL_HEAD_ROOM);
-      const config = this.#listen.defaultServer.config;
-      head.reset(this.#buf, 0);
-      // An underscore makes a name invalid, and what is invalid goes on when it is not to be ignored.
-      head.token = config.underscoresInHeaders || !config.ignoreInvalidHeaders ? TOKEN : TOKEN_WITHOUT_UNDERSCORE;
-      head.skipInvalid = config.ignoreInvalidHeaders;
-      head.maxFields = config.maxHeaders > 0 ? config.maxHeaders : 1000;
-      head.maxLine = Math.max(config.largeClientHeaderBuffers.size, config.clientHeaderBufferSize);
-      this.#request.startedAt = clock.now;
-    }
-    for (;;) {
-      const room = this.#buf!.length - this.#length;
-      const take = Math.min(room, end - pos);
-      src.copy(this.#buf!, this.#length, pos, pos + take);
-      const before = this.#length;
-      this.#length += take;
-      const result = head.parse(this.#length);
-      if (result === DONE) {
-        const consumed = head.pos - before;
-        this.#length = head.pos;
-        if (head.pos > maxHead(this.#listen.defaultServer.config))
-          this.#beginRefused(494, 'client sent too large request');
-        else this.#begin(src, pos + consumed, end);
-        return pos + consumed;
+    const reader = this.#reader;
+    const { config } = this.#listen.defaultServer;
+    if (reader.length === 0) this.#request.startedAt = clock.now;
+    const result = reader.read(src, pos, end, config);
+    const at = reader.pos;
+    if (result === DONE) this.#begin(src, at, end);
+    else if (result !== MORE) this.#beginRefused(reader.refusal.status, reader.refusal.why);
+    else {
+      if (!this.#partial) {
+        this.#partial = true;
+        traffic.row[READING]!++;
       }
-      pos += take;
-      if (result !== MORE) {
-        const { status, why } = refusalOf(result, head.lineDone);
-        this.#beginRefused(status, why);
-        return end;
-      }
-      if (this.#length === this.#buf!.length && !this.#growHead()) return end;
-      if (pos >= end) {
-        if (!this.#partial) {
-          this.#partial = true;
-          traffic.row[READING]!++;
-        }
-        if (this.#timerKind !== WAIT_HEAD || !this.#timer.armed) {
-          this.#arm(WAIT_HEAD, this.#listen.defaultServer.config.clientHeaderTimeoutMs);
-        }
-        return end;
-      }
+      if (this.#timerKind !== WAIT_HEAD || !this.#timer.armed) this.#arm(WAIT_HEAD, config.clientHeaderTimeoutMs);
     }
-  }
-
-  /** Makes room for a larger head within `large_client_header_buffers`; refuses the request otherwise. */
-  #growHead(): boolean {
-    const { count, size } = this.#listen.defaultServer.config.largeClientHeaderBuffers;
-    const head = this.#head;
-    const line = this.#length - head.pos;
-    if (line >= size || this.#length >= count * size) {
-      this.#length = 0;
-      this.#beginRefused(
-        head.lineDone ? 494 : 414,
-        head.lineDone ? 'client sent too large request' : 'client sent too long URI while reading client request line',
-      );
-      return false;
-    }
-    const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(this.#buf!.length * 2, 1024), count * size));
-    this.#buf!.copy(grown, 0, 0, this.#length);
-    this.#buf = grown;
-    head.rebase(grown, 0);
-    return true;
+    return at;
   }
 
   /** A head that cannot be understood: answer and close. */
@@ -271,7 +218,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     r.keepAlive = false;
     r.body.begin(r, 0);
     this.#state = BUSY;
-    this.#head.giveUp(this.#length);
+    this.#head.giveUp(this.#reader.length);
     logRequest(r, 'info', why);
     engine.finalize(r, status);
   }
@@ -586,8 +533,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
       return;
     }
     this.#state = HEAD;
-    this.#length = 0;
-    if (this.#buf!.length > INITIAL_HEAD_ROOM) this.#buf = null;
+    this.#reader.next();
     this.#arm(WAIT_IDLE, loc.core.keepaliveTimeoutMs);
     if (!this.#dispatching && (this.#ahead !== null || this.#transport.paused)) this.#unstash();
     else if (this.#transport.paused && this.#ahead === null) this.#transport.resume();
@@ -675,7 +621,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
       return;
     }
     if (this.#state === HEAD) {
-      if (this.#length > 0) this.#listen.log('info', 'client prematurely closed connection', this.peer.text);
+      if (this.#reader.length > 0) this.#listen.log('info', 'client prematurely closed connection', this.peer.text);
       this.#shut();
       return;
     }
@@ -710,7 +656,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     this.#listen.connections.remove(this);
     if (this.#state === ORPHANED) return;
     this.#state = CLOSED;
-    this.#buf = null;
+    this.#reader.close();
     this.#ahead = null;
   }
 
@@ -748,7 +694,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
     const r = this.#request;
     switch (this.#timerKind) {
       case WAIT_HEAD:
-        if (this.#length > 0) {
+        if (this.#reader.length > 0) {
           // nginx answers 408 to a head that does not come to its end.
           this.#beginRefused(408, 'client timed out (110: Connection timed out) while reading client request headers');
         } else this.#shut();
@@ -782,7 +728,7 @@ export class Http1Connection implements ClientChannel, ClientConnection, Transpo
   /** The worker leaves: close when idle, else after the present request. */
   quit(): void {
     this.#closing = true;
-    if (this.#state === HEAD && this.#length === 0) this.#shut();
+    if (this.#state === HEAD && this.#reader.length === 0) this.#shut();
   }
 
   /** The generation was replaced and its time is over: close, unless a request has begun under a later one. */
