@@ -237,11 +237,9 @@ export class Transport implements Batched, RingSource, Sender {
     if (this.closed) return SENT;
     this.bytesWritten += end - start;
     if (this.#batchedStart >= 0) {
-      if (
-        this.#batchedEnd === writeBatch.length &&
-        end - start <= BATCHED_MAX &&
-        writeBatch.append(buf, start, end) >= 0
-      ) {
+      const at = writeBatch.extend(this.#batchedStart, this.#batchedEnd, buf, start, end);
+      if (at >= 0) {
+        this.#batchedStart = at;
         this.#batchedEnd = writeBatch.length;
         return SENT;
       }

@@ -48,7 +48,7 @@ class WriteBatch {
     if (this.#flushing) return -1;
     const n = end - start;
     if (this.length + n > BATCH_SIZE || this.#count === MOST) this.flush();
-    const at = this.append(src, start, end);
+    const at = this.#append(src, start, end);
     this.#members[this.#count++] = member;
     if (!this.#scheduled && (this.#ring === null || !this.#ring.running)) {
       this.#scheduled = true;
@@ -57,10 +57,22 @@ class WriteBatch {
     return at;
   }
 
-  /** Copies more bytes behind the last message, if there is room; -1 if not. */
-  append(src: Buffer, start: number, end: number): number {
+  /**
+   * Copies more bytes behind the message at `[from, to)`, which is moved when another one stands behind it: a connection
+   * with many answers in a turn (HTTP/2) still sends them together. @returns where it begins now; -1: it stays as it is
+   */
+  extend(from: number, to: number, src: Buffer, start: number, end: number): number {
+    const moved = to === this.length ? 0 : to - from;
+    if (end - start > BATCHED_MAX || moved > BATCHED_MAX) return -1;
+    if (this.length + moved + end - start > BATCH_SIZE) return -1;
+    if (moved > 0) from = this.#append(this.buf, from, to);
+    this.#append(src, start, end);
+    return from;
+  }
+
+  /** There is room. */
+  #append(src: Buffer, start: number, end: number): number {
     const at = this.length;
-    if (at + end - start > BATCH_SIZE) return -1;
     src.copy(this.buf, at, start, end);
     this.length += end - start;
     return at;

@@ -19,7 +19,7 @@ import { freePort } from '../helpers/ports.ts';
 import { requires } from '../helpers/requires.ts';
 import type { Scope } from '../helpers/wait.ts';
 import { until, within } from '../helpers/wait.ts';
-import { manyConnections, PLAIN, Recorder, transportSuite } from './transport-suite.ts';
+import { manyConnections, manyMessages, PLAIN, Recorder, transportSuite } from './transport-suite.ts';
 import type { Pair } from './transport-suite.ts';
 
 // A kernel that has none, or forbids it, is no fault of ours: the log says which one is used.
@@ -30,6 +30,7 @@ const skip = typeof ring === 'string' ? ring : false;
 describe('transport by io_uring', { skip }, () => {
   transportSuite(PLAIN);
   manyConnections();
+  manyMessages();
 });
 
 describe('TLS by io_uring', { skip }, () => {

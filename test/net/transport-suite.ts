@@ -279,3 +279,31 @@ export function manyConnections(): void {
     );
   });
 }
+
+export function manyMessages(): void {
+  test('many messages of a turn, those of some connections between those of others', async (t) => {
+    const pairs = await Promise.all(Array.from({ length: 8 }, () => accepted(t)));
+    const next = numbers(7);
+    const received = pairs.map(({ peer }) => {
+      const chunks: Buffer[] = [];
+      peer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      return chunks;
+    });
+    const sent = pairs.map((): Buffer[] => []);
+    const send = (which: number, message: Buffer): void => {
+      sent[which]!.push(message);
+      pairs[which]!.transport.write(message, 0, message.length);
+    };
+    const arrived = (): boolean =>
+      sent.every((messages, i) => Buffer.concat(messages).length === Buffer.concat(received[i]!).length);
+
+    // Few: what is for one connection goes out at once.
+    for (let k = 0; k < 24; k++) send(k % 8, pattern(50, k));
+    await until('the first messages', arrived);
+    for (const chunks of received) assert.equal(chunks.length, 1);
+    // More than the batch holds, and messages that are larger than it takes.
+    for (let k = 0; k < 600; k++) send(next(8), pattern(1 + next(next(8) === 0 ? 12_000 : 1_000), k));
+    await until('all messages', arrived);
+    for (const [i, chunks] of received.entries()) assert.ok(Buffer.concat(chunks).equals(Buffer.concat(sent[i]!)));
+  });
+}

@@ -1,7 +1,8 @@
 import { describe } from 'node:test';
-import { manyConnections, PLAIN, transportSuite } from './transport-suite.ts';
+import { manyConnections, manyMessages, PLAIN, transportSuite } from './transport-suite.ts';
 
 describe('transport by libuv', () => {
   transportSuite(PLAIN);
   manyConnections();
+  manyMessages();
 });
