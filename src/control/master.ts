@@ -234,6 +234,9 @@ export class Master {
   async #check(generation: Generation): Promise<void> {
     if (this.#health === null && !hasHealthChecks(generation.config)) return;
     const { HealthChecks } = await import('./health.ts');
+    const { loadParts } = await import('../http/parts.ts');
+    const { http } = generation.config;
+    if (http !== null) await loadParts(http);
     this.#health ??= new HealthChecks(this.#log, () => this.#bell.announce());
     this.#health.follow(generation);
   }

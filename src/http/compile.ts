@@ -31,7 +31,8 @@ import type { ZoneCounter } from '../observe/zones.ts';
 import type { AccessLogs } from '../observe/access-log-writer.ts';
 import { traffic } from '../observe/traffic.ts';
 import { sliceHook } from './filters/slice.ts';
-import { CacheZone } from './cache/zone.ts';
+import type { CacheZone } from './cache/zone.ts';
+import { parts } from './parts.ts';
 import { compileGzip } from './filters/gzip.ts';
 import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filters/headers.ts';
 import { rewritesBody } from './filters/body-change.ts';
@@ -144,7 +145,9 @@ class Compiler {
     this.#caches = new Map(
       http.caches.map((cache) => [
         cache.name,
-        new CacheZone(cache, env.cacheZones[cache.name]!, env.group.workerId, (level, text) => log.write(level, text)),
+        new parts.caching!.CacheZone(cache, env.cacheZones[cache.name]!, env.group.workerId, (level, text) =>
+          log.write(level, text),
+        ),
       ]),
     );
     this.#charsets = new Charsets(http.charsets);

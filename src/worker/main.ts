@@ -8,6 +8,7 @@ import type { PeerAddress } from '../config/model.ts';
 import { compileHttp, hasKong } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import type { AdminReply } from '../http/handlers/admin.ts';
+import { loadParts } from '../http/parts.ts';
 import { handshakeRequest } from '../http/server/handshake-request.ts';
 import { ConnectionList } from '../http/server/connection-list.ts';
 import { HttpListen } from '../http/server/listen.ts';
@@ -166,6 +167,7 @@ class HttpWorker {
   async #compile(data: GenerationData, resources: Resources): Promise<HttpRuntime | null> {
     const { config } = data;
     if (config.http === null) return null;
+    await loadParts(config.http);
     const runtime = compileHttp(data.id, config, config.http, {
       group: this.#env,
       kong: this.kong,

@@ -6,21 +6,15 @@ import * as engine from '../engine.ts';
 import { compileTypes } from '../handlers/mime.ts';
 import { METHOD_CONNECT, METHOD_GET, METHOD_HEAD } from '../wire/request-head.ts';
 import type { VariableTable } from '../variables/table.ts';
-import { FastcgiPlan } from './cgi/fastcgi-plan.ts';
-import { ScgiPlan } from './cgi/scgi-plan.ts';
-import { UwsgiPlan } from './cgi/uwsgi-plan.ts';
-import { ConnectPlan } from './connect/connect-plan.ts';
 import { proxy } from './exchange.ts';
 import type { UpstreamGroup } from './group.ts';
-import { GrpcPlan } from './http2/grpc-plan.ts';
-import { MemcachedPlan } from './memcached/memcached-plan.ts';
+import type { MemcachedPlan } from './memcached/memcached-plan.ts';
+import { parts } from '../parts.ts';
 import { ProxyPlan } from './plan.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import { UpstreamTls } from './tls.ts';
 import { compileStore } from './store.ts';
 import type { CommonParts, UpstreamPlan } from './upstream-plan.ts';
-import { cached } from '../cache/handler.ts';
-import { CachePlan } from '../cache/plan.ts';
 import type { CacheZone } from '../cache/zone.ts';
 
 /** What a handler is compiled with. */
@@ -48,35 +42,36 @@ export function compilePass(
     pass.scheme === 'https' || pass.scheme === 'grpcs' || pass.scheme === 'suwsgi' || mayBeSecure(pass.variableTarget)
       ? new UpstreamTls(ssl, env.variables, env.directory)
       : null;
-  const parts = (tls: UpstreamTls | null): CommonParts => ({ ...env, pass, tls });
+  const common = (tls: UpstreamTls | null): CommonParts => ({ ...env, pass, tls });
+  const { protocols } = parts;
   switch (handler.kind) {
     case 'proxy': {
-      const plan = new ProxyPlan(config, match, parts(tlsOf(config.proxy.ssl)));
+      const plan = new ProxyPlan(config, match, common(tlsOf(config.proxy.ssl)));
       return passing(loc, plan, handler.kind, env);
     }
     case 'grpc': {
-      const plan = new GrpcPlan(config.grpc!, parts(tlsOf(config.grpc!.ssl)));
+      const plan = new protocols!.GrpcPlan(config.grpc!, common(tlsOf(config.grpc!.ssl)));
       return (r) => proxy(r, plan);
     }
     case 'memcached':
-      return memcachedHandler(loc, new MemcachedPlan(config.memcached!, parts(null)));
+      return memcachedHandler(loc, new protocols!.MemcachedPlan(config.memcached!, common(null)));
     case 'tunnel': {
-      const plan = new ConnectPlan(config.tunnel!, parts(null));
+      const plan = new protocols!.ConnectPlan(config.tunnel!, common(null));
       return (r) => {
         if (r.method === METHOD_CONNECT) proxy(r, plan);
         else engine.finalize(r, 405);
       };
     }
     case 'fastcgi': {
-      const plan = new FastcgiPlan(config.fastcgi!, parts(null));
+      const plan = new protocols!.FastcgiPlan(config.fastcgi!, common(null));
       return passing(loc, plan, handler.kind, env);
     }
     case 'scgi': {
-      const plan = new ScgiPlan(config.scgi!, parts(null));
+      const plan = new protocols!.ScgiPlan(config.scgi!, common(null));
       return passing(loc, plan, handler.kind, env);
     }
     case 'uwsgi': {
-      const plan = new UwsgiPlan(config.uwsgi!, parts(tlsOf(config.uwsgi!.ssl)));
+      const plan = new protocols!.UwsgiPlan(config.uwsgi!, common(tlsOf(config.uwsgi!.ssl)));
       return passing(loc, plan, handler.kind, env);
     }
   }
@@ -87,6 +82,7 @@ function passing(loc: Location, plan: UpstreamPlan, module: string, env: PassEnv
   plan.store = compileStore(plan.config, loc.core, env.variables);
   const { cache } = plan.config;
   if (cache === null) return (r) => proxy(r, plan);
+  const { CachePlan, cached } = parts.caching!;
   const caching = new CachePlan(cache, plan, module, env.caches, env.variables);
   return (r) => cached(r, caching);
 }

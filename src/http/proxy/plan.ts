@@ -11,9 +11,8 @@ import { CaptureRegex } from '../../variables/regex.ts';
 import { compileCookies } from './cookies.ts';
 import type { CookieRewriter } from './cookies.ts';
 import { Http1Upstream } from './http1-upstream.ts';
-import { compileSegments, composeBlock } from './http2/compose.ts';
 import type { BlockPlan } from './http2/compose.ts';
-import { Http2Upstream } from './http2/http2-upstream.ts';
+import { parts as loaded } from '../parts.ts';
 import { composeRequest, targetOf } from './request-writer.ts';
 import { rewriteAnswer } from './rewrite-answer.ts';
 import type { Target } from './target.ts';
@@ -69,7 +68,7 @@ export class ProxyPlan extends UpstreamPlan {
     if (http2) {
       const passFields = config.passRequestHeaders;
       const block = (of: SetHeaders, { hide }: RequestForm): BlockPlan => ({
-        ...compileSegments(of, variables),
+        ...loaded.http2!.compileSegments(of, variables),
         requestHide: hide,
         passFields,
       });
@@ -89,11 +88,11 @@ export class ProxyPlan extends UpstreamPlan {
     const { r } = request;
     const block = this.#cachedBlock !== null && request.cached ? this.#cachedBlock : this.#block;
     const method = this.method === null ? '' : this.method.get(r);
-    composeBlock(o, request, block, method, r.proxyTarget?.host ?? this.proxyHost, request.bodyLength);
+    loaded.http2!.composeBlock(o, request, block, method, r.proxyTarget?.host ?? this.proxyHost, request.bodyLength);
   }
 
   newChannel(): TransportChannel {
-    return this.#block !== null ? new Http2Upstream() : new Http1Upstream();
+    return this.#block !== null ? new loaded.http2!.Http2Upstream() : new Http1Upstream();
   }
 
   override uriOf(r: HttpRequest, target: Target): string | null {

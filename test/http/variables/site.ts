@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { clock } from '../../../src/net/clock.ts';
 import { loadNginxConfig } from '../../../src/config/nginx/load.ts';
 import type { Config } from '../../../src/config/model.ts';
+import { loadParts } from '../../../src/http/parts.ts';
 import { compileHttp } from '../../../src/http/compile.ts';
 import type { CompileEnv, HttpRuntime } from '../../../src/http/compile.ts';
 import * as engine from '../../../src/http/engine.ts';
@@ -178,6 +179,7 @@ export class Site {
       readFile: () => text,
       glob: () => [],
     });
+    await loadParts(config.http!);
     return new Site(config);
   }
 
