@@ -22,7 +22,6 @@ import { TargetBook } from '../upstream/target-book.ts';
 import { HttpGeneration, LimitExcept, Location, NEXT, Server } from './runtime.ts';
 import type { Phase } from './runtime.ts';
 import { compileAuthRequest } from './access/auth-request.ts';
-import { compileAuthBasic } from './access/basic.ts';
 import { compileAccess } from './access/phase.ts';
 import { RefererMatcher } from './access/referer.ts';
 import { compileRules } from './access/rules.ts';
@@ -38,9 +37,6 @@ import { compileHeaders, compileTrailers, joinHooks, trailerHook } from './filte
 import { rewritesBody } from './filters/body-change.ts';
 import { LocationCharset } from './filters/charset/charset.ts';
 import { Charsets } from './filters/charset/tables.ts';
-import { compileAddition } from './filters/addition.ts';
-import { compileSubFilter } from './filters/sub-filter.ts';
-import { compileSsi } from './filters/ssi/filter.ts';
 import { compileLimitRate } from './filters/limit-rate.ts';
 import { adminHandler, apiOf } from './handlers/admin.ts';
 import type { AdminGate } from './handlers/admin.ts';
@@ -219,16 +215,17 @@ class Compiler {
     const onlyOthers = server.allowConnect === true && config.handler.kind !== 'tunnel';
     loc.handler = onlyOthers ? (r) => (r.method === METHOD_CONNECT ? finalize(r, 405) : handler(r)) : handler;
     const gzip = compileGzip(config.gzip);
+    const { filters } = parts;
     const charset = new LocationCharset(config.charset, this.#charsets, this.#variables);
     if (charset.active || 'pass' in config.handler) loc.charset = charset;
     loc.headFilter = joinHooks([
       config.sliceSize === undefined ? null : sliceHook,
       compileHeaders(config.headers, this.#variables),
       trailerHook(compileTrailers(config.headers, this.#variables)),
-      compileAddition(config.addition),
-      compileSsi(config.ssi, this.#variables),
+      filters === null ? null : filters.compileAddition(config.addition),
+      filters === null ? null : filters.compileSsi(config.ssi, this.#variables),
       charset.active ? charset.hook : null,
-      compileSubFilter(config.subFilter, this.#variables),
+      filters === null ? null : filters.compileSubFilter(config.subFilter, this.#variables),
       gzip === null ? null : gzip.hook,
       compileLimitRate(config.core, this.#variables),
     ]);
@@ -280,7 +277,9 @@ class Compiler {
     return compileAccess(
       [
         compileRules(config),
-        compileAuthBasic(config.authBasic, this.#variables, directory),
+        parts.passwords === null
+          ? null
+          : parts.passwords.compileAuthBasic(config.authBasic, this.#variables, directory),
         compileAuthRequest(config.authRequest, this.#variables),
       ],
       config.core.satisfy,

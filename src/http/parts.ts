@@ -3,9 +3,13 @@
  * does: these are loaded when the first configuration comes that needs them, before it is compiled.
  */
 import type { HttpConfig, LocationConfig } from '../config/model.ts';
+import type { compileAuthBasic } from './access/basic.ts';
 import type { cached } from './cache/handler.ts';
 import type { CachePlan } from './cache/plan.ts';
 import type { CacheZone } from './cache/zone.ts';
+import type { compileAddition } from './filters/addition.ts';
+import type { compileSsi } from './filters/ssi/filter.ts';
+import type { compileSubFilter } from './filters/sub-filter.ts';
 import type { FastcgiPlan } from './proxy/cgi/fastcgi-plan.ts';
 import type { ScgiPlan } from './proxy/cgi/scgi-plan.ts';
 import type { UwsgiPlan } from './proxy/cgi/uwsgi-plan.ts';
@@ -39,24 +43,43 @@ interface Caching {
   cached: typeof cached;
 }
 
+/** What changes bodies, but for compression. */
+interface BodyFilters {
+  compileAddition: typeof compileAddition;
+  compileSsi: typeof compileSsi;
+  compileSubFilter: typeof compileSubFilter;
+}
+
+/** `auth_basic`, with all the forms of passwords. */
+interface Passwords {
+  compileAuthBasic: typeof compileAuthBasic;
+}
+
+interface Parts {
+  http2: UpstreamHttp2 | null;
+  protocols: Protocols | null;
+  caching: Caching | null;
+  filters: BodyFilters | null;
+  passwords: Passwords | null;
+}
+
 /** Null: no configuration so far needs it. */
-export const parts: { http2: UpstreamHttp2 | null; protocols: Protocols | null; caching: Caching | null } = {
-  http2: null,
-  protocols: null,
-  caching: null,
-};
+export const parts: Parts = { http2: null, protocols: null, caching: null, filters: null, passwords: null };
 
 /** Loads what a configuration needs. */
 export async function loadParts(http: HttpConfig): Promise<void> {
   if (parts.caching === null && http.caches.length > 0) await loadCaching();
   for (const { root } of http.servers) {
-    for (const { handler, proxy } of withNested(root)) {
-      const { kind } = handler;
+    for (const location of withNested(root)) {
+      const { proxy, ssi, subFilter, addition, authBasic } = location;
+      const { kind } = location.handler;
       // The Kong door has services of gRPC, of which it is told later.
       if (parts.http2 === null && (kind === 'kong' || (kind === 'proxy' && proxy.httpVersion === '2')))
         await loadHttp2();
       if (parts.protocols === null && !['static', 'stub_status', 'admin', 'proxy', 'kong'].includes(kind))
         await loadProtocols();
+      if (parts.filters === null && (ssi ?? subFilter ?? addition) !== undefined) await loadFilters();
+      if (authBasic.userFile !== null) parts.passwords ??= await import('./access/basic.ts');
     }
   }
 }
@@ -74,6 +97,15 @@ async function loadCaching(): Promise<void> {
     import('./cache/handler.ts'),
   ]);
   parts.caching = { CachePlan: Plan, CacheZone: Zone, cached: handler };
+}
+
+async function loadFilters(): Promise<void> {
+  const [a, b, c] = await Promise.all([
+    import('./filters/addition.ts'),
+    import('./filters/ssi/filter.ts'),
+    import('./filters/sub-filter.ts'),
+  ]);
+  parts.filters = { ...a, ...b, ...c };
 }
 
 async function loadHttp2(): Promise<void> {

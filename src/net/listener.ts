@@ -1,8 +1,8 @@
 /** Listening sockets of a worker. Each worker has its own on the same address (SO_REUSEPORT); the kernel spreads connections. */
 import { createServer, Socket } from 'node:net';
 import type { Server, SocketConstructorOpts } from 'node:net';
-import { TlsTransport } from './tls-transport.ts';
 import { readHook, Transport } from './transport.ts';
+import type { ReadHook } from './transport.ts';
 
 export interface ListenOptions {
   kind: 'tcp' | 'unix';
@@ -22,21 +22,27 @@ interface SocketHandle {
   close(): void;
 }
 
-/** Called with each connection; plain ones come with their transport, for TLS the bare socket is wanted, or a `TlsTransport`. */
+/** Called with each connection; plain ones come with their transport, for TLS the bare socket is wanted, or what `NativeListening` makes. */
 export type OnConnection = (socket: Socket, transport: Transport | null) => void;
+
+/** Connections that may be had as transports although the address gives bare sockets: TLS without Node's streams. */
+export interface NativeListening {
+  wanted(): boolean;
+  make(socket: Socket, hook: ReadHook): Transport;
+}
 
 export class Listener {
   readonly options: ListenOptions;
   readonly #server: Server;
   readonly #raw: boolean;
-  readonly #native: (() => boolean) | null;
+  readonly #native: NativeListening | null;
   readonly #onConnection: OnConnection;
 
   /**
    * @param raw give bare sockets (for TLS) instead of transports
-   * @param native asked with each connection of such: give a `TlsTransport` all the same
+   * @param native of an address with bare sockets: asked with each connection
    */
-  constructor(options: ListenOptions, raw: boolean, onConnection: OnConnection, native: (() => boolean) | null = null) {
+  constructor(options: ListenOptions, raw: boolean, onConnection: OnConnection, native: NativeListening | null = null) {
     this.options = options;
     this.#raw = raw;
     this.#native = native;
@@ -76,7 +82,7 @@ export class Listener {
     const byNode = handle.onconnection.bind(handle);
     handle.onconnection = (status, client) => {
       if (status !== 0 || client === undefined) return;
-      if (this.#raw && !this.#native!()) {
+      if (this.#raw && !this.#native!.wanted()) {
         byNode(status, client);
         return;
       }
@@ -84,7 +90,7 @@ export class Listener {
       const hook = readHook();
       const options = { handle: client, onread: hook.onread, allowHalfOpen: true, highWaterMark: 1 << 20 };
       const socket = new Socket(options as unknown as SocketConstructorOpts);
-      const transport = this.#raw ? new TlsTransport(socket, hook) : new Transport(socket, hook);
+      const transport = this.#raw ? this.#native!.make(socket, hook) : new Transport(socket, hook);
       this.#onConnection(socket, transport);
       transport.start();
     };

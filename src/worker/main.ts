@@ -9,18 +9,13 @@ import { compileHttp, hasKong } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import type { AdminReply } from '../http/handlers/admin.ts';
 import { loadParts } from '../http/parts.ts';
-import { handshakeRequest } from '../http/server/handshake-request.ts';
 import { ConnectionList } from '../http/server/connection-list.ts';
 import { HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
-import type { Server } from '../http/runtime.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
 import type { OnConnection } from '../net/listener.ts';
-import { acceptsNatively } from '../net/tls-accept.ts';
-import { TlsTransport } from '../net/tls-transport.ts';
-import { serverTls } from '../net/tls-context.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { AccessLogs } from '../observe/access-log-writer.ts';
@@ -31,18 +26,17 @@ import { counters } from '../observe/counters.ts';
 import { traffic } from '../observe/traffic.ts';
 import { ZoneCounter } from '../observe/zones.ts';
 import { MainThreadGate } from './admin-gate.ts';
-import { acceptPlain, acceptSecure, acceptSecureTransport } from './connections.ts';
+import { acceptPlain } from './connections.ts';
+import type * as Secure from './secure.ts';
 import { Bells } from './bells.ts';
 import { chooseEventMethod } from './event-method.ts';
 import { saveCompileCache } from './compile-cache.ts';
 import type { FromWorker, GenerationData, ToWorker, WorkerInit } from './protocol.ts';
 import { loadHttp2 } from './http2.ts';
 import { KongInbox } from './kong.ts';
-import { KongTls } from './kong-tls.ts';
 import { ErrorLogPool, Resources } from './resources.ts';
 import type { PreparedStream, StreamSide } from './stream.ts';
 import { listensFor } from './listens.ts';
-import { TlsTable } from './tls.ts';
 
 const init = workerData as WorkerInit;
 
@@ -81,37 +75,12 @@ function keyOf(runtime: ListenRuntime): string {
   return `${runtime.config.address}${runtime.config.ssl ? ' ssl' : ''}`;
 }
 
-const HTTP1_ONLY = ['http/1.1', 'http/1.0'];
-const WITH_HTTP2 = ['h2', ...HTTP1_ONLY];
-
-function tlsTable(runtime: ListenRuntime, tickets: TicketSecret, directory: string, kong: KongInbox): HttpTls {
-  const { generation, config, defaultServer, hosts } = runtime;
-  const { ssl, root } = defaultServer.config;
-  const { variables } = generation;
-  const servers = config.servers.map((i) => generation.servers[i]!);
-  const alpn = (server: Server): string[] => (server.config.http2.on || config.http2 ? WITH_HTTP2 : HTTP1_ONLY);
-  const table = new TlsTable<Server, ClientAddress>({ servers, defaultServer, hosts }, tickets, {
-    alpn,
-    keepsHello: variables.uses('ssl_ciphers') || variables.uses('ssl_curves'),
-    directory,
-    log: (level, message) => generation.log.write(level, message),
-    evaluate: (server, texts) => {
-      const values = texts.map((text) => variables.compile(text));
-      return (serverName, socket, client) => {
-        const { localAddress = '', localPort = 0 } = socket;
-        const r = handshakeRequest(generation, server, { serverName, client, localAddress, localPort });
-        return values.map((value) => value.get(r));
-      };
-    },
-  });
-  if (root.handler.kind !== 'kong' || ssl === null) return table;
-  return new KongTls(table, kong, (credentials) => serverTls(ssl, tickets, alpn(defaultServer), credentials));
-}
-
 class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
   readonly kong = new KongInbox();
+  /** TLS of clients; null as long as no address had it. */
+  #secure: typeof Secure | null = null;
   /** Null as long as there was no `stream` block. */
   #stream: StreamSide | null = null;
   readonly #accessLogs = new AccessLogs({
@@ -231,7 +200,7 @@ class HttpWorker {
     for (const { listen, tls } of this.#bound.values()) {
       if (!listensFor(listen.config, to)) continue;
       if (tls === null) acceptPlain(listen, socket, null, client);
-      else acceptSecure(listen, socket, tls, client);
+      else this.#secure!.acceptSecure(listen, socket, tls, client);
       return true;
     }
     return false;
@@ -243,10 +212,14 @@ class HttpWorker {
   }
 
   async #bind(prepared: Prepared): Promise<void> {
-    await loadHttp2(prepared.runtime?.listens.values() ?? []);
+    const listens = [...(prepared.runtime?.listens.values() ?? [])];
+    await loadHttp2(listens);
+    if (listens.some(({ config }) => config.ssl)) this.#secure ??= await import('./secure.ts');
     for (const runtime of prepared.runtime?.listens.values() ?? []) {
       const key = keyOf(runtime);
-      const tls = runtime.config.ssl ? tlsTable(runtime, prepared.tickets, prepared.directory, this.kong) : null;
+      const tls = runtime.config.ssl
+        ? this.#secure!.tlsTable(runtime, prepared.tickets, prepared.directory, this.kong)
+        : null;
       if (tls !== null) prepared.tls.set(key, tls);
       if (this.#bound.has(key)) continue;
       const bound = this.#makeBound(runtime, tls);
@@ -270,15 +243,10 @@ class HttpWorker {
       clock.update();
       const table = tls();
       if (table === null) acceptPlain(listen, socket, transport);
-      else if (transport instanceof TlsTransport) acceptSecureTransport(listen, transport, table);
-      else acceptSecure(listen, socket, table);
+      else this.#secure!.takeSecure(listen, socket, transport, table);
     };
-    const native = (): boolean => {
-      const table = tls();
-      return table !== null && acceptsNatively(table);
-    };
-    const isNative = ssl && !runtime.config.proxyProtocol;
-    return new Listener({ kind, host, port, ipv6only, backlog }, ssl, onConnection, isNative ? native : null);
+    const native = ssl && !runtime.config.proxyProtocol ? this.#secure!.nativeListening(tls) : null;
+    return new Listener({ kind, host, port, ipv6only, backlog }, ssl, onConnection, native);
   }
 
   async #listen(bound: Bound, runtime: ListenRuntime): Promise<void> {

@@ -93,7 +93,7 @@ describe('TLS by io_uring', { skip }, () => {
           },
         });
       },
-      () => true,
+      { wanted: () => true, make: (socket, hook) => new TlsTransport(socket, hook) },
     );
     await listener.listen();
     scope.after(() => listener.close());
