@@ -212,6 +212,8 @@ export class OpenSsl {
   /** Goes on with the handshake. @returns 1: done; else ask `SSL_get_error` */
   handshake(session: Session, negotiation: Negotiation): number {
     this.#negotiation = negotiation;
+    // What others left in the thread's list of errors would be taken for ours.
+    this.lib.ERR_clear_error();
     try {
       return this.lib.SSL_do_handshake(session.ssl);
     } finally {

@@ -179,6 +179,8 @@ export class TlsTransport extends Transport {
         this.#left = true;
         return;
       }
+      // What others left in the thread's list of errors would be taken for ours.
+      lib.ERR_clear_error();
       // Somebody below us on the stack reads from the common area: one of our own, which is rare.
       const own = stage.busy ? Buffer.allocUnsafeSlow(RECORD) : null;
       const n = lib.SSL_read(session.ssl, own === null ? stage.plainInAt : this.#openssl.addressOf(own), RECORD);

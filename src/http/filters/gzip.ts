@@ -1,5 +1,5 @@
 /** `gzip` and `gunzip`: which answers are compressed for whom (ngx_http_gzip_ok), and that they are. */
-import { constants, createGunzip, createGzip, gzipSync } from 'node:zlib';
+import type * as Zlib from 'node:zlib';
 import type { ZlibOptions } from 'node:zlib';
 import type { GzipConfig, GzipProxied } from '../../config/model-answers.ts';
 import { compilePattern } from '../../config/pcre.ts';
@@ -12,6 +12,9 @@ import { Hider } from './headers.ts';
 import type { HeadHook } from './headers.ts';
 import { parseHttpDate } from './http-date.ts';
 import { ZlibFilter } from './zlib-filter.ts';
+
+/** Loaded with the first answer that is compressed: it is not free at a worker's start. */
+const zlib = (): typeof Zlib => process.getBuiltinModule('node:zlib');
 
 /** An answer that is at hand as a whole and has no more bytes than this is compressed at once. */
 const AT_ONCE = 32 * 1024;
@@ -81,6 +84,7 @@ function unpack(r: HttpRequest): void {
   ENCODING.hide(r);
   r.fields.remove('content-encoding');
   changesBody(r, true);
+  const { constants, createGunzip } = zlib();
   const stream = createGunzip({ flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH });
   if (!r.headerOnly) appendFilter(r, new ZlibFilter(r, stream));
 }
@@ -98,7 +102,7 @@ function options(r: HttpRequest, level: number, length: number): ZlibOptions {
     level,
     windowBits,
     memLevel: Math.max(1, memLevel),
-    flush: streams ? constants.Z_SYNC_FLUSH : constants.Z_NO_FLUSH,
+    flush: streams ? zlib().constants.Z_SYNC_FLUSH : zlib().constants.Z_NO_FLUSH,
   };
 }
 
@@ -113,16 +117,16 @@ class GzipFilter extends ChainedFilter {
   readonly #length: number;
   #stream: ZlibFilter | null = null;
 
-  constructor(r: HttpRequest, zlib: ZlibOptions, length: number) {
+  constructor(r: HttpRequest, options: ZlibOptions, length: number) {
     super();
     this.#r = r;
-    this.#options = zlib;
+    this.#options = options;
     this.#length = length;
   }
 
   override sendHead(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number {
     if (last && end - start <= AT_ONCE) {
-      const packed = gzipSync(buf === null ? '' : buf.subarray(start, end), this.#options);
+      const packed = zlib().gzipSync(buf === null ? '' : buf.subarray(start, end), this.#options);
       return this.nextHead(r, packed, 0, packed.length, true);
     }
     return this.#begin().sendHead(r, buf, start, end, last);
@@ -130,7 +134,7 @@ class GzipFilter extends ChainedFilter {
 
   #begin(): ZlibFilter {
     const chunkSize = this.#length > 0 && this.#length < 16_384 ? 4096 : 16_384;
-    const stream = new ZlibFilter(this.#r, createGzip({ ...this.#options, chunkSize }));
+    const stream = new ZlibFilter(this.#r, zlib().createGzip({ ...this.#options, chunkSize }));
     stream.next = this.next;
     this.#stream = stream;
     return stream;
