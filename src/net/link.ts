@@ -1,14 +1,10 @@
 /** One connection, whichever way it is made: what tunnels and probes are given to open theirs. */
 import { connect } from 'node:net';
 import { failedText } from '../observe/errno.ts';
-import { clock } from './clock.ts';
-import { startTls, tlsFailure } from './tls-client.ts';
-import type { ClientTls } from './tls-client.ts';
-import { intermediates } from './tls-peer.ts';
 import { dial, Transport } from './transport.ts';
 import type { ConnectOptions, TransportOwner } from './transport.ts';
 
-/** Of `connected` and `failed` one is called, once, and neither after `cancel`. */
+/** Of `connected` and `failed` one is called, once, never before the opening is returned, and neither after `cancel`. */
 export interface Opening {
   cancel(): void;
 }
@@ -16,104 +12,78 @@ export interface Opening {
 export interface LinkOutcome {
   /** The caller gives the transport its owner during the call. */
   connected(transport: Transport): void;
-  /** `message` for the log; what was being done stands there already. */
-  failed(message: string): void;
+  /**
+   * @param message for the log; what was being done stands there already
+   * @param ours the server has nothing to do with it
+   */
+  failed(message: string, ours?: boolean): void;
 }
 
 /** Opens a connection. Its time is limited by whoever calls (`cancel`). */
 export type DialLink = (outcome: LinkOutcome) => Opening;
 
+/** Owns a transport until it is connected. */
+class TcpOpening implements Opening, TransportOwner {
+  readonly #outcome: LinkOutcome;
+  #transport: Transport | null = null;
+  #settled = false;
+
+  constructor(outcome: LinkOutcome) {
+    this.#outcome = outcome;
+  }
+
+  /** A transport that is being connected. */
+  begin(transport: Transport): this {
+    this.#transport = transport;
+    return this;
+  }
+
+  connected(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#outcome.connected(this.#transport!);
+  }
+
+  cancel(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#transport!.destroy();
+  }
+
+  onData(): void {}
+  onEnd(): void {}
+  onDrain(): void {}
+
+  onClose(error: Error | null): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#outcome.failed(failedText('connect()', error ?? new Error('connection closed')));
+  }
+}
+
 /** Over plain TCP, or a unix socket. */
+export function openTcp(address: ConnectOptions, outcome: LinkOutcome): Opening {
+  const opening = new TcpOpening(outcome);
+  return opening.begin(dial(address, opening, () => opening.connected()));
+}
+
 export function dialTcp(address: ConnectOptions): DialLink {
-  return (outcome) => {
-    let settled = false;
-    const early: TransportOwner = {
-      onData() {},
-      onEnd() {},
-      onDrain() {},
-      onClose(error) {
-        if (settled) return;
-        settled = true;
-        outcome.failed(failedText('connect()', error ?? new Error('connection closed')));
-      },
-    };
-    const transport = dial(address, early, () => {
-      if (settled) return;
-      settled = true;
-      outcome.connected(transport);
-    });
-    return {
-      cancel() {
-        if (settled) return;
-        settled = true;
-        transport.destroy();
-      },
-    };
-  };
+  return (outcome) => openTcp(address, outcome);
 }
 
-export interface TlsLinkOptions {
-  /** As `ClientTls.contextOf` wants them. */
-  credentials?: string;
-  alpn?: string[];
-}
-
-/** Over TLS. @param name sent by SNI, and what the certificate has to be for */
-export function dialTls(
-  tls: ClientTls,
-  name: string,
-  address: ConnectOptions,
-  { credentials = '', alpn = [] }: TlsLinkOptions = {},
-): DialLink {
+/** As `dialTcp`, for who detaches the transport and goes on with its socket. */
+export function dialDetachable({ host, port, path, localAddress, localPort, keepAlive }: ConnectOptions): DialLink {
   return (outcome) => {
-    let settled = false;
-    const fail = (message: string): void => {
-      if (settled) return;
-      settled = true;
-      clock.update();
-      outcome.failed(message);
-    };
-    const context = tls.contextOf(credentials);
-    if (typeof context === 'string') {
-      queueMicrotask(() => fail(context));
-      return { cancel: () => void (settled = true) };
-    }
-    const { host, port, path, localAddress, localPort } = address;
     const local = localAddress === null ? null : { localAddress, localPort };
     const socket = connect(
       path !== null
         ? { path, allowHalfOpen: true }
-        : { host, port, noDelay: true, allowHalfOpen: true, autoSelectFamily: false, ...local },
+        : { host, port, noDelay: true, allowHalfOpen: true, keepAlive, autoSelectFamily: false, ...local },
     );
-    let destroy = (): void => void socket.destroy();
-    socket.once('error', (error) => fail(failedText('connect()', error)));
-    socket.once('connect', () => {
-      const key = `${path ?? `${host}:${port}`} ${name} ${credentials}`;
-      const secure = startTls(tls, context, name, key, address, { over: socket, alpn });
-      let problem: Error | null = null;
-      destroy = () => void secure.destroy();
-      secure.once('secureConnect', () => {
-        if (settled) return;
-        clock.update();
-        if (tls.config.verify && !secure.isSessionReused() && intermediates(secure) > tls.config.verifyDepth) {
-          fail('upstream SSL certificate verify error: (22:certificate chain too long)');
-          secure.destroy();
-          return;
-        }
-        settled = true;
-        outcome.connected(new Transport(secure, null));
-      });
-      secure.on('error', (error) => {
-        problem = error;
-      });
-      secure.once('close', () => fail(tlsFailure(problem, true, name).replace(/ while [^"]*$/, '')));
-    });
-    return {
-      cancel() {
-        if (settled) return;
-        settled = true;
-        destroy();
-      },
-    };
+    const transport = new Transport(socket, null);
+    const opening = new TcpOpening(outcome);
+    transport.owner = opening;
+    socket.once('connect', () => opening.connected());
+    return opening.begin(transport);
   };
 }

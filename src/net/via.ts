@@ -6,14 +6,11 @@ import type { UpstreamConfig } from '../config/model.ts';
 import type { LogLevel } from '../config/model.ts';
 import type { ViaConfig } from '../config/via-model.ts';
 import { clock } from './clock.ts';
-import { dialTcp, dialTls } from './link.ts';
-import type { DialLink, LinkOutcome, Opening } from './link.ts';
-import { ClientTls, startTls, tlsFailure } from './tls-client.ts';
-import type { TlsExtras } from './tls-client.ts';
-import { intermediates } from './tls-peer.ts';
-import { Transport } from './transport.ts';
+import { dialTcp } from './link.ts';
+import type { DialLink, Opening } from './link.ts';
+import { openSecure } from './secure-link.ts';
+import { ClientTls } from './tls-client.ts';
 import type { ConnectOptions } from './transport.ts';
-import type { SecureContext } from 'node:tls';
 import type * as Tunnels from './via-tunnel.ts';
 
 export type LinkLog = (level: LogLevel, message: string) => void;
@@ -81,6 +78,13 @@ export function closeVias(vias: Vias | null): void {
   if (vias !== null) for (const via of vias.values()) via.close();
 }
 
+/** Over TLS. @param name sent by SNI, and what the certificate has to be for */
+function dialTls(tls: ClientTls, name: string, address: ConnectOptions): DialLink {
+  const server = address.path ?? `${address.host}:${address.port}`;
+  const parts = { tls, credentials: '', name, server, address, alpn: [], halfOpen: true, preface: null };
+  return (outcome) => openSecure(parts, null, () => {}, outcome);
+}
+
 /** A way that has to be found first. */
 function later(find: () => Promise<DialLink>): DialLink {
   return (outcome) => {
@@ -100,67 +104,5 @@ function later(find: () => Promise<DialLink>): DialLink {
         opening?.cancel();
       },
     };
-  };
-}
-
-/** What a handshake with a server goes by. */
-export interface SecureParts {
-  tls: ClientTls;
-  context: SecureContext;
-  name: string;
-  /** Of sessions that may be used again. */
-  key: string;
-  address: ConnectOptions;
-  extras?: TlsExtras;
-}
-
-/**
- * TLS over a way that is no plain connection.
- * @param begun called when the handshake begins
- */
-export function secureOver(dial: DialLink, parts: SecureParts, begun: () => void, outcome: LinkOutcome): Opening {
-  const { tls, context, name, key, address, extras } = parts;
-  let destroy = (): void => {};
-  let settled = false;
-  const fail = (message: string): void => {
-    if (settled) return;
-    settled = true;
-    clock.update();
-    outcome.failed(message);
-  };
-  const opening = dial({
-    failed: fail,
-    connected(transport) {
-      if (settled) return;
-      begun();
-      const { socket } = transport;
-      transport.detach();
-      const secure = startTls(tls, context, name, key, address, { ...extras, over: socket });
-      destroy = () => void secure.destroy();
-      let problem: Error | null = null;
-      secure.once('secureConnect', () => {
-        if (settled) return;
-        clock.update();
-        if (tls.config.verify && !secure.isSessionReused() && intermediates(secure) > tls.config.verifyDepth) {
-          fail('upstream SSL certificate verify error: (22:certificate chain too long)');
-          secure.destroy();
-          return;
-        }
-        settled = true;
-        outcome.connected(new Transport(secure, null));
-      });
-      secure.on('error', (error) => {
-        problem = error;
-      });
-      secure.once('close', () => fail(tlsFailure(problem, true, name).replace(/ while [^"]*$/, '')));
-    },
-  });
-  return {
-    cancel() {
-      if (settled) return;
-      settled = true;
-      opening.cancel();
-      destroy();
-    },
   };
 }
