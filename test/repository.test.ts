@@ -72,6 +72,32 @@ test('nothing imports upward', () => {
   assert.deepEqual(upward, []);
 });
 
+/** Builtin modules that a start pays for: what is loaded with `entry`, types and dynamic imports not counted. */
+function builtinsOf(entry: string): Map<string, string> {
+  const reached = new Set([entry]);
+  const builtins = new Map<string, string>();
+  for (const file of reached) {
+    const text = readFileSync(join(SRC, file), 'utf8');
+    for (const [, names = '', target = ''] of text.matchAll(/^(?:import|export) ([^;]*?) from '([^']+)'/gms)) {
+      if (/^(?:type )|^\{(?:\s*type [^,}]+,?)+\s*\}$/.test(names)) continue;
+      if (target.startsWith('.')) reached.add(normalize(join(dirname(file), target)));
+      else builtins.set(target, file);
+    }
+  }
+  return builtins;
+}
+
+test('no start loads builtin modules that few configurations need', () => {
+  // node:http is all of fetch and WebSocket, too: they are among its exports.
+  const heavy = ['node:http', 'node:https', 'node:http2', 'node:zlib', 'node:child_process', 'node:sqlite'];
+  for (const entry of ['cli/main.ts', 'cli/serve.ts', 'control/master.ts', 'config/nginx/load.ts', 'worker/main.ts']) {
+    const builtins = builtinsOf(entry);
+    assert.ok(builtins.has('node:fs') || builtins.has('node:net'), `${entry} is read`);
+    const found = heavy.filter((name) => builtins.has(name)).map((name) => `${builtins.get(name)} imports ${name}`);
+    assert.deepEqual(found, [], `with ${entry}: load it when it is needed`);
+  }
+});
+
 test('upstream/ knows no protocol and no socket', () => {
   const bad = sources
     .filter((file) => roomOf(file) === 'upstream')

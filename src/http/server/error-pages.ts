@@ -6,54 +6,11 @@ import type { HttpRequest } from '../request.ts';
 import type { CompiledErrorPage } from '../runtime.ts';
 import type { VariableTable } from '../variables/table.ts';
 import { H } from '../wire/known.ts';
-
-/** Reason phrases in nginx's words; older than the registry's for some. */
-const REASONS: Record<number, string> = {
-  100: 'Continue',
-  101: 'Switching Protocols',
-  103: 'Early Hints',
-  200: 'OK',
-  201: 'Created',
-  202: 'Accepted',
-  204: 'No Content',
-  206: 'Partial Content',
-  301: 'Moved Permanently',
-  302: 'Moved Temporarily',
-  303: 'See Other',
-  304: 'Not Modified',
-  307: 'Temporary Redirect',
-  308: 'Permanent Redirect',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  402: 'Payment Required',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Not Allowed',
-  406: 'Not Acceptable',
-  407: 'Proxy Authentication Required',
-  408: 'Request Time-out',
-  409: 'Conflict',
-  410: 'Gone',
-  411: 'Length Required',
-  412: 'Precondition Failed',
-  413: 'Request Entity Too Large',
-  414: 'Request-URI Too Large',
-  415: 'Unsupported Media Type',
-  416: 'Requested Range Not Satisfiable',
-  421: 'Misdirected Request',
-  429: 'Too Many Requests',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Temporarily Unavailable',
-  504: 'Gateway Time-out',
-  505: 'HTTP Version Not Supported',
-  507: 'Insufficient Storage',
-};
+import { NGINX_REASONS } from '../wire/reasons.ts';
 
 /** The reason phrase of a status; empty: nginx has none for it. */
 export function reasonPhrase(status: number): string {
-  return REASONS[status] ?? '';
+  return NGINX_REASONS[status] ?? '';
 }
 
 /** Titles of pages that are not the reason phrase. */

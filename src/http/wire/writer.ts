@@ -4,25 +4,13 @@ import type { Output } from '../../net/output.ts';
 import type { FieldList } from '../fields.ts';
 import type { HideTable } from '../request.ts';
 import type { ResponseHead } from './response-head.ts';
-import { STATUS_CODES } from 'node:http';
 import type { HeaderBlock } from './header-block.ts';
 import { H, KNOWN_COUNT } from './known.ts';
+import { REASONS } from './reasons.ts';
 
 const STATUS_LINES: Buffer[] = [];
-for (const [code, reason] of Object.entries(STATUS_CODES)) {
-  STATUS_LINES[Number(code)] = Buffer.from(`HTTP/1.1 ${code} ${reasonOf(Number(code), reason!)}\r\n`, 'latin1');
-}
-
-/** nginx's wording where it differs from the registry's. */
-function reasonOf(status: number, registered: string): string {
-  if (status === 302) return 'Moved Temporarily';
-  if (status === 405) return 'Not Allowed';
-  if (status === 413) return 'Request Entity Too Large';
-  if (status === 414) return 'Request-URI Too Large';
-  if (status === 416) return 'Requested Range Not Satisfiable';
-  if (status === 503) return 'Service Temporarily Unavailable';
-  if (status === 504) return 'Gateway Time-out';
-  return registered;
+for (const [code, reason] of Object.entries(REASONS)) {
+  STATUS_LINES[Number(code)] = Buffer.from(`HTTP/1.1 ${code} ${reason}\r\n`, 'latin1');
 }
 
 const HTTP11 = Buffer.from('HTTP/1.1 ');

@@ -112,6 +112,8 @@ describe('writer', () => {
     };
     assert.equal(line(200, null, null), 'HTTP/1.1 200 OK\r\n');
     assert.equal(line(504, null, null), 'HTTP/1.1 504 Gateway Time-out\r\n');
+    assert.equal(line(408, null, null), 'HTTP/1.1 408 Request Time-out\r\n');
+    assert.equal(line(422, null, null), 'HTTP/1.1 422 Unprocessable Entity\r\n');
     assert.equal(line(299, null, null), 'HTTP/1.1 299 \r\n');
     assert.equal(line(200, 'Sure', null), 'HTTP/1.1 200 Sure\r\n');
     assert.equal(line(404, null, headOf('HTTP/1.0 404 Not here\r\n\r\n')), 'HTTP/1.1 404 Not here\r\n');
