@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Held, heldBy, measuredEnv } from './heap.ts';
 import { freePort } from './ports.ts';
 import { type Scope, until, within } from './wait.ts';
 
@@ -40,6 +41,8 @@ export interface Options {
   /** Whether a wrong start is an error (default) or what the test wants to see. */
   mayFail?: boolean;
   env?: NodeJS.ProcessEnv;
+  /** Whether `held` will be asked. */
+  measured?: boolean;
 }
 
 /** A directory that is removed after the test. */
@@ -116,7 +119,11 @@ export class Headrace implements Place {
   async #launch(): Promise<void> {
     const child = spawn(BINARY, ['-p', this.dir, '-c', 'headrace.conf', '-e', 'error.log'], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...this.#options.env },
+      env: {
+        ...process.env,
+        ...(this.#options.measured === true ? measuredEnv(this.#heapSocket) : null),
+        ...this.#options.env,
+      },
     });
     this.#child = child;
     child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
@@ -129,6 +136,8 @@ export class Headrace implements Place {
     if (!this.running && this.#options.mayFail !== true) {
       throw new Error(`did not start:\n${this.stderr}\n${this.errorLog()}`);
     }
+    // The first time loads what asking needs.
+    if (this.#options.measured === true) await this.held();
   }
 
   get pid(): number {
@@ -177,6 +186,15 @@ export class Headrace implements Place {
   memory(): number {
     const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'latin1'));
     return match === null ? 0 : Number(match[1]) * 1024;
+  }
+
+  get #heapSocket(): string {
+    return join(this.dir, 'heap.sock');
+  }
+
+  /** What it holds after garbage was collected; of one that is `measured`. */
+  held(): Promise<Held> {
+    return heldBy(this.#heapSocket, 1 + (this.#options.workers ?? 1));
   }
 
   /** How many descriptors the process holds. */
