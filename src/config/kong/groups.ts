@@ -37,6 +37,11 @@ export interface KongChange extends Partial<Omit<KongState, 'serial' | 'groups'>
   groups?: { set: KongGroup[]; removed: string[] };
 }
 
+/** All of it, as a change. */
+export function wholeChange(state: KongState): KongChange {
+  return { ...state, groups: { set: state.groups, removed: [] } };
+}
+
 /** Where a worker's runtimes learn of Kong's entities. */
 export interface KongFeed {
   /** Null: the main thread has told nothing yet. */

@@ -1,10 +1,11 @@
 /**
- * Kong's entities as a worker runs them: a router, and plans and groups that are made when a request first asks for them. A
- * change of an upstream touches its group and the plans that lead to it; peers that come and go change in shared memory.
+ * Kong's entities as a worker runs them: a router, and plans and groups that are made when a request first asks for them. Peers
+ * that come and go change in shared memory.
  */
 import { Buffer } from 'node:buffer';
-import { hostKey, type KongChange, type KongFeed, type KongGroup, upstreamKey } from '../../config/kong/groups.ts';
-import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
+import { type KongChange, type KongFeed, wholeChange } from '../../config/kong/groups.ts';
+import { KnownEntities } from '../../config/kong/known.ts';
+import type { KongRoute, KongService } from '../../config/kong/model.ts';
 import type { LocationConfig } from '../../config/model.ts';
 import { NetworkList } from '../../net/networks.ts';
 import type { GroupEnv } from '../../upstream/group.ts';
@@ -40,9 +41,6 @@ function isSecure(r: HttpRequest, trusted: boolean): boolean {
 const needsTls = ({ protocols }: KongRoute): boolean => protocols.includes('https') && !protocols.includes('http');
 const forGrpc = ({ protocols }: KongRoute): boolean => protocols.includes('grpc') || protocols.includes('grpcs');
 
-const byId = <T extends { id: string }>(list: readonly T[]): Map<string, T> =>
-  new Map(list.map((one) => [one.id, one]));
-
 /** Of `HttpRequest.version`. */
 const HTTP2 = 20;
 
@@ -76,48 +74,23 @@ export class KongRuntime {
   /** Proxies whose word counts; null: nobody's does. */
   readonly #trusted: NetworkList | null;
   #router = new Router([]);
-  #services = new Map<string, KongService>();
-  #certificates = new Map<string, KongCertificate>();
-  #caCertificates = new Map<string, KongCaCertificate>();
-  readonly #data = new Map<string, KongGroup>();
-  readonly #groups = new Map<string, KongUpstreamGroup>();
-  /** By service, and whether requests and answers are buffered. */
-  readonly #plans = new Map<string, KongPlan>();
+  /** Plans by service, and whether requests and answers are buffered. */
+  readonly #known: KnownEntities<KongUpstreamGroup, KongPlan>;
 
   constructor(env: KongRuntimeEnv, feed: KongFeed) {
     this.#env = env;
     const { from } = env.location.realip;
     this.#trusted = from.length === 0 ? null : new NetworkList(from);
-    const { state } = feed;
-    if (state !== null) this.take({ ...state, groups: { set: state.groups, removed: [] } });
+    this.#known = new KnownEntities(
+      (data) => new KongUpstreamGroup(data, env.group, env.variables),
+      ({ group }) => group.idle?.closeAll(),
+    );
+    if (feed.state !== null) this.take(wholeChange(feed.state));
   }
 
-  take({ routes, services, certificates, caCertificates, groups }: KongChange): void {
-    if (routes !== undefined) this.#router = new Router(routes);
-    if (services !== undefined) this.#services = byId(services);
-    if (certificates !== undefined) this.#certificates = byId(certificates);
-    if (caCertificates !== undefined) this.#caCertificates = byId(caCertificates);
-    if (services ?? certificates ?? caCertificates) this.#plans.clear();
-    for (const key of groups?.removed ?? []) {
-      this.#data.delete(key);
-      this.#drop(key);
-    }
-    for (const data of groups?.set ?? []) {
-      this.#data.set(data.key, data);
-      this.#drop(data.key);
-    }
-  }
-
-  /** A group is made anew when it is next asked for. Requests under way go on with the one they have. */
-  #drop(key: string): void {
-    const known = this.#groups.get(key);
-    // An upstream may take the place of a plain host, or leave it.
-    for (const [id, plan] of this.#plans) {
-      if (upstreamKey(plan.service.host) === key || plan.upstream === known) this.#plans.delete(id);
-    }
-    if (known === undefined) return;
-    this.#groups.delete(key);
-    known.group.idle?.closeAll();
+  take(change: KongChange): void {
+    if (change.routes !== undefined) this.#router = new Router(change.routes);
+    this.#known.take(change);
   }
 
   /** The handler of the location. */
@@ -129,7 +102,7 @@ export class KongRuntime {
       return;
     }
     const { route } = match;
-    const service = route.service === null ? undefined : this.#services.get(route.service);
+    const service = route.service === null ? undefined : this.#known.services.get(route.service);
     const trusted = this.#trusted !== null && this.#trusted.has(r.channel.peer.bytes);
     if (needsTls(route) && !isSecure(r, trusted)) {
       this.#wantsTls(r, match, service);
@@ -188,29 +161,19 @@ export class KongRuntime {
     // Others are for routes of TCP, TLS and UDP.
     if (!/^(?:http|grpc)s?$/.test(service.protocol)) return null;
     const id = `${service.id} ${buffering.requestBuffering} ${buffering.responseBuffering}`;
-    const known = this.#plans.get(id);
+    const known = this.#known.plans.get(id);
     if (known !== undefined) return known;
-    const group = this.#group(upstreamKey(service.host)) ?? this.#group(hostKey(service.host, service.port));
+    const group = this.#known.groupFor(service);
     if (group === null) return null;
-    const certificates = { certificates: this.#certificates, caCertificates: this.#caCertificates };
-    const plan = kongPlan(service, group, buffering, { ...this.#env, ...certificates });
-    this.#plans.set(id, plan);
+    const { plans, certificates, caCertificates } = this.#known;
+    const plan = kongPlan(service, group, buffering, { ...this.#env, certificates, caCertificates });
+    plans.set(id, plan);
     return plan;
-  }
-
-  #group(key: string): KongUpstreamGroup | null {
-    const known = this.#groups.get(key);
-    if (known !== undefined) return known;
-    const data = this.#data.get(key);
-    if (data === undefined) return null;
-    const group = new KongUpstreamGroup(data, this.#env.group, this.#env.variables);
-    this.#groups.set(key, group);
-    return group;
   }
 
   /** The generation has ended. */
   close(): void {
-    for (const { group } of this.#groups.values()) group.idle?.closeAll();
+    this.#known.close();
   }
 }
 

@@ -2,8 +2,9 @@
  * Kong's entities as a worker's stream side runs them: a router, and plans and groups that are made when a session first asks for
  * them. Groups are those of http: peers and their health stand in the same memory.
  */
-import { hostKey, type KongChange, type KongFeed, type KongGroup, upstreamKey } from '../../config/kong/groups.ts';
-import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
+import { type KongChange, type KongFeed, wholeChange } from '../../config/kong/groups.ts';
+import { KnownEntities, type Planned } from '../../config/kong/known.ts';
+import type { KongRoute, KongService } from '../../config/kong/model.ts';
 import type { StreamProxyConfig } from '../../config/stream-model.ts';
 import { parseAddress } from '../../net/networks.ts';
 import type { GroupEnv } from '../../upstream/group.ts';
@@ -27,56 +28,30 @@ export interface KongStreamEnv {
   book: TargetBook<StreamGroup>;
 }
 
-interface Planned {
-  service: KongService;
-  upstream: KongStreamGroup;
-  plan: ProxyPlan;
+interface StreamPlanned extends Planned<KongStreamGroup> {
+  readonly plan: ProxyPlan;
 }
 
 const UNKNOWN = new Uint8Array(0);
 
-const byId = <T extends { id: string }>(list: readonly T[]): Map<string, T> =>
-  new Map(list.map((one) => [one.id, one]));
-
 export class KongStream {
   readonly #env: KongStreamEnv;
   #router = new StreamRouter([]);
-  #services = new Map<string, KongService>();
-  #certificates = new Map<string, KongCertificate>();
-  #caCertificates = new Map<string, KongCaCertificate>();
-  readonly #data = new Map<string, KongGroup>();
-  readonly #groups = new Map<string, KongStreamGroup>();
-  /** By service, and whether TLS of the client goes through. */
-  readonly #plans = new Map<string, Planned>();
+  /** Plans by service, and whether TLS of the client goes through. */
+  readonly #known: KnownEntities<KongStreamGroup, StreamPlanned>;
 
   constructor(env: KongStreamEnv, { state }: KongFeed) {
     this.#env = env;
-    if (state !== null) this.take({ ...state, groups: { set: state.groups, removed: [] } });
+    this.#known = new KnownEntities(
+      (data) => new KongStreamGroup(data, env.group, env.variables),
+      () => {},
+    );
+    if (state !== null) this.take(wholeChange(state));
   }
 
-  take({ routes, services, certificates, caCertificates, groups }: KongChange): void {
-    if (routes !== undefined) this.#router = new StreamRouter(routes);
-    if (services !== undefined) this.#services = byId(services);
-    if (certificates !== undefined) this.#certificates = byId(certificates);
-    if (caCertificates !== undefined) this.#caCertificates = byId(caCertificates);
-    if (services ?? certificates ?? caCertificates) this.#plans.clear();
-    for (const key of groups?.removed ?? []) {
-      this.#data.delete(key);
-      this.#drop(key);
-    }
-    for (const data of groups?.set ?? []) {
-      this.#data.set(data.key, data);
-      this.#drop(data.key);
-    }
-  }
-
-  /** A group is made anew when it is next asked for. Sessions under way go on with the one they have. */
-  #drop(key: string): void {
-    const known = this.#groups.get(key);
-    for (const [id, { service, upstream }] of this.#plans) {
-      if (upstreamKey(service.host) === key || upstream === known) this.#plans.delete(id);
-    }
-    this.#groups.delete(key);
+  take(change: KongChange): void {
+    if (change.routes !== undefined) this.#router = new StreamRouter(change.routes);
+    this.#known.take(change);
   }
 
   /** The handler of the server. */
@@ -106,7 +81,7 @@ export class KongStream {
   }
 
   #proxy(s: Session, route: KongRoute): void {
-    const service = route.service === null ? undefined : this.#services.get(route.service);
+    const service = route.service === null ? undefined : this.#known.services.get(route.service);
     const planned = service?.enabled === true ? this.#plan(service, s.tls === null && s.hello !== null) : null;
     if (planned === null) {
       s.log(
@@ -129,18 +104,18 @@ export class KongStream {
   }
 
   /** Null: what the service leads to is not known (yet), or it is spoken to on other addresses. */
-  #plan(service: KongService, through: boolean): Planned | null {
+  #plan(service: KongService, through: boolean): StreamPlanned | null {
     if (!/^(?:tcp|tls|tls_passthrough|udp)$/.test(service.protocol)) return null;
     const id = `${service.id} ${through}`;
-    const known = this.#plans.get(id);
+    const known = this.#known.plans.get(id);
     if (known !== undefined) return known;
-    const upstream = this.#group(upstreamKey(service.host)) ?? this.#group(hostKey(service.host, service.port));
+    const upstream = this.#known.groupFor(service);
     if (upstream === null) return null;
     const { variables, book } = this.#env;
     const config = this.#settings(service, upstream, through);
     const plan = new ProxyPlan(config, upstream.group, null, book, variables, '/');
     const planned = { service, upstream, plan };
-    this.#plans.set(id, planned);
+    this.#known.plans.set(id, planned);
     return planned;
   }
 
@@ -148,8 +123,8 @@ export class KongStream {
     const { proxy } = this.#env;
     const { ssl } = proxy;
     const certificate = service.clientCertificate ?? data.upstream?.clientCertificate ?? null;
-    const own = certificate === null ? undefined : this.#certificates.get(certificate);
-    const trusted = service.caCertificates.flatMap((id) => this.#caCertificates.get(id)?.cert ?? []);
+    const own = certificate === null ? undefined : this.#known.certificates.get(certificate);
+    const trusted = service.caCertificates.flatMap((id) => this.#known.caCertificates.get(id)?.cert ?? []);
     return {
       ...proxy,
       connectTimeoutMs: service.connectTimeoutMs,
@@ -171,15 +146,5 @@ export class KongStream {
               certificateKeyPem: own?.key ?? null,
             },
     };
-  }
-
-  #group(key: string): KongStreamGroup | null {
-    const known = this.#groups.get(key);
-    if (known !== undefined) return known;
-    const data = this.#data.get(key);
-    if (data === undefined) return null;
-    const group = new KongStreamGroup(data, this.#env.group, this.#env.variables);
-    this.#groups.set(key, group);
-    return group;
   }
 }
