@@ -5,6 +5,7 @@
 import { COUNTERS } from './counts.ts';
 import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { Buffer } from 'node:buffer';
+import { Carver, MEASURE } from '../shared/carver.ts';
 import type { Lockable } from '../shared/lock.ts';
 
 const MAGIC = 0x48724331; // 'HrC1'
@@ -66,48 +67,39 @@ export class KeysMemory implements Lockable {
   readonly errorUntil: Uint32Array;
   /** Seconds since the epoch of the last use. */
   readonly accessed: Uint32Array;
+  /** Bytes of all of it. */
+  readonly size: number;
 
-  constructor(buffer: SharedArrayBuffer) {
-    const head = new Int32Array(buffer, 0, W.words);
-    if (head[W.magic] !== MAGIC) throw new TypeError('not a keys zone');
-    const n = head[W.capacity]!;
-    const rows = head[W.rows]!;
-    this.head = head;
+  constructor(buffer: SharedArrayBuffer, { capacity: n, rows } = dimensionsOf(buffer)) {
+    const c = new Carver(buffer);
+    this.head = c.int32(W.words);
     this.capacity = n;
-    let at = W.words * 4;
-    const float64 = (length: number): Float64Array => {
-      const array = new Float64Array(buffer, at, length);
-      at += length * 8;
-      return array;
-    };
-    const int32 = (length: number): Int32Array => {
-      const array = new Int32Array(buffer, at, length);
-      at += length * 4;
-      return array;
-    };
-    const uint32 = (length: number): Uint32Array => {
-      const array = new Uint32Array(buffer, at, length);
-      at += length * 4;
-      return array;
-    };
-    this.total = float64(1);
-    this.lockUntil = float64(n);
-    this.counters = float64(rows * COUNTERS);
-    this.alive = int32(rows);
-    this.chains = int32(chainsFor(n));
-    this.keys = int32(n * 4);
-    this.chainNext = int32(n);
-    this.newer = int32(n);
-    this.older = int32(n);
-    this.uses = int32(n);
-    this.version = int32(n);
-    this.updating = int32(n);
-    this.owner = int32(n);
-    this.blocks = int32(n);
-    this.error = int32(n);
-    this.errorUntil = uint32(n);
-    this.accessed = uint32(n);
+    this.total = c.float64(1);
+    this.lockUntil = c.float64(n);
+    this.counters = c.float64(rows * COUNTERS);
+    this.alive = c.int32(rows);
+    this.chains = c.int32(chainsFor(n));
+    this.keys = c.int32(n * 4);
+    this.chainNext = c.int32(n);
+    this.newer = c.int32(n);
+    this.older = c.int32(n);
+    this.uses = c.int32(n);
+    this.version = c.int32(n);
+    this.updating = c.int32(n);
+    this.owner = c.int32(n);
+    this.blocks = c.int32(n);
+    this.error = c.int32(n);
+    this.errorUntil = c.uint32(n);
+    this.accessed = c.uint32(n);
+    this.size = c.size;
   }
+}
+
+/** What the header of a zone says. */
+function dimensionsOf(buffer: SharedArrayBuffer): { capacity: number; rows: number } {
+  const head = new Int32Array(buffer, 0, W.words);
+  if (head[W.magic] !== MAGIC) throw new TypeError('not a keys zone');
+  return { capacity: head[W.capacity]!, rows: head[W.rows]! };
 }
 
 function chainsFor(capacity: number): number {
@@ -121,22 +113,19 @@ export function capacityOf(zoneSize: number): number {
 
 /** Makes an empty zone. @param zoneSize bytes, as configured */
 export function createKeysZone(zoneSize: number, maxWorkers = 32): SharedArrayBuffer {
-  const n = capacityOf(zoneSize);
-  const rows = maxWorkers + 1;
-  const floats = 1 + n + rows * COUNTERS;
-  const words = W.words + rows + chainsFor(n) + n * 4 + n * 11;
-  const buffer = new SharedArrayBuffer(floats * 8 + words * 4);
-  const head = new Int32Array(buffer, 0, W.words);
+  const dimensions = { capacity: capacityOf(zoneSize), rows: maxWorkers + 1 };
+  const buffer = new SharedArrayBuffer(new KeysMemory(MEASURE, dimensions).size);
+  const m = new KeysMemory(buffer, dimensions);
+  const { head, capacity } = m;
   head[W.magic] = MAGIC;
-  head[W.capacity] = n;
-  head[W.rows] = rows;
+  head[W.capacity] = capacity;
+  head[W.rows] = dimensions.rows;
   head[W.cold] = 1;
-  const m = new KeysMemory(buffer);
   m.chains.fill(NIL);
   head[W.newest] = NIL;
   head[W.oldest] = NIL;
   head[W.free] = NIL;
-  for (let node = n - 1; node >= 0; node--) {
+  for (let node = capacity - 1; node >= 0; node--) {
     m.chainNext[node] = head[W.free]!;
     head[W.free] = node;
   }

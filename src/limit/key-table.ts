@@ -8,6 +8,7 @@
 import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { hash, randomInt } from 'node:crypto';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
+import { Carver, MEASURE } from '../shared/carver.ts';
 import type { Lockable } from '../shared/lock.ts';
 
 /** Words of the header; those of `LOCK` belong to the lock. */
@@ -35,11 +36,9 @@ function chainsFor(capacity: number): number {
  */
 export function createKeyTable(capacity: number, { planes }: Shape, maxWorkers: number): SharedArrayBuffer {
   const rows = maxWorkers + 1;
-  const words = W.words + rows + chainsFor(capacity) + capacity * (KEY_WORDS + 5);
-  const counts = planes ? capacity * rows * 2 : 0;
-  // Times first: they are aligned to eight bytes.
-  const buffer = new SharedArrayBuffer(W.words * 4 + capacity * 8 + (words - W.words) * 4 + counts);
-  const head = new Int32Array(buffer, 0, W.words);
+  const dimensions = { capacity, rows, planes };
+  const buffer = new SharedArrayBuffer(new KeyMemory(MEASURE, dimensions).size);
+  const { head } = new KeyMemory(buffer, dimensions);
   head[W.magic] = MAGIC;
   head[W.capacity] = capacity;
   head[W.rows] = rows;
@@ -49,55 +48,69 @@ export function createKeyTable(capacity: number, { planes }: Shape, maxWorkers: 
   return buffer;
 }
 
-/** A thread's view of a table. All but `capacity` is guarded by the lock. */
-export class KeyTable implements Lockable {
+interface Dimensions extends Shape {
+  capacity: number;
+  rows: number;
+}
+
+/** What the header of a table says. */
+function dimensionsOf(buffer: SharedArrayBuffer): Dimensions {
+  const head = new Int32Array(buffer, 0, W.words);
+  if (head[W.magic] !== MAGIC) throw new TypeError('not a table of keys');
+  return { capacity: head[W.capacity]!, rows: head[W.rows]!, planes: head[W.planes] === 1 };
+}
+
+/** What a table is made of. */
+class KeyMemory implements Lockable {
   readonly head: Int32Array;
   readonly alive: Int32Array;
   readonly capacity: number;
   readonly rows: number;
-  /** This thread's row. */
-  readonly row: number;
   /** Milliseconds since the epoch; what it means is the user's. */
   readonly time: Float64Array;
   /** What is counted for the key. */
   readonly value: Int32Array;
   /** The value's parts, a row for each worker; empty without planes. */
   readonly parts: Uint16Array;
-  readonly #lock: SharedLock;
-  readonly #chains: Int32Array;
-  readonly #keys: Int32Array;
-  readonly #chainNext: Int32Array;
   readonly newer: Int32Array;
   readonly older: Int32Array;
-  readonly #taken: Int32Array;
+  protected readonly chains: Int32Array;
+  protected readonly keys: Int32Array;
+  protected readonly chainNext: Int32Array;
+  protected readonly taken: Int32Array;
+  /** Bytes of all of it. */
+  readonly size: number;
+
+  constructor(buffer: SharedArrayBuffer, { capacity: n, rows, planes } = dimensionsOf(buffer)) {
+    const c = new Carver(buffer);
+    this.head = c.int32(W.words);
+    this.capacity = n;
+    this.rows = rows;
+    this.time = c.float64(n);
+    this.alive = c.int32(rows);
+    this.chains = c.int32(chainsFor(n));
+    this.keys = c.int32(n * KEY_WORDS);
+    this.chainNext = c.int32(n);
+    this.newer = c.int32(n);
+    this.older = c.int32(n);
+    this.taken = c.int32(n);
+    this.value = c.int32(n);
+    this.parts = c.uint16(planes ? n * rows : 0);
+    this.size = c.size;
+  }
+}
+
+/** A thread's view of a table. All but `capacity` is guarded by the lock. */
+export class KeyTable extends KeyMemory {
+  /** This thread's row. */
+  readonly row: number;
+  readonly #lock: SharedLock;
   /** The key that `find` and `insert` are about. */
   readonly #key = new Int32Array(KEY_WORDS);
 
   /** @param workerId -1: the main thread */
   constructor(buffer: SharedArrayBuffer, workerId: number) {
-    const head = new Int32Array(buffer, 0, W.words);
-    if (head[W.magic] !== MAGIC) throw new TypeError('not a table of keys');
-    const n = head[W.capacity]!;
-    let at = W.words * 4;
-    const int32 = (length: number): Int32Array => {
-      const array = new Int32Array(buffer, at, length);
-      at += length * 4;
-      return array;
-    };
-    this.head = head;
-    this.capacity = n;
-    this.rows = head[W.rows]!;
-    this.time = new Float64Array(buffer, at, n);
-    at += n * 8;
-    this.alive = int32(this.rows);
-    this.#chains = int32(chainsFor(n));
-    this.#keys = int32(n * KEY_WORDS);
-    this.#chainNext = int32(n);
-    this.newer = int32(n);
-    this.older = int32(n);
-    this.#taken = int32(n);
-    this.value = int32(n);
-    this.parts = new Uint16Array(buffer, at, head[W.planes] === 1 ? n * this.rows : 0);
+    super(buffer);
     this.row = rowOf(this, workerId);
     this.#lock = new SharedLock(this, this.row);
     Atomics.store(this.alive, this.row, 1);
@@ -122,7 +135,7 @@ export class KeyTable implements Lockable {
   find(key: string): number {
     this.#set(key);
     const wanted = this.#key;
-    for (let node = this.#chains[this.#chainOf(wanted, 0)]!; node !== NIL; node = this.#chainNext[node]!) {
+    for (let node = this.chains[this.#chainOf(wanted, 0)]!; node !== NIL; node = this.chainNext[node]!) {
       if (this.#holds(node, wanted)) return node;
     }
     return NIL;
@@ -140,10 +153,10 @@ export class KeyTable implements Lockable {
       this.remove(head[W.oldest]!);
     }
     const node = head[W.free]!;
-    head[W.free] = this.#chainNext[node]!;
+    head[W.free] = this.chainNext[node]!;
     head[W.used] = head[W.used]! + 1;
-    this.#keys.set(this.#key, node * KEY_WORDS);
-    this.#taken[node] = 1;
+    this.keys.set(this.#key, node * KEY_WORDS);
+    this.taken[node] = 1;
     this.value[node] = 0;
     this.time[node] = 0;
     this.#chain(node);
@@ -159,12 +172,12 @@ export class KeyTable implements Lockable {
   }
 
   remove(node: number): void {
-    const head = this.#chainOf(this.#keys, node * KEY_WORDS);
-    let at = this.#chains[head]!;
-    if (at === node) this.#chains[head] = this.#chainNext[node]!;
+    const head = this.#chainOf(this.keys, node * KEY_WORDS);
+    let at = this.chains[head]!;
+    if (at === node) this.chains[head] = this.chainNext[node]!;
     else {
-      while (this.#chainNext[at] !== node) at = this.#chainNext[at]!;
-      this.#chainNext[at] = this.#chainNext[node]!;
+      while (this.chainNext[at] !== node) at = this.chainNext[at]!;
+      this.chainNext[at] = this.chainNext[node]!;
     }
     dequeue(this, W, node);
     this.#discard(node);
@@ -172,12 +185,12 @@ export class KeyTable implements Lockable {
   }
 
   isTaken(node: number): boolean {
-    return this.#taken[node] === 1;
+    return this.taken[node] === 1;
   }
 
   /** Forgets all keys. */
   clear(): void {
-    this.#chains.fill(NIL);
+    this.chains.fill(NIL);
     for (const word of [W.newest, W.oldest, W.free]) this.head[word] = NIL;
     this.head[W.used] = 0;
     for (let node = this.capacity - 1; node >= 0; node--) this.#discard(node);
@@ -187,7 +200,7 @@ export class KeyTable implements Lockable {
 
   #holds(node: number, wanted: Int32Array): boolean {
     const at = node * KEY_WORDS;
-    for (let i = 0; i < KEY_WORDS; i++) if (this.#keys[at + i] !== wanted[i]) return false;
+    for (let i = 0; i < KEY_WORDS; i++) if (this.keys[at + i] !== wanted[i]) return false;
     return true;
   }
 
@@ -215,26 +228,26 @@ export class KeyTable implements Lockable {
     }
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    return (h ^ (h >>> 16)) & (this.#chains.length - 1);
+    return (h ^ (h >>> 16)) & (this.chains.length - 1);
   }
 
   #discard(node: number): void {
-    this.#taken[node] = 0;
-    this.#chainNext[node] = this.head[W.free]!;
+    this.taken[node] = 0;
+    this.chainNext[node] = this.head[W.free]!;
     this.head[W.free] = node;
   }
 
   #chain(node: number): void {
-    const head = this.#chainOf(this.#keys, node * KEY_WORDS);
-    this.#chainNext[node] = this.#chains[head]!;
-    this.#chains[head] = node;
+    const head = this.#chainOf(this.keys, node * KEY_WORDS);
+    this.chainNext[node] = this.chains[head]!;
+    this.chains[head] = node;
   }
 
   /** Chains and lists anew; the order of use is lost. */
   #rebuild(): void {
-    const nodes = [...this.#taken.keys()].filter((node) => this.#taken[node] === 1);
+    const nodes = [...this.taken.keys()].filter((node) => this.taken[node] === 1);
     const held = new Set(nodes);
-    this.#chains.fill(NIL);
+    this.chains.fill(NIL);
     for (const word of [W.newest, W.oldest, W.free]) this.head[word] = NIL;
     for (let node = this.capacity - 1; node >= 0; node--) if (!held.has(node)) this.#discard(node);
     nodes.sort((a, b) => this.time[a]! - this.time[b]!);

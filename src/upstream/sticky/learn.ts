@@ -9,6 +9,7 @@ import { hash } from 'node:crypto';
 import type { UpstreamConfig } from '../../config/model.ts';
 import type { Clock } from '../clock.ts';
 import { H } from '../table/layout.ts';
+import { Carver, MEASURE } from '../../shared/carver.ts';
 import { SharedLock, type Lockable, rowOf } from '../../shared/lock.ts';
 import { MAX_SID } from './sid.ts';
 
@@ -35,29 +36,31 @@ class Memory implements Lockable {
   readonly sids: Buffer;
   readonly last: Float64Array;
 
-  constructor(buffer: SharedArrayBuffer) {
-    const head = new Int32Array(buffer, 0, W.words);
-    if (head[W.magic] !== MAGIC) throw new TypeError('not a table of sessions');
-    const n = head[W.capacity]!;
-    this.head = head;
+  /** Bytes of all of it. */
+  readonly size: number;
+
+  constructor(buffer: SharedArrayBuffer, { capacity: n, rows } = dimensionsOf(buffer)) {
+    const c = new Carver(buffer);
+    this.head = c.int32(W.words);
     this.capacity = n;
-    let at = W.words * 4;
-    const int32 = (length: number): Int32Array => {
-      const array = new Int32Array(buffer, at, length);
-      at += length * 4;
-      return array;
-    };
-    this.last = new Float64Array(buffer, at, n);
-    at += n * 8;
-    this.alive = int32(head[W.rows]!);
-    this.chains = int32(chainsFor(n));
-    this.keys = int32(n * 4);
-    this.chainNext = int32(n);
-    this.newer = int32(n);
-    this.older = int32(n);
-    this.sidSize = int32(n);
-    this.sids = Buffer.from(buffer, at, n * MAX_SID);
+    this.last = c.float64(n);
+    this.alive = c.int32(rows);
+    this.chains = c.int32(chainsFor(n));
+    this.keys = c.int32(n * 4);
+    this.chainNext = c.int32(n);
+    this.newer = c.int32(n);
+    this.older = c.int32(n);
+    this.sidSize = c.int32(n);
+    this.sids = c.bytes(n * MAX_SID);
+    this.size = c.size;
   }
+}
+
+/** What the header of a table says. */
+function dimensionsOf(buffer: SharedArrayBuffer): { capacity: number; rows: number } {
+  const head = new Int32Array(buffer, 0, W.words);
+  if (head[W.magic] !== MAGIC) throw new TypeError('not a table of sessions');
+  return { capacity: head[W.capacity]!, rows: head[W.rows]! };
 }
 
 function chainsFor(capacity: number): number {
@@ -69,15 +72,16 @@ function chainsFor(capacity: number): number {
  * @param zoneSize bytes, as configured: 1 MB holds about 4,000 sessions.
  */
 export function createLearnTable(zoneSize: number, maxWorkers = 32): SharedArrayBuffer {
-  const n = Math.max(1, Math.floor(zoneSize / ZONE_BYTES_PER_SESSION));
-  const rows = maxWorkers + 1;
-  const bytes = W.words * 4 + n * 8 + rows * 4 + chainsFor(n) * 4 + n * (8 * 4 + MAX_SID);
-  const buffer = new SharedArrayBuffer(bytes);
-  const head = new Int32Array(buffer, 0, W.words);
-  head[W.magic] = MAGIC;
-  head[W.capacity] = n;
-  head[W.rows] = rows;
-  clear(new Memory(buffer));
+  const dimensions = {
+    capacity: Math.max(1, Math.floor(zoneSize / ZONE_BYTES_PER_SESSION)),
+    rows: maxWorkers + 1,
+  };
+  const buffer = new SharedArrayBuffer(new Memory(MEASURE, dimensions).size);
+  const m = new Memory(buffer, dimensions);
+  m.head[W.magic] = MAGIC;
+  m.head[W.capacity] = dimensions.capacity;
+  m.head[W.rows] = dimensions.rows;
+  clear(m);
   return buffer;
 }
 

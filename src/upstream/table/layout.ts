@@ -7,6 +7,7 @@
  */
 import { BUCKETS } from '../../observe/histogram.ts';
 import { CODE_COUNT } from '../../observe/status-codes.ts';
+import { Carver, MEASURE } from '../../shared/carver.ts';
 import { LOCK } from '../../shared/lock.ts';
 
 const MAGIC = 0x48645231; // 'HdR1'
@@ -89,34 +90,6 @@ export const FAMILY_UNIX = 1;
 
 /** Bytes of the string area of a slot: four lengths, then address, host, server and sid. */
 export const TEXT_STRIDE = 576;
-
-const MEASURE = new SharedArrayBuffer(0);
-
-/** Hands out typed arrays one after another; over an empty buffer it only measures. */
-class Carver {
-  buffer: SharedArrayBuffer;
-  size = 0;
-  constructor(buffer: SharedArrayBuffer) {
-    this.buffer = buffer;
-  }
-  float64(n: number): Float64Array<SharedArrayBuffer> {
-    const at = this.take(n * 8);
-    return at < 0 ? new Float64Array(MEASURE) : new Float64Array(this.buffer, at, n);
-  }
-  int32(n: number): Int32Array<SharedArrayBuffer> {
-    const at = this.take(n * 4);
-    return at < 0 ? new Int32Array(MEASURE) : new Int32Array(this.buffer, at, n);
-  }
-  bytes(n: number): Buffer {
-    const at = this.take(n);
-    return at < 0 ? Buffer.alloc(0) : Buffer.from(this.buffer, at, n);
-  }
-  private take(bytes: number): number {
-    const at = this.size;
-    this.size = at + ((bytes + 7) & ~7);
-    return this.buffer === MEASURE ? -1 : at;
-  }
-}
 
 /** A thread's typed arrays over a group's shared memory. Everything but `head[H.lock]` is guarded by the lock. */
 export class Table {
