@@ -6,11 +6,11 @@
  * key finds it again, or makes it again, by the key. Files are told apart by their version.
  */
 import type { Buffer } from 'node:buffer';
+import { findDigest } from '../shared/chains.ts';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
 import { COUNTERS } from './counts.ts';
 import {
   createKeysZone,
-  findNode,
   insertNode,
   keyOfNode,
   KeysMemory,
@@ -132,7 +132,7 @@ export class KeysZone {
   use(key: Buffer, nowSec: number, minUses: number): number {
     const m = this.#m;
     return this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       if (node !== NIL) {
         m.uses[node] = Math.min(m.uses[node]! + 1, 0x7fffffff);
         refreshNode(m, node, nowSec);
@@ -193,7 +193,7 @@ export class KeysZone {
   claim(key: Buffer, nowMs: number, ageMs: number): number {
     const m = this.#m;
     return this.#locked(() => {
-      let node = findNode(m, key);
+      let node = findDigest(m, key);
       if (node === NIL) node = this.#make(key, Math.floor(nowMs / 1000));
       if (m.updating[node] !== 0 && m.lockUntil[node]! > nowMs) return 0;
       const ticket = nextNumber(m);
@@ -208,7 +208,7 @@ export class KeysZone {
   claimed(key: Buffer, nowMs: number): boolean {
     const m = this.#m;
     return this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       return node !== NIL && m.updating[node] !== 0 && m.lockUntil[node]! > nowMs;
     });
   }
@@ -222,7 +222,7 @@ export class KeysZone {
   release(key: Buffer, ticket: number, keep: boolean): void {
     const m = this.#m;
     this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       if (node === NIL) return;
       if (ticket !== 0 && m.updating[node] === ticket) m.updating[node] = 0;
       if (!keep && m.version[node] === 0 && m.error[node] === 0 && m.updating[node] === 0) removeNode(m, node);
@@ -233,7 +233,7 @@ export class KeysZone {
   fail(key: Buffer, ticket: number, status: number, until: number, nowSec: number): void {
     const m = this.#m;
     this.#locked(() => {
-      let node = findNode(m, key);
+      let node = findDigest(m, key);
       if (node === NIL) node = this.#make(key, nowSec);
       if (ticket !== 0 && m.updating[node] === ticket) m.updating[node] = 0;
       m.error[node] = status;
@@ -245,7 +245,7 @@ export class KeysZone {
   publish(key: Buffer, ticket: number, blocks: number, nowSec: number): number {
     const m = this.#m;
     return this.#locked(() => {
-      let node = findNode(m, key);
+      let node = findDigest(m, key);
       if (node === NIL) node = this.#make(key, nowSec);
       if (ticket === 0 || m.updating[node] === ticket) m.updating[node] = 0;
       m.error[node] = 0;
@@ -261,7 +261,7 @@ export class KeysZone {
   adopt(key: Buffer, blocks: number, nowSec: number): number {
     const m = this.#m;
     return this.#locked(() => {
-      let node = findNode(m, key);
+      let node = findDigest(m, key);
       if (node === NIL) node = this.#make(key, nowSec);
       if (m.version[node] === 0) {
         setBlocks(m, node, blocks);
@@ -276,7 +276,7 @@ export class KeysZone {
   renew(key: Buffer, ticket: number): number {
     const m = this.#m;
     return this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       if (node === NIL) return 0;
       if (ticket !== 0 && m.updating[node] === ticket) m.updating[node] = 0;
       if (m.version[node] === 0) return 0;
@@ -291,7 +291,7 @@ export class KeysZone {
   forget(key: Buffer, version: number): void {
     const m = this.#m;
     this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       if (node === NIL || (version !== 0 && m.version[node] !== version)) return;
       Atomics.store(m.version, node, 0);
       setBlocks(m, node, 0);
@@ -302,7 +302,7 @@ export class KeysZone {
   remove(key: Buffer): boolean {
     const m = this.#m;
     return this.#locked(() => {
-      const node = findNode(m, key);
+      const node = findDigest(m, key);
       if (node === NIL) return false;
       const had = m.version[node] !== 0;
       removeNode(m, node);

@@ -6,6 +6,7 @@ import { COUNTERS } from './counts.ts';
 import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { Buffer } from 'node:buffer';
 import { Carver, MEASURE } from '../shared/carver.ts';
+import { chainsFor, linkDigest, putFree, takeFree, unlinkDigest, writeDigest } from '../shared/chains.ts';
 import type { Lockable } from '../shared/lock.ts';
 
 const MAGIC = 0x48724331; // 'HrC1'
@@ -102,10 +103,6 @@ function dimensionsOf(buffer: SharedArrayBuffer): { capacity: number; rows: numb
   return { capacity: head[W.capacity]!, rows: head[W.rows]! };
 }
 
-function chainsFor(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, capacity)));
-}
-
 /** How many keys a zone of so many bytes holds. */
 export function capacityOf(zoneSize: number): number {
   return Math.max(1, Math.floor((zoneSize - ZONE_BYTES_OF_ITS_OWN) / ZONE_BYTES_PER_KEY));
@@ -125,26 +122,11 @@ export function createKeysZone(zoneSize: number, maxWorkers = 32): SharedArrayBu
   head[W.newest] = NIL;
   head[W.oldest] = NIL;
   head[W.free] = NIL;
-  for (let node = capacity - 1; node >= 0; node--) {
-    m.chainNext[node] = head[W.free]!;
-    head[W.free] = node;
-  }
+  for (let node = capacity - 1; node >= 0; node--) putFree(m, W, node);
   return buffer;
 }
 
 // --------------------------------------------------------------------------------- nodes, with the lock held
-
-export function findNode(m: KeysMemory, key: Buffer): number {
-  const a = key.readInt32LE(0);
-  const b = key.readInt32LE(4);
-  const c = key.readInt32LE(8);
-  const d = key.readInt32LE(12);
-  for (let node = m.chains[a & (m.chains.length - 1)]!; node !== NIL; node = m.chainNext[node]!) {
-    const k = node * 4;
-    if (m.keys[k] === a && m.keys[k + 1] === b && m.keys[k + 2] === c && m.keys[k + 3] === d) return node;
-  }
-  return NIL;
-}
 
 export function keyOfNode(m: KeysMemory, node: number): Buffer {
   const key = Buffer.allocUnsafe(KEY_BYTES);
@@ -154,29 +136,21 @@ export function keyOfNode(m: KeysMemory, node: number): Buffer {
 
 /** Takes a free node for a key; `NIL` when there is none. */
 export function insertNode(m: KeysMemory, key: Buffer): number {
-  const node = m.head[W.free]!;
+  const node = takeFree(m, W);
   if (node === NIL) return NIL;
-  m.head[W.free] = m.chainNext[node]!;
-  m.head[W.used] = m.head[W.used]! + 1;
-  for (let i = 0; i < 4; i++) m.keys[node * 4 + i] = key.readInt32LE(i * 4);
+  writeDigest(m, node, key);
   m.uses[node] = 1;
   m.updating[node] = 0;
   m.blocks[node] = 0;
   m.error[node] = 0;
   m.lockUntil[node] = 0;
-  chain(m, node);
+  linkDigest(m, node);
   enqueue(m, W, node);
   return node;
 }
 
 export function removeNode(m: KeysMemory, node: number): void {
-  const head = m.keys[node * 4]! & (m.chains.length - 1);
-  let at = m.chains[head]!;
-  if (at === node) m.chains[head] = m.chainNext[node]!;
-  else {
-    while (m.chainNext[at] !== node) at = m.chainNext[at]!;
-    m.chainNext[at] = m.chainNext[node]!;
-  }
+  unlinkDigest(m, node);
   dequeue(m, W, node);
   setBlocks(m, node, 0);
   discard(m, node);
@@ -207,14 +181,7 @@ function discard(m: KeysMemory, node: number): void {
   m.uses[node] = 0;
   m.updating[node] = 0;
   Atomics.store(m.version, node, 0);
-  m.chainNext[node] = m.head[W.free]!;
-  m.head[W.free] = node;
-}
-
-function chain(m: KeysMemory, node: number): void {
-  const head = m.keys[node * 4]! & (m.chains.length - 1);
-  m.chainNext[node] = m.chains[head]!;
-  m.chains[head] = node;
+  putFree(m, W, node);
 }
 
 /** Chains, lists and sums anew, from the nodes: whoever held the lock has died in the middle of a change. */
@@ -231,7 +198,7 @@ export function rebuild(m: KeysMemory): void {
   }
   used.sort((x, y) => m.accessed[x]! - m.accessed[y]!);
   for (const node of used) {
-    chain(m, node);
+    linkDigest(m, node);
     enqueue(m, W, node);
     m.total[0] += m.blocks[node]!;
   }

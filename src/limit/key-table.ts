@@ -8,6 +8,7 @@
 import { NIL, dequeue, enqueue } from '../shared/lru.ts';
 import { hash, randomInt } from 'node:crypto';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
+import { chainsFor, link, putFree, takeFree, unlink } from '../shared/chains.ts';
 import { Carver, MEASURE } from '../shared/carver.ts';
 import type { Lockable } from '../shared/lock.ts';
 
@@ -24,10 +25,6 @@ const DIGEST = -1;
 export interface Shape {
   /** Whether each worker has a count of its own. */
   planes: boolean;
-}
-
-function chainsFor(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, capacity)));
 }
 
 /**
@@ -74,10 +71,10 @@ class KeyMemory implements Lockable {
   readonly parts: Uint16Array;
   readonly newer: Int32Array;
   readonly older: Int32Array;
-  protected readonly chains: Int32Array;
-  protected readonly keys: Int32Array;
-  protected readonly chainNext: Int32Array;
-  protected readonly taken: Int32Array;
+  readonly chains: Int32Array;
+  readonly keys: Int32Array;
+  readonly chainNext: Int32Array;
+  readonly taken: Int32Array;
   /** Bytes of all of it. */
   readonly size: number;
 
@@ -152,9 +149,7 @@ export class KeyTable extends KeyMemory {
       if (!evict) return NIL;
       this.remove(head[W.oldest]!);
     }
-    const node = head[W.free]!;
-    head[W.free] = this.chainNext[node]!;
-    head[W.used] = head[W.used]! + 1;
+    const node = takeFree(this, W);
     this.keys.set(this.#key, node * KEY_WORDS);
     this.taken[node] = 1;
     this.value[node] = 0;
@@ -172,13 +167,7 @@ export class KeyTable extends KeyMemory {
   }
 
   remove(node: number): void {
-    const head = this.#chainOf(this.keys, node * KEY_WORDS);
-    let at = this.chains[head]!;
-    if (at === node) this.chains[head] = this.chainNext[node]!;
-    else {
-      while (this.chainNext[at] !== node) at = this.chainNext[at]!;
-      this.chainNext[at] = this.chainNext[node]!;
-    }
+    unlink(this, this.#chainOf(this.keys, node * KEY_WORDS), node);
     dequeue(this, W, node);
     this.#discard(node);
     this.head[W.used] = this.head[W.used]! - 1;
@@ -233,14 +222,11 @@ export class KeyTable extends KeyMemory {
 
   #discard(node: number): void {
     this.taken[node] = 0;
-    this.chainNext[node] = this.head[W.free]!;
-    this.head[W.free] = node;
+    putFree(this, W, node);
   }
 
   #chain(node: number): void {
-    const head = this.#chainOf(this.keys, node * KEY_WORDS);
-    this.chainNext[node] = this.chains[head]!;
-    this.chains[head] = node;
+    link(this, this.#chainOf(this.keys, node * KEY_WORDS), node);
   }
 
   /** Chains and lists anew; the order of use is lost. */

@@ -9,6 +9,15 @@ import { hash } from 'node:crypto';
 import type { UpstreamConfig } from '../../config/model.ts';
 import type { Clock } from '../clock.ts';
 import { H } from '../table/layout.ts';
+import {
+  chainsFor,
+  findDigest,
+  linkDigest,
+  putFree,
+  takeFree,
+  unlinkDigest,
+  writeDigest,
+} from '../../shared/chains.ts';
 import { Carver, MEASURE } from '../../shared/carver.ts';
 import { SharedLock, type Lockable, rowOf } from '../../shared/lock.ts';
 import { MAX_SID } from './sid.ts';
@@ -61,10 +70,6 @@ function dimensionsOf(buffer: SharedArrayBuffer): { capacity: number; rows: numb
   const head = new Int32Array(buffer, 0, W.words);
   if (head[W.magic] !== MAGIC) throw new TypeError('not a table of sessions');
   return { capacity: head[W.capacity]!, rows: head[W.rows]! };
-}
-
-function chainsFor(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, capacity)));
 }
 
 /**
@@ -139,7 +144,7 @@ export class LearnTable {
   lookup(id: string): string {
     const key = keyOf(id);
     return this.locked(() => {
-      const node = find(this.m, key);
+      const node = findDigest(this.m, key);
       return node === NIL ? '' : sidAt(this.m, node);
     });
   }
@@ -148,7 +153,7 @@ export class LearnTable {
   create(id: string, sid: string): void {
     const key = keyOf(id);
     this.locked(() => {
-      const node = find(this.m, key);
+      const node = findDigest(this.m, key);
       refresh(this.m, node === NIL ? insert(this.m, key) : node, sid, this.clock.now());
     });
   }
@@ -157,7 +162,7 @@ export class LearnTable {
   update(id: string, sid: string): boolean {
     const key = keyOf(id);
     return this.locked(() => {
-      const node = find(this.m, key);
+      const node = findDigest(this.m, key);
       if (node === NIL) return false;
       refresh(this.m, node, sid, this.clock.now());
       return true;
@@ -199,22 +204,6 @@ function keyOf(id: string): Buffer {
   return hash('md5', Buffer.from(id, 'latin1'), 'buffer');
 }
 
-function chainOf(m: Memory, word: number): number {
-  return word & (m.chains.length - 1);
-}
-
-function find(m: Memory, key: Buffer): number {
-  const a = key.readInt32LE(0);
-  const b = key.readInt32LE(4);
-  const c = key.readInt32LE(8);
-  const d = key.readInt32LE(12);
-  for (let node = m.chains[chainOf(m, a)]!; node !== NIL; node = m.chainNext[node]!) {
-    const k = node * 4;
-    if (m.keys[k] === a && m.keys[k + 1] === b && m.keys[k + 2] === c && m.keys[k + 3] === d) return node;
-  }
-  return NIL;
-}
-
 function sidAt(m: Memory, node: number): string {
   const at = node * MAX_SID;
   return m.sids.toString('latin1', at, at + m.sidSize[node]!);
@@ -222,11 +211,9 @@ function sidAt(m: Memory, node: number): string {
 
 function insert(m: Memory, key: Buffer): number {
   if (m.head[W.free] === NIL) remove(m, m.head[W.oldest]!);
-  const node = m.head[W.free]!;
-  m.head[W.free] = m.chainNext[node]!;
-  m.head[W.used] = m.head[W.used]! + 1;
-  for (let i = 0; i < 4; i++) m.keys[node * 4 + i] = key.readInt32LE(i * 4);
-  chain(m, node);
+  const node = takeFree(m, W);
+  writeDigest(m, node, key);
+  linkDigest(m, node);
   enqueue(m, W, node);
   return node;
 }
@@ -240,13 +227,7 @@ function refresh(m: Memory, node: number, sid: string, now: number): void {
 }
 
 function remove(m: Memory, node: number): void {
-  const head = chainOf(m, m.keys[node * 4]!);
-  let at = m.chains[head]!;
-  if (at === node) m.chains[head] = m.chainNext[node]!;
-  else {
-    while (m.chainNext[at] !== node) at = m.chainNext[at]!;
-    m.chainNext[at] = m.chainNext[node]!;
-  }
+  unlinkDigest(m, node);
   dequeue(m, W, node);
   discard(m, node);
   m.head[W.used] = m.head[W.used]! - 1;
@@ -254,14 +235,7 @@ function remove(m: Memory, node: number): void {
 
 function discard(m: Memory, node: number): void {
   m.sidSize[node] = 0;
-  m.chainNext[node] = m.head[W.free]!;
-  m.head[W.free] = node;
-}
-
-function chain(m: Memory, node: number): void {
-  const head = chainOf(m, m.keys[node * 4]!);
-  m.chainNext[node] = m.chains[head]!;
-  m.chains[head] = node;
+  putFree(m, W, node);
 }
 
 function clear(m: Memory): void {
@@ -286,7 +260,7 @@ function rebuild(m: Memory): void {
   for (let node = m.capacity - 1; node >= 0; node--) if (!taken.has(node)) discard(m, node);
   for (const i of order) {
     m.sidSize[nodes[i]!] = sizes[i]!;
-    chain(m, nodes[i]!);
+    linkDigest(m, nodes[i]!);
     enqueue(m, W, nodes[i]!);
   }
   m.head[W.used] = nodes.length;
