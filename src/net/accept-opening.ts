@@ -8,18 +8,15 @@ import { HeartbeatAnswerer } from './anyproxy/heartbeat.ts';
 import { PACKET_BROKEN, PACKET_MORE, PACKET_NONE, PacketReader } from './anyproxy/packet.ts';
 import type { Hello } from './anyproxy/packet.ts';
 import type { ClientAddress } from './client-address.ts';
+import { MAGIC_MORE, MAGIC_NONE } from './magic.ts';
 import type { NetworkList } from './networks.ts';
 import { Timer } from './timers.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 
-/** More bytes are needed to tell whether it is a tunnel; and: it is none. */
-const TUNNEL_MORE = -1;
-const TUNNEL_NONE = -2;
-
 /** Who takes the connections of tunnels (`TunnelServer`, which is loaded only where it is needed). */
 export interface TunnelGate {
   readonly options: { readonly keys: readonly unknown[] };
-  /** @returns length of what tells that it is a tunnel, TUNNEL_MORE or TUNNEL_NONE */
+  /** Whether bytes begin a connection of a tunnel, as `sniffMagic`. */
   sniff(buf: Buffer, start: number, end: number): number;
   /** @param first what was read of it */
   accept(transport: Transport, first: Buffer): void;
@@ -125,8 +122,8 @@ class OpeningReader implements TransportOwner {
 
   #isTunnel(all: Buffer): boolean {
     const sniffed = this.#options.tunnel!.sniff(all, 0, all.length);
-    if (sniffed === TUNNEL_MORE) return false;
-    this.#tunnel = sniffed !== TUNNEL_NONE;
+    if (sniffed === MAGIC_MORE) return false;
+    this.#tunnel = sniffed !== MAGIC_NONE;
     if (!this.#tunnel) return false;
     this.#settle();
     // The tunnel is the transport's owner first, so that nobody is called who has nothing to do with it any more.

@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { formatIpv6, parseIpv4, parseIpv6 } from '../config/address.ts';
 import { crc32c } from './crc32c.ts';
+import { MAGIC_MORE, MAGIC_NONE, sniffMagic } from './magic.ts';
 
 /** What a header told of the connection. */
 export interface ProxyProtocolInfo {
@@ -75,11 +76,9 @@ export class ProxyHeaderReader {
 
   /** @returns length of the header, PROXY_MORE or PROXY_BROKEN */
   #parse(bytes: Buffer): number {
-    const common = Math.min(bytes.length, SIGNATURE.length);
-    if (bytes.compare(SIGNATURE, 0, common, 0, common) === 0) {
-      return common < SIGNATURE.length ? PROXY_MORE : this.#parseV2(bytes);
-    }
-    return this.#parseV1(bytes);
+    const sniffed = sniffMagic(SIGNATURE, bytes, 0, bytes.length);
+    if (sniffed === MAGIC_MORE) return PROXY_MORE;
+    return sniffed === MAGIC_NONE ? this.#parseV1(bytes) : this.#parseV2(bytes);
   }
 
   #parseV1(bytes: Buffer): number {

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { ClientAddress } from '../client-address.ts';
+import { MAGIC_NONE, sniffMagic } from '../magic.ts';
 import { parseSocketAddress } from './address.ts';
 import { readToml, writeToml } from './toml.ts';
 import type { TomlValue } from './toml.ts';
@@ -164,9 +165,8 @@ export class PacketReader {
 
 /** The magic that the bytes begin with, as far as they go; null: none. */
 function magicOf(bytes: Buffer): PacketMagic | null {
-  const common = Math.min(bytes.length, MAGIC_BYTES);
   for (const [name, magic] of Object.entries(MAGICS)) {
-    if (bytes.compare(magic, 0, common, 0, common) === 0) return name as PacketMagic;
+    if (sniffMagic(magic, bytes, 0, bytes.length) !== MAGIC_NONE) return name as PacketMagic;
   }
   return null;
 }

@@ -4,6 +4,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import { clock } from '../clock.ts';
+import { sniffMagic } from '../magic.ts';
 import { Timer } from '../timers.ts';
 import type { Transport } from '../transport.ts';
 import { TunnelLink } from './link.ts';
@@ -27,18 +28,6 @@ interface ServerStream {
 interface Ended {
   clean: boolean;
   at: number;
-}
-
-/** More bytes are needed to tell. */
-export const TUNNEL_MORE = -1;
-/** This is no tunnel. */
-export const TUNNEL_NONE = -2;
-
-/** Whether bytes begin a connection of a tunnel. @returns length of what tells so, TUNNEL_MORE or TUNNEL_NONE */
-export function sniffTunnel(buf: Buffer, start: number, end: number): number {
-  const n = Math.min(end - start, TUNNEL_MAGIC.length);
-  if (buf.compare(TUNNEL_MAGIC, 0, n, start, start + n) !== 0) return TUNNEL_NONE;
-  return n < TUNNEL_MAGIC.length ? TUNNEL_MORE : n;
 }
 
 export class TunnelServer implements LinkHost, StreamHost {
@@ -77,9 +66,9 @@ export class TunnelServer implements LinkHost, StreamHost {
     return this.#streams.size;
   }
 
-  /** Whether bytes begin a connection of a tunnel, as `sniffTunnel`. */
+  /** Whether bytes begin a connection of a tunnel, as `sniffMagic`. */
   sniff(buf: Buffer, start: number, end: number): number {
-    return sniffTunnel(buf, start, end);
+    return sniffMagic(TUNNEL_MAGIC, buf, start, end);
   }
 
   /**

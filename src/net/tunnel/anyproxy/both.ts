@@ -1,7 +1,7 @@
 /** An address where tunnels of both kinds are accepted: from trusted addresses only, for any-proxy's know no keys. */
 import type { Buffer } from 'node:buffer';
+import { MAGIC_MORE, MAGIC_NONE } from '../../magic.ts';
 import type { Transport } from '../../transport.ts';
-import { TUNNEL_MORE, TUNNEL_NONE } from '../server.ts';
 import type { TunnelServer } from '../server.ts';
 import type { AnyproxyTunnelServer } from './server.ts';
 
@@ -16,13 +16,13 @@ export class BothTunnels {
     this.#anyproxy = anyproxy;
   }
 
-  /** @returns length of what tells that bytes begin a tunnel's connection, TUNNEL_MORE or TUNNEL_NONE */
+  /** Whether bytes begin a connection of a tunnel, as `sniffMagic`. */
   sniff(buf: Buffer, start: number, end: number): number {
     const own = this.#own.sniff(buf, start, end);
     if (own > 0) return own;
     const anyproxy = this.#anyproxy.sniff(buf, start, end);
     if (anyproxy > 0) return anyproxy;
-    return own === TUNNEL_MORE || anyproxy === TUNNEL_MORE ? TUNNEL_MORE : TUNNEL_NONE;
+    return own === MAGIC_MORE || anyproxy === MAGIC_MORE ? MAGIC_MORE : MAGIC_NONE;
   }
 
   /** @param first what was read of it; enough to tell which kind it is */

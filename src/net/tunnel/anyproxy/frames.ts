@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { readToml, writeToml } from '../../anyproxy/toml.ts';
 import type { TomlValue } from '../../anyproxy/toml.ts';
+import { MAGIC_NONE, sniffMagic } from '../../magic.ts';
 
 export const ANYPROXY_TUNNEL_MAGIC: Buffer = Buffer.from('${7tunnel_anyproxy}', 'latin1');
 /** Compared exactly by the other side, although it has been the same through changes that are not. */
@@ -138,8 +139,7 @@ export class AnyproxyFrameReader {
   }
 
   #magicFits(): boolean {
-    const n = Math.min(this.#have, MAGIC_BYTES);
-    return this.#scratch.compare(ANYPROXY_TUNNEL_MAGIC, 0, n, 0, n) === 0;
+    return sniffMagic(ANYPROXY_TUNNEL_MAGIC, this.#scratch, 0, this.#have) !== MAGIC_NONE;
   }
 
   #filled(): boolean {

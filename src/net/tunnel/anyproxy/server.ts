@@ -1,10 +1,10 @@
 /** The accepting side of any-proxy's tunnel. All connections of a stream have to come to the thread of its first one. */
 import type { Buffer } from 'node:buffer';
 import { clock } from '../../clock.ts';
+import { sniffMagic } from '../../magic.ts';
 import { Timer } from '../../timers.ts';
 import type { Transport } from '../../transport.ts';
 import type { TunnelLog, TunnelServerOptions } from '../options.ts';
-import { TUNNEL_MORE, TUNNEL_NONE } from '../server.ts';
 import { ANYPROXY_TUNNEL_MAGIC, anyproxyAddConnect, anyproxyHelloAck } from './frames.ts';
 import type { AnyproxyHello } from './frames.ts';
 import { AnyproxyLink } from './link.ts';
@@ -50,11 +50,9 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
     return this.#streams.size;
   }
 
-  /** @returns length of what tells that bytes begin a tunnel's connection, TUNNEL_MORE or TUNNEL_NONE */
+  /** Whether bytes begin a connection of a tunnel, as `sniffMagic`. */
   sniff(buf: Buffer, start: number, end: number): number {
-    const n = Math.min(end - start, ANYPROXY_TUNNEL_MAGIC.length);
-    if (buf.compare(ANYPROXY_TUNNEL_MAGIC, 0, n, start, start + n) !== 0) return TUNNEL_NONE;
-    return n < ANYPROXY_TUNNEL_MAGIC.length ? TUNNEL_MORE : n;
+    return sniffMagic(ANYPROXY_TUNNEL_MAGIC, buf, start, end);
   }
 
   /** Takes a connection. @param first what was read of it, the magic included */

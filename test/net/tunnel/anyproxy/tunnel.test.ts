@@ -17,7 +17,7 @@ import {
   anyproxyDataHead,
   anyproxyHello,
 } from '../../../../src/net/tunnel/anyproxy/frames.ts';
-import { TUNNEL_MORE, TUNNEL_NONE } from '../../../../src/net/tunnel/server.ts';
+import { MAGIC_MORE, MAGIC_NONE } from '../../../../src/net/magic.ts';
 import { TUNNEL_MAGIC } from '../../../../src/net/tunnel/wire.ts';
 import { AnyproxyTunnelServer } from '../../../../src/net/tunnel/anyproxy/server.ts';
 import type { AnyproxySocket } from '../../../../src/net/tunnel/anyproxy/stream.ts';
@@ -196,9 +196,9 @@ test('one address for both kinds', async (t) => {
   for (const [bytes, kind] of [
     [TUNNEL_MAGIC, TUNNEL_MAGIC.length],
     [ANYPROXY_TUNNEL_MAGIC, ANYPROXY_TUNNEL_MAGIC.length],
-    [ANYPROXY_TUNNEL_MAGIC.subarray(0, 18), TUNNEL_MORE],
-    [TUNNEL_MAGIC.subarray(0, 1), TUNNEL_MORE],
-    [Buffer.from('GET'), TUNNEL_NONE],
+    [ANYPROXY_TUNNEL_MAGIC.subarray(0, 18), MAGIC_MORE],
+    [TUNNEL_MAGIC.subarray(0, 1), MAGIC_MORE],
+    [Buffer.from('GET'), MAGIC_NONE],
   ] as const) {
     assert.equal(gate.sniff(bytes, 0, bytes.length), kind);
   }
