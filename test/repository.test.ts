@@ -30,7 +30,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cache'],
   ['health'],
   ['discovery'],
-  ['upstream', 'limit', 'net', 'observe'],
+  ['upstream', 'limit', 'keyval', 'net', 'observe'],
   ['shared'],
   ['config'],
 ];

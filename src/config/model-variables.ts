@@ -32,3 +32,35 @@ export interface SplitClientsConfig {
   /** A hash below `below` has the value; 0: any. In order. */
   parts: { below: number; value: string }[];
 }
+
+/** What the key of a pair means: a text, a network, or how texts begin. */
+export type KeyvalType = 'string' | 'ip' | 'prefix';
+
+/** A pair of a state file: byte strings. */
+export interface KeyvalRecord {
+  key: string;
+  value: string;
+  /** Milliseconds since the epoch; 0: it has no end. */
+  end: number;
+}
+
+/** A `keyval_zone`. */
+export interface KeyvalZoneConfig {
+  name: string;
+  /** Bytes. */
+  size: number;
+  type: KeyvalType;
+  /** Milliseconds; 0: pairs have no end. */
+  timeoutMs: number;
+  stateFile: string | null;
+  /** What the state file held when the configuration was read; workers are not told. */
+  records: KeyvalRecord[];
+}
+
+/** A `keyval`. */
+export interface KeyvalConfig {
+  key: ValueText;
+  /** Variable name without `$`. */
+  variable: string;
+  zone: string;
+}
