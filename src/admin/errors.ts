@@ -13,10 +13,13 @@ export class ApiError extends Error {
 
 export const pathNotFound = (): ApiError => new ApiError(404, 'PathNotFound', 'path not found');
 
-/** What codes of `control/groups.ts` are as statuses; 400 otherwise. */
+/** What codes of `control/groups.ts` and `control/keyvals.ts` are as statuses; 400 otherwise. */
 const STATUS: Readonly<Record<string, number>> = {
   UpstreamServerNotFound: 404,
   UpstreamOutOfMemory: 507,
+  KeyvalKeyNotFound: 404,
+  KeyvalKeyExists: 409,
+  KeyvalOutOfMemory: 413,
   StateNotWritten: 507,
 };
 

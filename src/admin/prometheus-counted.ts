@@ -20,11 +20,14 @@ export function writeCounted(page: Page, counters: Counters, collections: Collec
   page.define('headrace_cache_size_bytes', 'gauge', 'What the files of a cache take.');
   page.define('headrace_cache_max_size_bytes', 'gauge', 'What they may take.');
   page.define('headrace_limit_decisions_total', 'counter', 'What limit_conn and limit_req decided.');
+  page.define('headrace_slab_pages', 'gauge', 'Pages of a zone that is kept in slabs, by state.');
+  page.define('headrace_slab_allocation_fails_total', 'counter', 'Requests for memory that a zone had no room for.');
   page.define('headrace_resolver_requests_total', 'counter', 'Names and services asked for.');
   page.define('headrace_resolver_responses_total', 'counter', 'How that ended.');
   for (const { path, name, value } of collections.all()) {
     if (path === 'http/caches') cache(page, name, numbers(value));
     else if (path === 'resolvers') resolver(page, name, numbers(value));
+    else if (path === 'slabs') slab(page, name, numbers(value));
     else limit(page, path, name, value);
   }
   page.define('headrace_tls_handshakes_total', 'counter', 'TLS handshakes with clients and servers.');
@@ -66,6 +69,13 @@ function cache(page: Page, name: string, value: Numbers): void {
   }
   page.add('headrace_cache_size_bytes', { cache: name }, Number(value.size));
   if (value.max_size !== undefined) page.add('headrace_cache_max_size_bytes', { cache: name }, Number(value.max_size));
+}
+
+function slab(page: Page, zone: string, { pages, slots }: Numbers): void {
+  for (const [state, n] of amounts(pages)) page.add('headrace_slab_pages', { zone, state }, n);
+  let fails = 0;
+  for (const slot of Object.values(numbers(slots))) fails += Number(numbers(slot).fails);
+  page.add('headrace_slab_allocation_fails_total', { zone }, fails);
 }
 
 function limit(page: Page, path: string, zone: string, value: unknown): void {

@@ -22,7 +22,7 @@ import type {
 import type { CharsetConfig, CharsetsConfig, GzipConfig } from './model-answers.ts';
 import type { HealthCheckConfig, MatchConfig } from './model-health.ts';
 import type { OcspConfig, StaplingConfig } from './model-tls.ts';
-import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
+import type { GeoConfig, KeyvalConfig, KeyvalZoneConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
   FastcgiConfig,
@@ -113,6 +113,9 @@ export interface HttpConfig {
   charsets?: CharsetsConfig;
   geos: GeoConfig[];
   splits: SplitClientsConfig[];
+  /** Absent: none. */
+  keyvalZones?: KeyvalZoneConfig[];
+  keyvals?: KeyvalConfig[];
   limitZones: LimitZoneConfig[];
   /** `proxy_cache_path` and its like. */
   caches: CacheZoneConfig[];

@@ -17,7 +17,7 @@ import type {
 import type { AccessRule, LimitConnConfig, LimitZoneConfig } from './model-access.ts';
 import type { StreamCheckConfig, StreamMatchConfig } from './model-health.ts';
 import type { ReadHelloConfig, SendHelloConfig, TunnelServerConfig } from './via-model.ts';
-import type { GeoConfig, SplitClientsConfig } from './model-variables.ts';
+import type { GeoConfig, KeyvalConfig, KeyvalZoneConfig, SplitClientsConfig } from './model-variables.ts';
 
 export interface StreamConfig {
   /** Explicit groups and the implicit ones of literal `proxy_pass` addresses. */
@@ -28,6 +28,9 @@ export interface StreamConfig {
   maps: MapConfig[];
   geos: GeoConfig[];
   splits: SplitClientsConfig[];
+  /** Absent: none. */
+  keyvalZones?: KeyvalZoneConfig[];
+  keyvals?: KeyvalConfig[];
   /** `limit_conn_zone`. */
   limitZones: LimitZoneConfig[];
   logFormats: LogFormatConfig[];

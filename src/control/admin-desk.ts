@@ -9,6 +9,7 @@ import type { ErrorLog } from '../observe/error-log.ts';
 import type { FromWorker } from '../worker/protocol.ts';
 import type { Generation } from './generations.ts';
 import type { Groups } from './groups.ts';
+import type { KeyvalZones } from './keyvals.ts';
 import type { LiveWorker } from './worker-pool.ts';
 
 /** What a service sees of the process, and may do to it. */
@@ -27,6 +28,8 @@ export interface AdminView {
   readonly groups: Groups;
   /** Those of `stream`. */
   readonly streamGroups: Groups;
+  /** The zones of `keyval_zone`; null: there are none. */
+  keyvals(): KeyvalZones | null;
   /** How late health checks were; null: there never was one. */
   lateness(): Lateness | null;
 }

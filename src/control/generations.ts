@@ -3,7 +3,9 @@
  * memory is made, carried over by a reload, and cleaned after a worker's death.
  */
 import type { LimitZoneConfig } from '../config/model-access.ts';
+import { reclaimKeyvalZone } from '../keyval/layout.ts';
 import { reclaimKeysZone, reloadKeysZone } from '../cache/keys-zone.ts';
+import type { KeyvalZoneConfig } from '../config/model-variables.ts';
 import type { Config, LocationConfig, ResolverConfig, UpstreamConfig } from '../config/model.ts';
 // Not from group.ts: the main thread has no use for balancers, and starts faster without them.
 import { createTable } from '../upstream/table/create.ts';
@@ -100,6 +102,31 @@ function limitsOf({ config, data }: Generation): Parameters<typeof makeLimitZone
   return { zones: zonesOf(config), memory: data.limitZones };
 }
 
+/** Zones of keyval_zone; http and stream cannot have the same names. */
+export function keyvalZonesOf({ http, stream }: Config): KeyvalZoneConfig[] {
+  return [...(http?.keyvalZones ?? []), ...(stream?.keyvalZones ?? [])];
+}
+
+/** Makes the memory of a configuration's keyval zones. `before`: what runs; null: nothing, or nothing with room for the workers */
+export type MakeKeyvals = (
+  config: Config,
+  before: Generation | null,
+  maxWorkers: number,
+) => Record<string, SharedArrayBuffer>;
+
+/** What workers are told of a configuration. */
+function forWorkers(config: Config): Config {
+  // They have no use for the texts of the files, nor for the Admin API's settings and secrets.
+  const told: Config = { ...config, sources: [], admin: null };
+  const without = (zones: readonly KeyvalZoneConfig[]): KeyvalZoneConfig[] =>
+    zones.map((zone) => ({ ...zone, records: [] }));
+  if (config.http?.keyvalZones !== undefined)
+    told.http = { ...config.http, keyvalZones: without(config.http.keyvalZones) };
+  if (config.stream?.keyvalZones !== undefined)
+    told.stream = { ...config.stream, keyvalZones: without(config.stream.keyvalZones) };
+  return told;
+}
+
 /** Memory for the names of `status_zone`; names that stay keep theirs. */
 function makeStatusZones({ http, stream }: Config, before: StatusZones | null): StatusZones {
   const made: StatusZones = { server: {}, location: {}, stream: {} };
@@ -172,13 +199,16 @@ export class Generations {
   /**
    * Makes the next generation. Groups that the running one has too go on in their tables, which change at once:
    * call it when nothing but the workers' word is missing, and `rollBack` if they refuse.
+   *
+   * @param makeKeyvals null: the configuration has no keyval_zone. What it throws is thrown before anything has changed
    */
-  make(config: Config): Generation {
+  make(config: Config, makeKeyvals: MakeKeyvals | null = null): Generation {
     const previous = this.#current;
     const wanted = config.main.workerProcesses;
     // Without room for another row a table has to be made anew, and its counters start from zero.
     const carry = previous !== null && wanted <= previous.maxWorkers;
     const maxWorkers = carry ? previous.maxWorkers : Math.max(MIN_WORKERS, wanted);
+    const keyvalZones = makeKeyvals?.(config, carry ? previous : null, maxWorkers) ?? {};
     const [http, stream] = carry ? groupsOf(previous) : [];
     const cacheZones: Record<string, SharedArrayBuffer> = {};
     const cachesBefore = carry ? (previous.config.http?.caches ?? []) : [];
@@ -190,11 +220,11 @@ export class Generations {
     const mandatory = mandatoryGroups(config);
     const data: GenerationData = {
       id: ++this.#lastId,
-      // Workers have no use for the texts of the files, nor for the Admin API's settings and secrets.
-      config: { ...config, sources: [], admin: null },
+      config: forWorkers(config),
       ...makeMemory(config.http?.upstreams ?? [], http ?? null, maxWorkers, mandatory.http),
       stream: makeMemory(config.stream?.upstreams ?? [], stream ?? null, maxWorkers, mandatory.stream),
       limitZones: makeLimitZones(zonesOf(config), carry ? limitsOf(previous) : null, maxWorkers),
+      keyvalZones,
       cacheZones,
       counters: makeCounters(config, previous?.data.counters ?? null),
       statusZones: makeStatusZones(config, previous?.data.statusZones ?? null),
@@ -252,6 +282,8 @@ export class Generations {
       reclaimLearner(zone, workerId);
     for (const zone of new Set(generations.flatMap(({ limitZones }) => Object.values(limitZones))))
       reclaimLimitZone(zone, workerId);
+    for (const zone of new Set(generations.flatMap(({ keyvalZones }) => Object.values(keyvalZones))))
+      reclaimKeyvalZone(zone, workerId);
     for (const zone of new Set(generations.flatMap(({ cacheZones }) => Object.values(cacheZones))))
       reclaimKeysZone(zone, workerId);
     for (const id of this.#draining.keys()) this.drained(workerId, id);

@@ -19,7 +19,8 @@ import { daemonChannel, daemonize } from './daemon.ts';
 import type { Companion, NodeView } from './companion.ts';
 import type { KongPlane } from './kong/plane.ts';
 import type { EarlyWorkers } from './early-workers.ts';
-import { type Generation, Generations, hasDashboard, needsResolving } from './generations.ts';
+import type { KeyvalZones } from './keyvals.ts';
+import { type Generation, Generations, hasDashboard, keyvalZonesOf, needsResolving } from './generations.ts';
 import { ConfigRefused, type ConfigSource, type LoadConfig, loadConfig } from './load-config.ts';
 import { makeDirectories } from './directories.ts';
 import { openLogFiles } from './log-files.ts';
@@ -68,6 +69,7 @@ export class Master {
   readonly #privileges = new Privileges();
   #resolving: Resolving | null = null;
   #caching: Caching | null = null;
+  #keyvals: KeyvalZones | null = null;
   #health: HealthChecks | null = null;
   readonly #admin: AdminDesk | null;
   #loadedAt = 0;
@@ -139,6 +141,7 @@ export class Master {
       respawned: () => this.#pool.respawned,
       groups: this.groups,
       streamGroups: this.streamGroups,
+      keyvals: () => this.#keyvals,
       lateness: () => this.#health?.lateness() ?? null,
     };
   }
@@ -190,7 +193,8 @@ export class Master {
     if (current === null) this.#log.setTargets(config.main.errorLog);
     if (!(await claimAddresses(listens, this.#log, this.#abort.signal))) throw new ConfigRefused([]);
 
-    const generation = this.#generations.make(config);
+    const keyvals = await this.#keyvalZones(config);
+    const generation = this.#generations.make(config, keyvals === null ? null : (...args) => keyvals.memory(...args));
     generation.data.kong = this.#kong?.state ?? null;
     const refusal = await this.#pool.prepare(generation.data, workersOf(config));
     const failure = refusal ?? (await this.#companion?.prepare(config)) ?? this.#pidFile.write(config.main.pidFile);
@@ -212,6 +216,7 @@ export class Master {
     // The first request of a worker that commits may ask about them.
     this.groups.follow(generation);
     this.streamGroups.follow(generation);
+    this.#keyvals?.follow(generation);
     // Workers that are replaced later begin with what is known then.
     generation.data.kong = this.#kong?.state ?? null;
     await this.#pool.commit(generation.data, workersOf(config), config.main.workerShutdownTimeoutMs);
@@ -222,6 +227,15 @@ export class Master {
     await this.#cache(generation);
     await this.#check(generation);
     await this.#companion?.commit();
+  }
+
+  /** Null: there are none, and never were. */
+  async #keyvalZones(config: Config): Promise<KeyvalZones | null> {
+    if (this.#keyvals === null && keyvalZonesOf(config).length > 0) {
+      const { KeyvalZones } = await import('./keyvals.ts');
+      this.#keyvals = new KeyvalZones(this.#log);
+    }
+    return this.#keyvals;
   }
 
   async #cache(generation: Generation): Promise<void> {
@@ -345,6 +359,7 @@ export class Master {
     if (graceful) await this.#companion?.close();
     const config = this.#generations.current?.config;
     await this.#pool.quit(graceful ? (config?.main.workerShutdownTimeoutMs ?? 0) : FAST_MS);
+    await this.#keyvals?.close();
     // After a graceful end that a stop has overtaken, it is the stop that ends the process.
     if (this.#ending === ending) this.#exit();
   }

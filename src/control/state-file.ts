@@ -1,6 +1,6 @@
 /**
- * The file of `state`: the servers of a group as run-time changes have left them, one `server …;` a line, as NGINX Plus
- * writes it. Written whole each time: a temporary file, fsync, rename, fsync of the directory. Whatever dies when, there
+ * Files of `state`: what run-time changes have made of a group (here: its servers, one `server …;` a line, as NGINX Plus
+ * writes it) or of a keyval zone (`keyvals.ts`). Written whole each time: a temporary file, fsync, rename, fsync of the directory. Whatever dies when, there
  * is the old file or the new one.
  */
 import { open, rename, unlink } from 'node:fs/promises';
@@ -50,7 +50,7 @@ function word(text: string): string {
 /** Writes one file, one version after another; versions that nobody waits for any more are left out. */
 export class StateFile {
   readonly path: string;
-  #text = '';
+  #text: () => string = () => '';
   #next: Promise<void> | null = null;
   #writing: Promise<void> | null = null;
 
@@ -58,9 +58,12 @@ export class StateFile {
     this.path = path;
   }
 
-  /** @returns when this text, or a later one, is on the disk. @throws what the file system throws; the old file stays */
-  write(text: string): Promise<void> {
-    this.#text = text;
+  /**
+   * @param text or what makes it, asked when it is about to be written
+   * @returns when this text, or a later one, is on the disk. @throws what the file system throws; the old file stays
+   */
+  write(text: string | (() => string)): Promise<void> {
+    this.#text = typeof text === 'string' ? () => text : text;
     this.#next ??= this.#afterPresent();
     return this.#next;
   }
@@ -70,7 +73,7 @@ export class StateFile {
     await this.#writing?.catch(() => {});
     this.#writing = this.#next;
     this.#next = null;
-    await replaceFile(this.path, this.#text);
+    await replaceFile(this.path, this.#text());
   }
 }
 

@@ -57,6 +57,7 @@ import { UpstreamGroup } from './proxy/group.ts';
 import { compilePass } from './proxy/compile.ts';
 import { compileErrorPages } from './server/error-pages.ts';
 import { HostTable } from '../variables/host-table.ts';
+import type { KeyvalSource } from '../variables/keyval-source.ts';
 import { holds } from '../variables/value.ts';
 import { compileKeepaliveDisable } from './server/keepalive.ts';
 import type { ListenRuntime } from './server/listen.ts';
@@ -75,6 +76,8 @@ export interface CompileEnv {
   tables: SharedArrayBuffer[];
   learnZones: Record<string, SharedArrayBuffer>;
   limitZones: Record<string, SharedArrayBuffer>;
+  /** Null: the configuration has no `keyval_zone`. */
+  keyvals: KeyvalSource | null;
   /** Keys zones of caches by name. */
   cacheZones: Record<string, SharedArrayBuffer>;
   /** Error log for these targets; the same one for the same targets. */
@@ -126,7 +129,11 @@ class Compiler {
     this.#config = config;
     this.#http = http;
     this.#env = env;
-    this.#variables = new VariableTable(http, { prefix: config.prefix, connections: () => traffic.totals() });
+    this.#variables = new VariableTable(http, {
+      prefix: config.prefix,
+      connections: () => traffic.totals(),
+      keyvals: env.keyvals,
+    });
     this.#book = new TargetBook(
       (upstream, table) => new UpstreamGroup(upstream, table, env.group, this.#variables, null),
     );

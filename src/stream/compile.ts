@@ -16,6 +16,7 @@ import type { GroupEnv } from '../upstream/group.ts';
 import { TargetBook } from '../upstream/target-book.ts';
 import { AccessLogCompiler } from '../variables/access-log.ts';
 import type { LogFiles } from '../variables/access-log.ts';
+import type { KeyvalSource } from '../variables/keyval-source.ts';
 import { HostTable } from '../variables/host-table.ts';
 import { passHandler, proxyHandler, returnHandler } from './handlers.ts';
 import type { PassOn } from './handlers.ts';
@@ -38,6 +39,8 @@ export interface StreamEnv {
   learnZones: Record<string, SharedArrayBuffer>;
   /** Memory of `limit_conn_zone`, by name. */
   limitZones: Record<string, SharedArrayBuffer>;
+  /** Null: the configuration has no `keyval_zone`. */
+  keyvals: KeyvalSource | null;
   errorLog(targets: ErrorLogTarget[]): ErrorLog;
   accessLogs: LogFiles;
   resolver(config: ResolverConfig): Resolver;
@@ -74,7 +77,11 @@ class Compiler {
     this.#config = config;
     this.#stream = stream;
     this.#env = env;
-    const variables = new StreamVariables(stream, { prefix: config.prefix, connections: () => traffic.totals() });
+    const variables = new StreamVariables(stream, {
+      prefix: config.prefix,
+      connections: () => traffic.totals(),
+      keyvals: env.keyvals,
+    });
     this.#variables = variables;
     this.#book = new TargetBook((upstream, table) => new StreamGroup(upstream, table, env.group, variables, null));
     this.#accessLogs = new AccessLogCompiler(stream.logFormats, variables, env.accessLogs);

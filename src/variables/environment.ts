@@ -1,6 +1,7 @@
 /** What variables tell of the process. */
 import { hostname } from 'node:os';
 import { NGINX_VERSION } from '../version.ts';
+import type { KeyvalSource } from './keyval-source.ts';
 
 /** Counters that `$connections_…` show. */
 export interface ConnectionCounters {
@@ -19,6 +20,8 @@ export interface VariableEnvironment {
   pid: number;
   /** Now, over all workers. */
   connections: () => ConnectionCounters;
+  /** Null: variables of `keyval` are not found. */
+  keyvals: KeyvalSource | null;
 }
 
 export function defaultEnvironment(): VariableEnvironment {
@@ -28,5 +31,6 @@ export function defaultEnvironment(): VariableEnvironment {
     nginxVersion: NGINX_VERSION,
     pid: process.pid,
     connections: () => ({ active: 0, reading: 0, writing: 0, waiting: 0 }),
+    keyvals: null,
   };
 }

@@ -5,7 +5,7 @@
  * http and stream each derive a table of their own, with what they know of requests and sessions.
  */
 import type { LogLevel, MapConfig, ValueText } from '../config/model.ts';
-import type { GeoConfig, SplitClientsConfig } from '../config/model-variables.ts';
+import type { GeoConfig, KeyvalConfig, SplitClientsConfig } from '../config/model-variables.ts';
 import { parseValue } from '../config/value.ts';
 import { clock } from '../net/clock.ts';
 import type { VariableContext } from './context.ts';
@@ -13,6 +13,7 @@ import { defaultEnvironment } from './environment.ts';
 import type { VariableEnvironment } from './environment.ts';
 import { compileGeo } from './geo.ts';
 import type { GeoSource } from './geo.ts';
+import type { KeyvalVariable } from './keyval-source.ts';
 import { compileMap } from './map.ts';
 import { compileSplit } from './split-clients.ts';
 import { commonLogTime, isoTime, seconds } from './times.ts';
@@ -29,6 +30,7 @@ export abstract class Variables<C extends VariableContext> {
   readonly #geos = new Map<string, GeoConfig>();
   #addresses: Omit<GeoSource<C>, 'lookup'> | null = null;
   readonly #splits = new Map<string, SplitClientsConfig>();
+  readonly #keyvals = new Map<string, KeyvalConfig>();
   readonly #setNames = new Set<string>();
   readonly #indexes = new Map<string, number>();
   readonly #getters = new Map<string, Getter<C>>();
@@ -52,6 +54,11 @@ export abstract class Variables<C extends VariableContext> {
     this.#addresses = addresses;
     for (const geo of geos) this.#geos.set(geo.variable, geo);
     for (const split of splits) this.#splits.set(split.variable, split);
+  }
+
+  /** Adds variables of `keyval`. */
+  protected defineKeyvals(keyvals: readonly KeyvalConfig[] = []): void {
+    for (const keyval of keyvals) this.#keyvals.set(keyval.variable, keyval);
   }
 
   /** Writes a line about a request or session into its error log. */
@@ -99,7 +106,12 @@ export abstract class Variables<C extends VariableContext> {
    * @param name in lower case
    */
   find(name: string): Getter<C> | null {
-    const known = this.#maps.has(name) || this.#builtin.has(name) || this.#indexes.has(name) || this.#getters.has(name);
+    const known =
+      this.#maps.has(name) ||
+      this.#keyvals.has(name) ||
+      this.#builtin.has(name) ||
+      this.#indexes.has(name) ||
+      this.#getters.has(name);
     return known ? this.lookup(name) : this.family(name);
   }
 
@@ -119,11 +131,20 @@ export abstract class Variables<C extends VariableContext> {
         compileSplit(split, (text) => this.compile(text)),
         true,
       );
+    const keyval = this.#keyval(name);
+    // One look-up for a request, as with maps.
+    if (keyval !== null) return this.stored(name, keyval.get, true);
     const base = this.#builtin.get(name) ?? this.family(name);
     if (this.#setNames.has(name)) return this.stored(name, base ?? this.#uninitialized(name), false);
     if (base !== null) return base;
     // A named group, or nothing at all.
     return this.stored(name, () => null, false);
+  }
+
+  /** @param name in lower case @returns null: it is none of `keyval`, or there are no zones here */
+  #keyval(name: string): KeyvalVariable<C> | null {
+    const config = this.#keyvals.get(name);
+    return config === undefined ? null : (this.environment.keyvals?.compile(config, this) ?? null);
   }
 
   /** What was stored, else what `compute` gives; `keep`: that is stored. */
@@ -162,8 +183,13 @@ export abstract class Variables<C extends VariableContext> {
   /** The function that sets a variable (`set`). */
   setter(name: string): Setter<C> {
     const index = this.indexOf(name);
-    return (c, value) => {
+    const store: Setter<C> = (c, value) => {
       (c.vars ??= [])[index] = value;
+    };
+    const keyval = this.#keyval(name.toLowerCase());
+    if (keyval === null) return store;
+    return (c, value) => {
+      if (keyval.set(c, value)) store(c, value);
     };
   }
 }

@@ -25,6 +25,7 @@ import { ErrorLog } from '../observe/error-log.ts';
 import { counters } from '../observe/counters.ts';
 import { traffic } from '../observe/traffic.ts';
 import { ZoneCounter } from '../observe/zones.ts';
+import type { KeyvalSource } from '../variables/keyval-source.ts';
 import { MainThreadGate } from './admin-gate.ts';
 import { acceptPlain } from './connections.ts';
 import type * as Secure from './secure.ts';
@@ -75,6 +76,14 @@ function keyOf(runtime: ListenRuntime): string {
   return `${runtime.config.address}${runtime.config.ssl ? ' ssl' : ''}`;
 }
 
+/** The zones of `keyval_zone`, for both protocols; their code is read when a configuration has some. */
+async function keyvalsOf({ config, keyvalZones }: GenerationData): Promise<KeyvalSource | null> {
+  const zones = [...(config.http?.keyvalZones ?? []), ...(config.stream?.keyvalZones ?? [])];
+  if (zones.length === 0) return null;
+  const { Keyvals } = await import('../variables/keyval.ts');
+  return new Keyvals(zones, keyvalZones, init.workerId);
+}
+
 class HttpWorker {
   readonly #bound = new Map<string, Bound>();
   readonly #connections = new ConnectionList();
@@ -113,12 +122,13 @@ class HttpWorker {
     if (data.kong !== null) this.kong.begin(data.kong);
     try {
       const shutdownTimeoutMs = data.config.main.workerShutdownTimeoutMs;
-      const runtime = await this.#compile(data, resources);
+      const keyvals = await keyvalsOf(data);
+      const runtime = await this.#compile(data, keyvals, resources);
       const { id, tickets } = data;
       const log = resources.errorLog(data.config.main.errorLog);
       chooseEventMethod(data.config.main.eventMethod, log);
       const side = await this.#streamSide(data);
-      const stream = side === null ? null : this.#compileStream(side, data, resources);
+      const stream = side === null ? null : this.#compileStream(side, data, keyvals, resources);
       const directory = dirname(data.config.file);
       const empty = { fresh: new Map<string, Bound>(), tls: new Map<string, HttpTls>() };
       prepared = { id, runtime, resources, log, tickets, directory, shutdownTimeoutMs, stream, ...empty };
@@ -133,7 +143,11 @@ class HttpWorker {
     }
   }
 
-  async #compile(data: GenerationData, resources: Resources): Promise<HttpRuntime | null> {
+  async #compile(
+    data: GenerationData,
+    keyvals: KeyvalSource | null,
+    resources: Resources,
+  ): Promise<HttpRuntime | null> {
     const { config } = data;
     if (config.http === null) return null;
     await loadParts(config.http);
@@ -144,6 +158,7 @@ class HttpWorker {
       tables: data.tables,
       learnZones: data.learnZones,
       limitZones: data.limitZones,
+      keyvals,
       cacheZones: data.cacheZones,
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
@@ -169,13 +184,19 @@ class HttpWorker {
     return this.#stream;
   }
 
-  #compileStream(side: StreamSide, data: GenerationData, resources: Resources): PreparedStream | null {
+  #compileStream(
+    side: StreamSide,
+    data: GenerationData,
+    keyvals: KeyvalSource | null,
+    resources: Resources,
+  ): PreparedStream | null {
     const prepared = side.compile(data, {
       group: this.#env,
       kong: this.kong,
       tables: data.stream.tables,
       learnZones: data.stream.learnZones,
       limitZones: data.limitZones,
+      keyvals,
       errorLog: (targets) => resources.errorLog(targets),
       accessLogs: this.#accessLogs,
       resolver: (resolver) => resources.resolver(resolver),

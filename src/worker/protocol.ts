@@ -28,6 +28,8 @@ export interface GenerationData extends GroupMemory {
   stream: GroupMemory;
   /** Shared tables of limit_req and limit_conn by zone name. */
   limitZones: Record<string, SharedArrayBuffer>;
+  /** Shared tables of keyval_zone by zone name. */
+  keyvalZones: Record<string, SharedArrayBuffer>;
   /** Shared keys zones of caches by name. */
   cacheZones: Record<string, SharedArrayBuffer>;
   /** Counters of connections and requests, by worker (`observe/traffic.ts`); the same in all generations. */

@@ -472,4 +472,39 @@ add(
     'cannot load certificate "/t/conf/x.crt": BIO_new_file() failed (2: No such file or directory)',
 });
 
+add(
+  inHttp,
+  true,
+)({
+  'keyval_zone type=ip;': '"keyval_zone" must have "zone" parameter',
+  'keyval_zone zone=one;': 'invalid zone size "zone=one"',
+  'keyval_zone zone=one:x;': 'invalid zone size "zone=one:x"',
+  'keyval_zone zone=:64k;': 'invalid zone name "zone=:64k"',
+  'keyval_zone zone=one:16k;': 'zone "zone=one:16k" is too small',
+  'keyval_zone zone=one:64k type=number;': 'invalid type "type=number", it must be "string", "ip" or "prefix"',
+  'keyval_zone zone=one:64k timeout=x;': 'invalid timeout value "timeout=x"',
+  'keyval_zone zone=one:64k timeout=0;': 'invalid timeout value "timeout=0"',
+  'keyval_zone zone=one:64k state=;': 'invalid parameter "state="',
+  'keyval_zone zone=one:64k sync;': '"sync" requires "timeout"',
+  'keyval_zone zone=one:64k foo;': 'invalid parameter "foo"',
+  'keyval_zone zone=one:64k; keyval_zone zone=one:64k;': 'duplicate keyval_zone "one"',
+  'keyval_zone zone=one:64k state=f; keyval_zone zone=two:64k state=f;':
+    'state file "/t/f" is already used by keyval_zone "one"',
+  'keyval_zone zone=one:64k; limit_conn_zone $uri zone=one:64k;':
+    'the shared memory zone "one" is already declared for a different use',
+  'keyval $uri $text zone=none;': 'zero size shared memory zone "none"',
+  'keyval_zone zone=one:64k; keyval $uri text zone=one;': 'invalid variable name "text"',
+  'keyval_zone zone=one:64k; keyval $uri $host zone=one;': 'the duplicate "host" variable',
+  'keyval_zone zone=one:64k; keyval $nonsense $text zone=one;': 'unknown "nonsense" variable',
+  'keyval_zone zone=one:64k; keyval $uri $text one;': 'invalid parameter "one"',
+  'keyval_zone zone=one:64k; keyval $uri $text;': 'invalid number of arguments in "keyval" directive',
+});
+add(
+  inServer,
+  true,
+)({
+  'keyval_zone zone=one:64k;': '"keyval_zone" directive is not allowed here',
+  'keyval $uri $text zone=one;': '"keyval" directive is not allowed here',
+});
+
 export const ERROR_CASES: readonly ErrorCase[] = cases;

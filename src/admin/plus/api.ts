@@ -9,6 +9,7 @@ import { NGINX_VERSION, VERSION } from '../../version.ts';
 import { ApiError, errorBody, pathNotFound } from '../errors.ts';
 import { Collections } from './collections.ts';
 import type { Counters } from './counters.ts';
+import { KeyvalObjects } from './keyvals.ts';
 import { openApi } from './openapi.ts';
 import { allow, Upstreams } from './upstreams.ts';
 import type { Outcome } from './upstreams.ts';
@@ -20,6 +21,8 @@ export class PlusApi {
   readonly #counters: Counters;
   readonly #upstreams: Upstreams;
   readonly #streamUpstreams: Upstreams;
+  readonly #keyvals: KeyvalObjects;
+  readonly #streamKeyvals: KeyvalObjects;
   readonly #collections: Collections;
 
   constructor(view: AdminView, counters: Counters) {
@@ -27,6 +30,8 @@ export class PlusApi {
     this.#counters = counters;
     this.#upstreams = new Upstreams(view.groups, 'http');
     this.#streamUpstreams = new Upstreams(view.streamGroups, 'stream');
+    this.#keyvals = new KeyvalObjects(view, 'http');
+    this.#streamKeyvals = new KeyvalObjects(view, 'stream');
     this.#collections = new Collections(view);
   }
 
@@ -44,7 +49,7 @@ export class PlusApi {
     return json(outcome.status, selected(outcome.value, new URLSearchParams(request.args).get('fields')));
   }
 
-  async #route({ method, path, body, writable, address }: AdminRequest): Promise<Outcome> {
+  async #route({ method, path, args, body, writable, address }: AdminRequest): Promise<Outcome> {
     const [version, ...rest] = path
       .split('/')
       .filter((part) => part !== '')
@@ -58,15 +63,14 @@ export class PlusApi {
     if (!VERSIONS.includes(Number(version)) || !/^\d$/.test(version)) {
       throw new ApiError(404, 'UnknownVersion', 'unknown version');
     }
-    return this.#object(verb, Number(version), rest, body, address);
+    return this.#object(verb, Number(version), rest, { body, args, address });
   }
 
   async #object(
     method: string,
     version: number,
     path: readonly string[],
-    body: string,
-    address: string,
+    { body, args, address }: Pick<AdminRequest, 'body' | 'args' | 'address'>,
   ): Promise<Outcome> {
     const [first, second, ...rest] = path;
     const counters = this.#counters;
@@ -78,11 +82,18 @@ export class PlusApi {
     if (first === 'http') {
       if (second === undefined) {
         const zones = version >= 5 ? ['server_zones', 'location_zones'] : ['server_zones'];
-        return get(method, ['requests', ...zones, ...this.#collections.names(version, 'http/'), 'upstreams']);
+        return get(method, [
+          'requests',
+          ...zones,
+          ...this.#collections.names(version, 'http/'),
+          'upstreams',
+          'keyvals',
+        ]);
       }
       const named = this.#collections.handle(method, version, `http/${second}`, rest);
       if (named !== null) return named;
       if (second === 'upstreams') return this.#upstreams.handle(method, version, rest, body);
+      if (second === 'keyvals') return this.#keyvals.handle(method, version, rest, body, args);
       if (second === 'requests' && rest.length === 0) {
         return resettable(
           method,
@@ -96,9 +107,11 @@ export class PlusApi {
     }
     if (first === 'stream') {
       if (second === undefined) {
-        return get(method, ['server_zones', ...this.#collections.names(version, 'stream/'), 'upstreams']);
+        const keyvals = version >= 2 ? ['keyvals'] : [];
+        return get(method, ['server_zones', ...this.#collections.names(version, 'stream/'), 'upstreams', ...keyvals]);
       }
       if (second === 'upstreams') return this.#streamUpstreams.handle(method, version, rest, body);
+      if (second === 'keyvals' && version >= 2) return this.#streamKeyvals.handle(method, version, rest, body, args);
       if (second === 'server_zones') return this.#zones(method, 'stream', rest, version);
       const named = this.#collections.handle(method, version, `stream/${second}`, rest);
       if (named !== null) return named;

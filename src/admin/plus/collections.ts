@@ -6,7 +6,7 @@ import type { LimitZoneConfig } from '../../config/model-access.ts';
 import type { AdminView } from '../../control/admin-desk.ts';
 import type { Generation } from '../../control/generations.ts';
 import { counterSums, DNS, LIMIT, TLS, TLS_KEY } from '../../observe/counters.ts';
-import { pathNotFound } from '../errors.ts';
+import { ApiError, pathNotFound } from '../errors.ts';
 import { allow, type Outcome } from './upstreams.ts';
 
 /** A named thing and what it has counted since it is there. */
@@ -20,7 +20,9 @@ interface Counted {
 interface Kind {
   /** First version of the API that has it. */
   since: number;
-  list(generation: Generation): Counted[];
+  /** Code of the error where there is none of a name. */
+  missing?: string;
+  list(generation: Generation, view: AdminView): Counted[];
 }
 
 function limitConn(n: Float64Array): object {
@@ -123,12 +125,38 @@ function sslObject(n: Float64Array, version: number): object {
   };
 }
 
+/** Zones whose memory is kept in slabs: those of `keyval_zone`. */
+const slabs: Kind = {
+  since: 1,
+  missing: 'SlabNotFound',
+  list: (_generation, view) =>
+    DOORS.flatMap((door) => view.keyvals()?.list(door) ?? []).map(({ config, store }) => {
+      const { used, free, slots } = store.memory();
+      return {
+        name: config.name,
+        sums: Float64Array.from(slots.flatMap(({ requests, fails }) => [requests, fails])),
+        show: (n) => ({
+          pages: { used, free },
+          slots: Object.fromEntries(
+            slots.map((slot, i) => [
+              slot.size,
+              { used: slot.used, free: slot.free, reqs: n[i * 2], fails: n[i * 2 + 1] },
+            ]),
+          ),
+        }),
+      };
+    }),
+};
+
+const DOORS = ['http', 'stream'] as const;
+
 const KINDS: Readonly<Record<string, Kind>> = {
   'http/caches': caches,
   'http/limit_conns': limits('http', 'conn'),
   'http/limit_reqs': limits('http', 'req'),
   'stream/limit_conns': limits('stream', 'conn'),
   resolvers,
+  slabs,
 };
 
 export class Collections {
@@ -153,7 +181,7 @@ export class Collections {
   all(): { path: string; name: string; value: object }[] {
     const generation = this.#view.generation();
     return Object.entries(KINDS).flatMap(([path, kind]) =>
-      kind.list(generation).map((one) => ({ path, name: one.name, value: one.show(one.sums) })),
+      kind.list(generation, this.#view).map((one) => ({ path, name: one.name, value: one.show(one.sums) })),
     );
   }
 
@@ -168,13 +196,15 @@ export class Collections {
     if (kind === undefined || kind.since > version) return null;
     const [name] = rest;
     if (rest.length > 1) throw pathNotFound();
-    const all = kind.list(this.#view.generation());
+    const all = kind.list(this.#view.generation(), this.#view);
     if (name === undefined) {
       allow(method, 'GET');
       return { status: 200, value: Object.fromEntries(all.map((one) => [one.name, this.#show(path, one)])) };
     }
     const one = all.find((other) => other.name === name);
-    if (one === undefined) throw pathNotFound();
+    if (one === undefined) {
+      throw kind.missing === undefined ? pathNotFound() : new ApiError(404, kind.missing, `"${name}" not found`);
+    }
     allow(method, 'GET', 'DELETE');
     if (method === 'GET') return { status: 200, value: this.#show(path, one) };
     this.#resets.set(`${path} ${name}`, one.sums);

@@ -234,6 +234,32 @@ const SCHEMAS: Schema = {
     delayed_dry_run: whole,
     rejected_dry_run: whole,
   }),
+  Keyval: { type: 'object', additionalProperties: text },
+  KeyvalChange: {
+    type: 'object',
+    description: 'Values by key. POST takes several only into an empty zone, PATCH takes one; null removes it.',
+    minProperties: 1,
+    additionalProperties: {
+      oneOf: [
+        { type: ['string', 'number', 'null'] },
+        {
+          type: 'object',
+          properties: {
+            value: { type: ['string', 'number', 'null'] },
+            expire: { type: 'integer', minimum: 1, description: 'Milliseconds; of zones with a timeout' },
+          },
+          additionalProperties: false,
+        },
+      ],
+    },
+  },
+  Slab: object({
+    pages: object({ used: whole, free: whole }),
+    slots: {
+      type: 'object',
+      additionalProperties: object({ used: whole, free: whole, reqs: whole, fails: whole }),
+    },
+  }),
   Resolver: object({
     requests: object({ name: whole, srv: whole, addr: whole }),
     responses: object({
@@ -318,6 +344,22 @@ function collection(name: string, title: string, schema: string): Record<string,
   };
 }
 
+/** Zones of keyval_zone of http, or of stream. */
+function keyvals(door: 'http' | 'stream'): Record<string, Schema> {
+  const change = named('KeyvalChange');
+  const key = { name: 'key', in: 'query', required: false, schema: text };
+  return {
+    [`/${door}/keyvals`]: path({ get: operation('Zones of keyval_zone', 200, mapOf(named('Keyval'))) }),
+    [`/${door}/keyvals/{name}`]: path({
+      parameters: [parameter('name')],
+      get: { ...operation('Its pairs, or the one with a key', 200, named('Keyval')), parameters: [key] },
+      post: operation('Add a pair', 201, null, change),
+      patch: operation('Change a pair, or remove it', 204, null, change),
+      delete: operation('Remove all pairs', 204, null),
+    }),
+  };
+}
+
 /** Groups of http, or of stream. */
 function upstreams(door: 'http' | 'stream', prefix: '' | 'Stream'): Record<string, Schema> {
   const root = `/${door}/upstreams`;
@@ -374,9 +416,12 @@ export const PATHS: Readonly<Record<string, Schema>> = {
   ...collection('http/limit_conns', 'Zones of limit_conn', 'LimitConn'),
   ...collection('http/limit_reqs', 'Zones of limit_req', 'LimitReq'),
   ...upstreams('http', ''),
+  ...keyvals('http'),
   ...collection('stream/server_zones', 'Zones of servers of stream', 'StreamZone'),
   ...collection('stream/limit_conns', 'Zones of limit_conn in stream', 'LimitConn'),
   ...upstreams('stream', 'Stream'),
+  ...keyvals('stream'),
+  ...collection('slabs', 'Zones whose memory is kept in slabs', 'Slab'),
   ...collection('resolvers', 'Resolvers with a status_zone', 'Resolver'),
 };
 

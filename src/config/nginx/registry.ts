@@ -16,6 +16,7 @@ import { grpcModule } from './modules/grpc.ts';
 import { healthCheckModule } from './modules/health-check.ts';
 import { http2Module } from './modules/http2.ts';
 import { httpCore } from './modules/http-core.ts';
+import { keyvalModule } from './modules/keyval.ts';
 import { limitConnModule } from './modules/limit-conn.ts';
 import { limitReqModule } from './modules/limit-req.ts';
 import { logModule } from './modules/log.ts';
@@ -51,6 +52,7 @@ export const MODULES: readonly ModuleDef[] = [
   mapModule,
   geoModule,
   splitClientsModule,
+  keyvalModule,
   sliceModule,
   rewriteModule,
   proxyModule,

@@ -26,7 +26,7 @@ export class VariableTable extends Variables<HttpRequest> {
   mayPace = false;
 
   constructor(
-    config: Pick<HttpConfig, 'maps' | 'geos' | 'splits' | 'servers'>,
+    config: Pick<HttpConfig, 'maps' | 'geos' | 'splits' | 'keyvals' | 'servers'>,
     environment: Partial<VariableEnvironment> = {},
   ) {
     super(config.maps, environment);
@@ -47,6 +47,7 @@ export class VariableTable extends Variables<HttpRequest> {
       clientAddress: (r) => r.client.bytes,
       forwardedAddress: (r, address, trusted, recursive) => forwardedFor(r, address, trusted, recursive) ?? address,
     });
+    this.defineKeyvals(config.keyvals);
     for (const server of config.servers) {
       this.#collect(server.rewrite);
       this.#collectLocation(server.root);

@@ -18,7 +18,7 @@ type SessionGetter = Getter<Session>;
 
 export class StreamVariables extends Variables<Session> {
   constructor(
-    config: Pick<StreamConfig, 'maps' | 'geos' | 'splits' | 'servers'>,
+    config: Pick<StreamConfig, 'maps' | 'geos' | 'splits' | 'keyvals' | 'servers'>,
     environment: Partial<VariableEnvironment> = {},
   ) {
     super(config.maps, environment);
@@ -28,6 +28,7 @@ export class StreamVariables extends Variables<Session> {
       // There are no fields that could tell of another address.
       forwardedAddress: (_s, address) => address,
     });
+    this.defineKeyvals(config.keyvals);
     for (const server of config.servers) for (const { variable } of server.sets) this.noteSet(variable.toLowerCase());
   }
 
