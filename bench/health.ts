@@ -127,7 +127,7 @@ async function run(options: Options): Promise<void> {
     writeFileSync(join(directory, 'nginx.conf'), configuration(options, port));
     const hook = pathToFileURL(join(import.meta.dirname, 'lib/profile-hook.ts')).href;
     const env: Record<string, string> = options.profile
-      ? { NODE_OPTIONS: `--import ${hook}`, HEADRACE_PROFILE: directory }
+      ? { NODE_OPTIONS: `--import ${hook}`, HEADRACE_PROFILE: directory, HEADRACE_SOURCES: '1' }
       : {};
     const args = ['-p', directory, '-c', 'nginx.conf', '-e', 'error.log'];
     const headrace = await start({ file: join(root, 'bin/headrace'), args, env }, directory);

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { ensureBuilt } from '../scripts/build.ts';
 
 const USAGE = `npm run bench:kong -- [options]
 
@@ -35,6 +36,8 @@ if (values.help === true) {
 }
 const [upstreams, targets] = [Number(values.upstreams), Number(values.targets)];
 const BINARY = join(import.meta.dirname, '../bin/headrace');
+
+await ensureBuilt();
 
 /** Every target is this server: all of 127.0.0.0/8 is this machine. */
 const echo = createServer((req, res) => res.end(req.socket.localAddress));

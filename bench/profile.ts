@@ -56,8 +56,8 @@ async function profile(proxy: Proxy, scenario: Scenario, options: Options): Prom
   };
   const hook = pathToFileURL(join(import.meta.dirname, 'lib/profile-hook.ts')).href;
   const environment: Record<string, string> = options.perf
-    ? { NODE_OPTIONS: '--perf-basic-prof' }
-    : { NODE_OPTIONS: `--import ${hook}`, HEADRACE_PROFILE: directory };
+    ? { NODE_OPTIONS: '--perf-basic-prof', HEADRACE_SOURCES: '1' }
+    : { NODE_OPTIONS: `--import ${hook}`, HEADRACE_PROFILE: directory, HEADRACE_SOURCES: '1' };
   const observed: Proxy = {
     ...proxy,
     prepare: (setup) => {

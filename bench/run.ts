@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { ensureBuilt } from '../scripts/build.ts';
 import { groupOf, startBackends } from './lib/backends.ts';
 import { makeCertificate } from './lib/certificate.ts';
 import { judge } from './lib/goals.ts';
@@ -127,6 +128,8 @@ async function run(options: Options): Promise<void> {
   }
   const installed = findInstalled(options.proxies);
   if (installed.length === 0) throw new Error('no proxy to measure');
+
+  if (installed.some(({ proxy }) => proxy.kind === 'headrace')) await ensureBuilt();
 
   const directory = temporaryDirectory();
   writeLoadFiles(directory);

@@ -1,10 +1,11 @@
 /** Who we are: `Server` header, built-in pages, `-v`; and whose behaviour is followed. */
 import { readFileSync } from 'node:fs';
+import { packageFile } from './place.ts';
 
 export const PRODUCT = 'headrace';
 
 /** `package.json` is the version's one place. Read once a thread, when it starts. */
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+const manifest = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
 export const VERSION: string = manifest.version;
 
 /** nginx's version whose behaviour this one follows: `$nginx_version`, `-v`. */

@@ -35,8 +35,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['config'],
 ];
 
-/** Messages between the main thread and the workers: types, spoken by both. */
-const SHARED_BY_ALL = new Set(['worker/protocol.ts', 'version.ts']);
+/** Messages between the main thread and the workers: types, spoken by both. What the package is, and where. */
+const SHARED_BY_ALL = new Set(['worker/protocol.ts', 'version.ts', 'place.ts']);
 
 /** Files past the limit, and how long they may be. To be split rather than to grow. */
 const LONG: Readonly<Record<string, number>> = {
@@ -96,6 +96,14 @@ test('no start loads builtin modules that few configurations need', () => {
     const found = heavy.filter((name) => builtins.has(name)).map((name) => `${builtins.get(name)} imports ${name}`);
     assert.deepEqual(found, [], `with ${entry}: load it when it is needed`);
   }
+});
+
+test('place.ts alone knows where files are: in a build the others have none of their own', () => {
+  const asking = sources
+    .filter((file) => !['place.ts', 'cli/checkout.ts'].includes(file))
+    // Packages are found from anywhere in this one.
+    .filter((file) => read(`src/${file}`).replaceAll('createRequire(import.meta.url)', '').includes('import.meta'));
+  assert.deepEqual(asking, []);
 });
 
 test('upstream/ knows no protocol and no socket', () => {

@@ -7,13 +7,13 @@ import { earlyLog } from '../control/early-log.ts';
 import { ConfigRefused } from '../control/load-config.ts';
 import { withKong } from '../control/kong/with-kong.ts';
 import { Master } from '../control/master.ts';
+import { entryFile } from '../place.ts';
 import { openDriver, openStore } from '../store/open.ts';
 import { StoreUnavailable } from '../store/store.ts';
 import { adminCompanion } from './admin-companion.ts';
 import { KONG_HELP, type KongOptions, readKongOptions } from './kong-settings.ts';
 import { UsageError } from './options.ts';
 import { write } from './output.ts';
-import { workerEntry } from './serve.ts';
 
 const say = (text: string): void => void process.stderr.write(`headrace: ${text}\n`);
 
@@ -94,7 +94,7 @@ async function serveKong(first: KongOptions, again: () => KongOptions): Promise<
     }
   };
   const companion = (node: Parameters<typeof adminCompanion>[1]) => adminCompanion(log, node);
-  return new Master({ source, log, workerEntry: workerEntry(), load, companion }).start();
+  return new Master({ source, log, workerEntry: entryFile('worker/main'), load, companion }).start();
 }
 
 function configOf({ admin, workers, pidFile, errorLog }: KongOptions): Config {

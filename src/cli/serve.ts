@@ -6,16 +6,12 @@ import type { ConfigSource } from '../control/load-config.ts';
 import { startEarly } from '../control/early-workers.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { entryFile } from '../place.ts';
 import { adminCompanion } from './admin-companion.ts';
-
-/** The worker's entry beside this file: `.ts` in a checkout, `.js` in the package. */
-export function workerEntry(): URL {
-  return new URL(`../worker/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-}
 
 /** @returns the exit code when it did not start; null: it runs, or ends by itself */
 export async function serve(source: ConfigSource, log: ErrorLog): Promise<number | null> {
-  const entry = workerEntry();
+  const entry = entryFile('worker/main');
   const early = startEarly(entry, source);
   // Only now: the workers load their code while this thread loads its own.
   const { Master } = await import('../control/master.ts');

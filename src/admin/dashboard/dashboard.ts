@@ -10,13 +10,13 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AdminView } from '../../control/admin-desk.ts';
 import type { AdminReply, AdminRequest } from '../../http/handlers/admin.ts';
+import { packageFile } from '../../place.ts';
 import type { Counters } from '../plus/counters.ts';
 import { FRAME_MS } from './frame.ts';
 import { Past } from './past.ts';
 import { Sampler } from './sampler.ts';
 
-/** Beside the sources as beside the compiled `dist/`. */
-const DOCUMENT = new URL('../../../dashboard/built/index.html', import.meta.url);
+const DOCUMENT = packageFile('dashboard/built/index.html');
 
 /** After a stream has ended the browser asks again: at once after a reload, and so does nobody hammer a dead server. */
 const RETRY_MS = 1000;

@@ -9,7 +9,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { entryFile } from '../../place.ts';
 import { findQuicBinary } from './package.ts';
 import type { QuicArrival, QuicCommand, QuicDial, QuicDialled, QuicNotice } from './protocol.ts';
 import { QuicSocket, readQuicStream } from './stream.ts';
@@ -79,8 +81,7 @@ export class QuicHelper {
     const directory = this.#directory;
     rmSync(join(directory, 'open'), { force: true });
     await this.#takeArrivals(join(directory, 'arrivals'));
-    // As sources it is TypeScript, as a package JavaScript, and so are we.
-    const main = join(import.meta.dirname, 'helper', `main${extname(import.meta.filename)}`);
+    const main = fileURLToPath(entryFile('net/quic/helper/main'));
     const permissions = ['--allow-net', `--allow-read=${directory}`, `--allow-write=${directory}`];
     const unchecked = this.#trust === 'anybody' ? ['--unsafely-ignore-certificate-errors'] : [];
     const sockets = [join(directory, 'open'), join(directory, 'arrivals')];

@@ -5,6 +5,7 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
+import { entryFile } from '../../../place.ts';
 import type { Answer, Question } from './thread.ts';
 import { isSlow, verifyPassword } from './verify.ts';
 
@@ -50,8 +51,7 @@ export function forgetPassword(id: number): void {
 }
 
 function startThread(): Worker {
-  const file = `./thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`;
-  const worker = new Worker(new URL(file, import.meta.url));
+  const worker = new Worker(entryFile('http/access/crypt/thread'));
   worker.on('message', ({ id, outcome }: Answer) => {
     const entry = waiting.get(id);
     if (entry === undefined) return;
