@@ -68,6 +68,8 @@ export class RingReader implements Receiver {
 
   /** The socket is to be closed: a descriptor that somebody holds is not. */
   letGo(): void {
+    // Nobody asks for it any more, and what sent the last bytes of a round keeps this object for a while.
+    this.#early = null;
     if (this.#token >= 0) this.#ring.cancel(this.#token, true);
   }
 
