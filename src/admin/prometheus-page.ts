@@ -3,18 +3,21 @@ import { BUCKET_BOUNDS } from '../observe/histogram.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** Collects samples by metric, so that each metric's lines stand together, as the format wants it. */
+/**
+ * Collects samples by metric, so that each metric's lines stand together, as the format wants it. For what there is little
+ * of: servers are told of by `prometheus-peers.ts`.
+ */
 export class Page {
   readonly #metrics = new Map<string, string[]>();
 
   /** @param type `counter`, `gauge` or `histogram` @param help what is counted */
   define(name: string, type: string, help: string): void {
-    this.#metrics.set(name, [`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`]);
+    this.#metrics.set(name, [metricHead(name, type, help)]);
   }
 
   add(metric: string, labels: Labels, value: number, suffix = ''): void {
-    const list = Object.entries(labels).map(([name, text]) => `${name}="${escape(text)}"`);
-    const braces = list.length === 0 ? '' : `{${list.join(',')}}`;
+    const text = labelText(labels);
+    const braces = text === '' ? '' : `{${text}}`;
     this.#metrics.get(metric)!.push(`${metric}${suffix}${braces} ${value}\n`);
   }
 
@@ -23,8 +26,7 @@ export class Page {
     let total = 0;
     for (const [i, count] of counts.entries()) {
       total += count;
-      const le = i < BUCKET_BOUNDS.length ? String(BUCKET_BOUNDS[i]! / 1000) : '+Inf';
-      this.add(metric, { ...labels, le }, total, '_bucket');
+      this.add(metric, { ...labels, le: BUCKET_LABELS[i]! }, total, '_bucket');
     }
     this.add(metric, labels, sumMs / 1000, '_sum');
     this.add(metric, labels, total, '_count');
@@ -37,6 +39,21 @@ export class Page {
       .join('');
   }
 }
+
+/** The two lines before the samples of a metric. */
+export function metricHead(name: string, type: string, help: string): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+}
+
+/** Labels as they stand between the braces. */
+export function labelText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, text]) => `${name}="${escape(text)}"`)
+    .join(',');
+}
+
+/** Bounds of the buckets of a histogram, as `le` has them: seconds. */
+export const BUCKET_LABELS: readonly string[] = [...BUCKET_BOUNDS.map((ms) => String(ms / 1000)), '+Inf'];
 
 function escape(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -1,12 +1,13 @@
 /** Answers of the main thread: one service a process. */
 import type { AdminService, AdminView } from '../control/admin-desk.ts';
 import { hasDashboard } from '../control/generations.ts';
-import type { AdminKind, AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import type { AdminReply, AdminRequest, AskedAnswer } from '../http/handlers/admin.ts';
 import { Dashboard } from './dashboard/dashboard.ts';
 import { PlusApi } from './plus/api.ts';
 import { Collections } from './plus/collections.ts';
 import { Counters } from './plus/counters.ts';
 import { Prometheus } from './prometheus.ts';
+import { SlicedAnswer, type SteppedReply } from './sliced-answer.ts';
 import { UpstreamConf } from './upstream-conf.ts';
 
 export class Service implements AdminService {
@@ -27,24 +28,48 @@ export class Service implements AdminService {
     this.#upstreamConf = new UpstreamConf(view.groups, view.streamGroups);
   }
 
-  handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void {
-    if (request.kind === 'dashboard') return this.#dashboard.handle(request, reply);
-    this.#answer(request).then(reply, (error: unknown) => {
-      this.#view.log.error(`${request.kind} "${request.method} ${request.path}": ${String(error)}`);
-      reply({ status: 500, fields: [], body: '', more: false });
-    });
-    return () => {};
+  handle(request: AdminRequest, reply: (reply: AdminReply) => void): AskedAnswer {
+    switch (request.kind) {
+      case 'dashboard': {
+        const leave = this.#dashboard.handle(request, reply);
+        return { next() {}, leave };
+      }
+      case 'prometheus':
+        return this.#later(request, reply, Promise.resolve(this.#prometheus.answer(request)));
+      case 'api':
+        return this.#later(request, reply, this.#api.answer(request));
+      case 'upstream_conf':
+        return this.#later(request, reply, this.#upstreamConf.answer(request));
+    }
   }
 
-  #answer(request: AdminRequest): Promise<AdminReply> {
-    switch (request.kind as Exclude<AdminKind, 'dashboard'>) {
-      case 'api':
-        return this.#api.answer(request);
-      case 'upstream_conf':
-        return this.#upstreamConf.answer(request);
-      case 'prometheus':
-        return Promise.resolve(this.#prometheus.answer(request));
-    }
+  #later(
+    request: AdminRequest,
+    reply: (reply: AdminReply) => void,
+    promised: Promise<AdminReply | SteppedReply>,
+  ): AskedAnswer {
+    let answer: SlicedAnswer | null = null;
+    let left = false;
+    const failed = (error: unknown): void => {
+      this.#view.log.error(`${request.kind} "${request.method} ${request.path}": ${String(error)}`);
+    };
+    promised.then(
+      (made) => {
+        if (!('steps' in made)) reply(made);
+        else if (!left) answer = new SlicedAnswer(made, reply, failed);
+      },
+      (error: unknown) => {
+        failed(error);
+        reply({ status: 500, fields: [], body: '', more: false });
+      },
+    );
+    return {
+      next: () => answer?.next(),
+      leave: () => {
+        left = true;
+        answer?.leave();
+      },
+    };
   }
 
   follow(): void {

@@ -2,11 +2,11 @@
  * The main thread's desk for administrative requests: workers hand them over, a service of `admin/` answers. The service's
  * code is loaded with the first request.
  */
-import type { AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import type { AdminReply, AdminRequest, AskedAnswer } from '../http/handlers/admin.ts';
 import { describeError } from '../observe/errno.ts';
 import type { Lateness } from '../health/monitor.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
-import type { FromWorker } from '../worker/protocol.ts';
+import type { AdminMessage } from '../worker/protocol.ts';
 import type { Generation } from './generations.ts';
 import type { Groups } from './groups.ts';
 import type { KeyvalZones } from './keyvals.ts';
@@ -37,9 +37,9 @@ export interface AdminView {
 export interface AdminService {
   /**
    * Answers a request, at once or later, in one piece or in many.
-   * @returns called when whoever asked is gone before the last piece
+   * @returns told when pieces are taken, and when whoever asked is gone before the last one
    */
-  handle(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
+  handle(request: AdminRequest, reply: (reply: AdminReply) => void): AskedAnswer;
   /** Ends answers that have no end of their own, and what goes on without being asked. */
   stop(): void;
   /** Another generation runs: such answers end, what goes on is what this one wants. */
@@ -53,33 +53,34 @@ export interface Asker {
   adminReply(id: number, reply: AdminReply): void;
 }
 
-const nothing = (): void => {};
+const NOTHING: AskedAnswer = { next() {}, leave() {} };
 
 export class AdminDesk {
   readonly #view: AdminView;
   readonly #factory: AdminFactory;
   #service: Promise<AdminService> | null = null;
-  /** How to end what is under way, by worker and number of the request. */
-  readonly #open = new Map<Asker, Map<number, () => void>>();
+  /** What is under way, by worker and number of the request. */
+  readonly #open = new Map<Asker, Map<number, AskedAnswer>>();
 
   constructor(view: AdminView, factory: AdminFactory) {
     this.#view = view;
     this.#factory = factory;
   }
 
-  take(asker: Asker, message: FromWorker & { type: 'admin' | 'adminGone' }): void {
-    if (message.type === 'adminGone') {
-      const open = this.#open.get(asker);
-      const leave = open?.get(message.id);
+  take(asker: Asker, message: AdminMessage): void {
+    const open = this.#open.get(asker);
+    if (message.type === 'adminNext') open?.get(message.id)?.next();
+    else if (message.type === 'adminGone') {
+      const answer = open?.get(message.id);
       open?.delete(message.id);
-      leave?.();
+      answer?.leave();
     } else void this.#answer(asker, message.id, message.request);
   }
 
   async #answer(asker: Asker, id: number, request: AdminRequest): Promise<void> {
     let open = this.#open.get(asker);
     if (open === undefined) this.#open.set(asker, (open = new Map()));
-    open.set(id, nothing);
+    open.set(id, NOTHING);
     const reply = (piece: AdminReply): void => {
       if (!open.has(id)) return;
       if (!piece.more) open.delete(id);
@@ -88,8 +89,8 @@ export class AdminDesk {
     try {
       const service = await this.#load();
       if (!open.has(id)) return;
-      const leave = service.handle(request, reply);
-      if (open.has(id)) open.set(id, leave);
+      const answer = service.handle(request, reply);
+      if (open.has(id)) open.set(id, answer);
     } catch (error) {
       this.#view.log.alert(`administrative request "${request.method} ${request.path}": ${describeError(error)}`);
       reply({ status: 500, fields: [], body: '', more: false });
@@ -100,7 +101,7 @@ export class AdminDesk {
   gone(asker: Asker): void {
     const open = this.#open.get(asker);
     this.#open.delete(asker);
-    for (const leave of open?.values() ?? []) leave();
+    for (const answer of open?.values() ?? []) answer.leave();
   }
 
   /** Another generation runs. @param wanted it has something that goes on without being asked */

@@ -17,15 +17,16 @@
  */
 import { peerAddress, parseUrl } from '../config/address.ts';
 import type { UpstreamConfig } from '../config/model.ts';
-import type { HealthCounters } from '../health/monitor.ts';
+import type { CountersOf, HealthCounters } from '../health/monitor.ts';
 import { BUCKETS } from '../observe/histogram.ts';
 import { knowsBackup } from '../upstream/backup.ts';
 import { Selection } from '../upstream/selection.ts';
-import { type PeerSnapshot, type QueueSnapshot, takeQueueSnapshot, takeSnapshot } from '../upstream/snapshot.ts';
-import { DOWN, DRAINING, F, H, LIVE, Table, ZOMBIE } from '../upstream/table/layout.ts';
-import { locked } from '../upstream/table/lists.ts';
+import { type PeerSnapshot, peerSnapshot, type QueueSnapshot, takeQueueSnapshot } from '../upstream/snapshot.ts';
+import { BACKUP, DOWN, DRAINING, F, H, LIVE, PRIMARY, Table, ZOMBIE } from '../upstream/table/layout.ts';
+import { locked, readList } from '../upstream/table/lists.ts';
 import { addServer, removeServer, updateServer } from '../upstream/table/servers.ts';
-import { sidOf } from '../upstream/table/text.ts';
+import { type PeerInfo, sidOf } from '../upstream/table/text.ts';
+import { runSliced } from '../shared/slices.ts';
 import type { Generation } from './generations.ts';
 import { GroupError } from './group-error.ts';
 import { GroupNames, type NameView, type NameWatcher } from './group-names.ts';
@@ -68,16 +69,20 @@ export interface GroupSums {
   hist: number[];
 }
 
-export interface GroupView {
+/** What there is to say of a group besides its servers. */
+export interface GroupSummary {
   name: string;
   zone: string | null;
-  peers: PeerView[];
   /** Null: no `queue`. */
   queue: QueueSnapshot | null;
   /** Idle connections to its servers. */
   idle: number;
   /** Removed servers with requests that have not ended yet. */
   zombies: number;
+}
+
+export interface GroupView extends GroupSummary {
+  peers: PeerView[];
 }
 
 /** Where groups are configured: two may have one name. */
@@ -88,13 +93,15 @@ export interface GroupsEnv {
   now(): number;
   /** Members have changed: whoever waits in a queue may have somewhere to go. */
   changed(): void;
-  /** Counters of a group's servers by `slot:generation`; null: it is not checked. */
-  health(door: Door, group: string): ReadonlyMap<string, HealthCounters> | null;
+  /** Counters of a group's servers; null: it is not checked. */
+  health(door: Door, group: string): CountersOf | null;
   /** Follows names that are added; absent: they cannot be. */
   names?: NameWatcher;
 }
 
 const MAX_ROUTE = 32;
+/** Servers that are copied in one go: the group's lock is held for some twenty microseconds. */
+const PIECE = 16;
 
 export class Groups {
   readonly #env: GroupsEnv;
@@ -141,6 +148,8 @@ export class ManagedGroup {
   readonly #table: Table;
   readonly #selection: Selection;
   readonly #env: GroupsEnv;
+  /** Found once for each server: it takes a hash. */
+  readonly #routes = new WeakMap<PeerInfo, string | null>();
 
   constructor(config: UpstreamConfig, table: SharedArrayBuffer, state: StateFile | null, env: GroupsEnv, door: Door) {
     this.config = config;
@@ -155,23 +164,82 @@ export class ManagedGroup {
 
   /** Everything that is known of the group now. */
   snapshot(): GroupView {
-    const { config } = this;
-    const health = this.#env.health(this.#door, config.name);
+    return { ...this.summary(), peers: [...this.pieces()].flat() };
+  }
+
+  summary(): GroupSummary {
+    const { name, zone } = this.config;
+    const t = this.#table;
+    return locked(t, () => ({
+      name,
+      zone: zone?.name ?? null,
+      queue: this.queue,
+      idle: t.idleBy.reduce((sum, n) => sum + n, 0),
+      zombies: t.state.reduce((n, state) => n + (state === ZOMBIE ? 1 : 0), 0),
+    }));
+  }
+
+  /**
+   * The servers, primaries first, some at a time: neither the thread nor those who choose wait until thousands are copied.
+   * The caller may let time pass between pieces: those that go meanwhile are left out, those that come are missing.
+   */
+  *pieces(): Generator<PeerView[], void> {
+    const { health } = this;
+    const { slots, generations } = this.slots();
+    for (let from = 0; from < slots.length; from += PIECE) {
+      yield this.reading((s) => {
+        const present = (slot: number, i: number): boolean =>
+          s.t.state[slot] === LIVE && s.t.generation[slot] === generations[from + i];
+        const piece = slots.slice(from, from + PIECE).filter(present);
+        return piece.map((slot) => this.#view(s, slot, health));
+      });
+    }
+  }
+
+  /** Who is in the group, primaries first; the same until `version` changes. */
+  slots(): { slots: number[]; generations: number[] } {
+    const t = this.#table;
+    const slots = locked(t, () => [...readList(t, PRIMARY), ...readList(t, BACKUP)]);
+    return { slots, generations: slots.map((slot) => t.generation[slot]!) };
+  }
+
+  /** Reads what needs the lock: every choice waits meanwhile. */
+  reading<T>(read: (s: Selection) => T): T {
     return locked(this.#table, () => {
       this.#selection.tellTime();
-      const peers = takeSnapshot(this.#selection).map((peer) => {
-        const route = peer.sid === sidOf(null, peer.address) ? null : peer.sid;
-        return { ...peer, id: peer.slot, route, health: health?.get(`${peer.slot}:${peer.generation}`) ?? null };
-      });
-      return {
-        name: config.name,
-        zone: config.zone?.name ?? null,
-        peers,
-        queue: takeQueueSnapshot(this.#table),
-        idle: this.#table.idleBy.reduce((sum, n) => sum + n, 0),
-        zombies: this.#table.state.reduce((n, state) => n + (state === ZOMBIE ? 1 : 0), 0),
-      };
+      return read(this.#selection);
     });
+  }
+
+  /** Single numbers may be read of it without the lock, and names of servers that are in the group. */
+  get selection(): Selection {
+    return this.#selection;
+  }
+
+  /** Null: no `queue`. */
+  get queue(): QueueSnapshot | null {
+    return takeQueueSnapshot(this.#table);
+  }
+
+  /** Counters of checks; null: the group is not checked. */
+  get health(): CountersOf | null {
+    return this.#env.health(this.#door, this.config.name);
+  }
+
+  #view(s: Selection, slot: number, health: CountersOf | null): PeerView {
+    const peer = peerSnapshot(s, slot, s.t.list[slot]!);
+    return { ...peer, id: slot, route: this.#routeOf(s, slot), health: health?.(slot, peer.generation) ?? null };
+  }
+
+  /** Its `route=`: what it is known by to stickiness, if that does not follow from its address. */
+  #routeOf(s: Selection, slot: number): string | null {
+    const info = s.info(slot);
+    let route = this.#routes.get(info);
+    if (route === undefined) {
+      route = info.sid === sidOf(null, info.address) ? null : info.sid;
+      this.#routes.set(info, route);
+    }
+    return route;
   }
 
   /** Sums over all servers. Read as they are, without the lock: for plots. */
@@ -189,8 +257,9 @@ export class ManagedGroup {
 
   /** @throws {GroupError} UpstreamServerNotFound */
   peer(id: number): PeerView {
-    const found = this.snapshot().peers.find((peer) => peer.id === id);
-    if (found === undefined) throw new GroupError('UpstreamServerNotFound', `server with ID "${id}" does not exist`);
+    const { health } = this;
+    const found = this.reading((s) => (s.t.state[id] === LIVE ? this.#view(s, id, health) : null));
+    if (found === null) throw new GroupError('UpstreamServerNotFound', `server with ID "${id}" does not exist`);
     return found;
   }
 
@@ -307,7 +376,7 @@ export class ManagedGroup {
     this.#env.changed();
     if (this.state === null) return;
     try {
-      await this.state.write(stateText(this.#servers()));
+      await this.state.write(() => this.#stateText());
     } catch (error) {
       const text = `state file "${this.state.path}" could not be written: ${(error as Error).message}`;
       throw new GroupError('StateNotWritten', `${text}; the change is in effect until the next reload`);
@@ -315,23 +384,21 @@ export class ManagedGroup {
   }
 
   /** The servers as lines: those with `resolve` as they are configured, the others as they are now. */
-  #servers(): StateServer[] {
-    const named = this.config.servers.filter(({ resolve }) => resolve);
-    const peers = this.snapshot().peers.filter(({ resolved }) => !resolved);
-    return [
-      ...named,
-      ...peers.map((peer): StateServer => {
-        const t = this.#table;
-        const bits = t.down[peer.slot]!;
-        return {
-          ...peer,
-          down: (bits & DOWN) !== 0,
-          drain: (bits & DRAINING) !== 0,
-          resolve: false,
-          service: null,
-        };
-      }),
-    ];
+  async #stateText(): Promise<string> {
+    let text = stateText(this.config.servers.filter(({ resolve }) => resolve));
+    const { down } = this.#table;
+    const line = (peer: PeerView): StateServer => {
+      const bits = down[peer.slot]!;
+      return { ...peer, down: (bits & DOWN) !== 0, drain: (bits & DRAINING) !== 0, resolve: false, service: null };
+    };
+    const steps = function* (pieces: Iterable<PeerView[]>): Generator<void> {
+      for (const peers of pieces) {
+        text += stateText(peers.filter(({ resolved }) => !resolved).map(line));
+        yield;
+      }
+    };
+    await runSliced(steps(this.pieces()));
+    return text;
   }
 
   /** Changes with every change of the group. */

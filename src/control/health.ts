@@ -4,8 +4,8 @@ import type { UpstreamConfig } from '../config/model.ts';
 import { heartbeatsOf } from '../health/heartbeat.ts';
 import {
   type CheckedGroup,
+  type CountersOf,
   type HealthCheck,
-  type HealthCounters,
   HealthMonitor,
   type Lateness,
 } from '../health/monitor.ts';
@@ -62,8 +62,8 @@ export class HealthChecks {
     this.monitor.follow(groups);
   }
 
-  /** Counters of a group's servers by `peerKey`; null: it has no checks. */
-  counters(door: Door, group: string): Map<string, HealthCounters> | null {
+  /** Counters of a group's servers; null: it has no checks. */
+  counters(door: Door, group: string): CountersOf | null {
     return this.monitor.counters(checkedKey(door, group));
   }
 

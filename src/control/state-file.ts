@@ -50,7 +50,7 @@ function word(text: string): string {
 /** Writes one file, one version after another; versions that nobody waits for any more are left out. */
 export class StateFile {
   readonly path: string;
-  #text: () => string = () => '';
+  #text: () => string | Promise<string> = () => '';
   #next: Promise<void> | null = null;
   #writing: Promise<void> | null = null;
 
@@ -62,7 +62,7 @@ export class StateFile {
    * @param text or what makes it, asked when it is about to be written
    * @returns when this text, or a later one, is on the disk. @throws what the file system throws; the old file stays
    */
-  write(text: string | (() => string)): Promise<void> {
+  write(text: string | (() => string | Promise<string>)): Promise<void> {
     this.#text = typeof text === 'string' ? () => text : text;
     this.#next ??= this.#afterPresent();
     return this.#next;
@@ -73,7 +73,7 @@ export class StateFile {
     await this.#writing?.catch(() => {});
     this.#writing = this.#next;
     this.#next = null;
-    await replaceFile(this.path, this.#text());
+    await replaceFile(this.path, await this.#text());
   }
 }
 

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import type { AdminReply } from '../http/handlers/admin.ts';
 import type { KongChange } from '../config/kong/groups.ts';
-import type { FromWorker, GenerationData, ToWorker, WorkerInit } from '../worker/protocol.ts';
+import type { AdminMessage, FromWorker, GenerationData, ToWorker, WorkerInit } from '../worker/protocol.ts';
 
 /** How long a worker may take to start, to compile a configuration or to swap. */
 const ANSWER_MS = 60_000;
@@ -18,7 +18,7 @@ export type Answer = { outcome: 'ok' } | { outcome: 'refused'; message: string }
 export interface ThreadEvents {
   drained(thread: WorkerThread, generation: number): void;
   /** The worker has an administrative request, or whoever made one is gone. */
-  admin(thread: WorkerThread, message: FromWorker & { type: 'admin' | 'adminGone' }): void;
+  admin(thread: WorkerThread, message: AdminMessage): void;
   /** The thread has ended. `error`: why, when it did not end by itself or by our will. */
   exited(thread: WorkerThread, error: unknown): void;
 }
@@ -154,7 +154,9 @@ export class WorkerThread {
 
   #take(message: FromWorker): void {
     if (message.type === 'drained') return this.events?.drained(this, message.id);
-    if (message.type === 'admin' || message.type === 'adminGone') return this.events?.admin(this, message);
+    if (message.type === 'admin' || message.type === 'adminNext' || message.type === 'adminGone') {
+      return this.events?.admin(this, message);
+    }
     if (message.type === 'online') this.#isOnline = true;
     for (const waiter of this.#waiters) {
       const refused = message.type === 'refused' && waiter.type === 'prepared';

@@ -59,6 +59,9 @@ export interface HealthCounters {
   lastPassed: boolean | null;
 }
 
+/** Counters of one server of a group; null: it has not been looked at yet. */
+export type CountersOf = (slot: number, generation: number) => HealthCounters | null;
+
 export interface Lateness {
   counts: number[];
   sumMs: number;
@@ -182,11 +185,14 @@ export class HealthMonitor {
     this.#look();
   }
 
-  /** Counters of a group's servers by slot and generation (`peerKey`); null: the group has no checks. */
-  counters(group: string): Map<string, HealthCounters> | null {
+  /** Counters of a group's servers; null: the group has no checks. */
+  counters(group: string): CountersOf | null {
     const watched = this.#groups.get(group);
     if (watched === undefined) return null;
-    return new Map([...watched.peers].map(([key, { records }]) => [key, sum(records)]));
+    return (slot, generation) => {
+      const peer = watched.peers.get(peerKey(slot, generation));
+      return peer === undefined ? null : sum(peer.records);
+    };
   }
 
   /** The most that a probe has been late, milliseconds. */

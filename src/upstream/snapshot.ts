@@ -7,7 +7,9 @@ import { BACKUP, CHECKING, DOWN, DRAINING, F, H, PRIMARY, type Table, UNHEALTHY 
 import { blocked } from './table/rules.ts';
 import type { PeerInfo } from './table/text.ts';
 
-export type PeerState = 'up' | 'draining' | 'down' | 'unavail' | 'checking' | 'unhealthy';
+export const PEER_STATES = ['up', 'draining', 'down', 'unavail', 'checking', 'unhealthy'] as const;
+
+export type PeerState = (typeof PEER_STATES)[number];
 
 /** Times in milliseconds of the group's clock; averages 0 when there is no sample. */
 export interface PeerSnapshot extends PeerInfo {
@@ -74,7 +76,8 @@ export function takeSnapshot(s: Selection): PeerSnapshot[] {
   return peers;
 }
 
-function stateOf(s: Selection, slot: number): PeerState {
+/** Call with the lock held. */
+export function stateOf(s: Selection, slot: number): PeerState {
   const down = s.t.down[slot]!;
   if ((down & DOWN) !== 0) return 'down';
   if ((down & UNHEALTHY) !== 0) return 'unhealthy';
@@ -91,7 +94,14 @@ function codesOf(t: Table, slot: number): [number, number][] | null {
   return found;
 }
 
-function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
+/** How long it could not be chosen in sum, the present time included. Call with the lock held. */
+export function downtimeOf({ t, nowMs }: Selection, slot: number): number {
+  const since = t.downStart[slot]!;
+  return t.downtime[slot]! + (since === 0 ? 0 : Math.max(0, nowMs - since));
+}
+
+/** Copies the state of one live peer. Call with the lock held. */
+export function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
   const { t } = s;
   const answers = t.responses.subarray(slot * 5, slot * 5 + 5);
   return {
@@ -118,7 +128,7 @@ function peerSnapshot(s: Selection, slot: number, list: number): PeerSnapshot {
     received: t.received[slot]!,
     selectedMs: t.selected[slot]!,
     downStartMs: t.downStart[slot]!,
-    downtimeMs: t.downtime[slot]! + (t.downStart[slot] === 0 ? 0 : Math.max(0, s.nowMs - t.downStart[slot]!)),
+    downtimeMs: downtimeOf(s, slot),
     connectMs: t.connectTime[slot]!,
     headerMs: t.headerTime[slot]!,
     responseMs: t.responseTime[slot]!,

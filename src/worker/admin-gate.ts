@@ -1,5 +1,5 @@
 /** A worker's side of the conversation about administrative requests; the main thread's is `control/admin-desk.ts`. */
-import type { AdminGate, AdminReply, AdminRequest } from '../http/handlers/admin.ts';
+import type { AdminGate, AdminReply, AdminRequest, AskedAnswer } from '../http/handlers/admin.ts';
 import type { FromWorker } from './protocol.ts';
 
 /** The main thread does not answer: the client is told so. */
@@ -19,7 +19,7 @@ export class MainThreadGate implements AdminGate {
     this.#say = say;
   }
 
-  ask(request: AdminRequest, reply: (reply: AdminReply) => void): () => void {
+  ask(request: AdminRequest, reply: (reply: AdminReply) => void): AskedAnswer {
     const id = ++this.#last;
     const timer = setTimeout(() => {
       this.#asked.delete(id);
@@ -28,12 +28,17 @@ export class MainThreadGate implements AdminGate {
     }, ANSWER_MS);
     this.#asked.set(id, { reply, timer });
     this.#say({ type: 'admin', id, request });
-    return () => {
-      const asked = this.#asked.get(id);
-      if (asked === undefined) return;
-      if (asked.timer !== null) clearTimeout(asked.timer);
-      this.#asked.delete(id);
-      this.#say({ type: 'adminGone', id });
+    return {
+      next: () => {
+        if (this.#asked.has(id)) this.#say({ type: 'adminNext', id });
+      },
+      leave: () => {
+        const asked = this.#asked.get(id);
+        if (asked === undefined) return;
+        if (asked.timer !== null) clearTimeout(asked.timer);
+        this.#asked.delete(id);
+        this.#say({ type: 'adminGone', id });
+      },
     };
   }
 

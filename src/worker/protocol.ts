@@ -83,7 +83,12 @@ export type FromWorker =
   | { type: 'drained'; id: number }
   /** A request that the main thread answers (`api` and the like); `id` counts up in each worker. */
   | { type: 'admin'; id: number; request: AdminRequest }
+  /** The last piece of an answer was taken: the next one may come (`AdminReply.waits`). */
+  | { type: 'adminNext'; id: number }
   /** Whoever asked is gone. */
   | { type: 'adminGone'; id: number }
   /** All connections are closed after `quit`. */
   | { type: 'finished' };
+
+/** What workers say of administrative requests. */
+export type AdminMessage = FromWorker & { type: 'admin' | 'adminNext' | 'adminGone' };

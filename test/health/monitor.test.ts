@@ -1,7 +1,7 @@
 /** The monitor in virtual time: who is probed when, what follows, and that nobody waits for anybody. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type HealthCheck, HealthMonitor, peerKey } from '../../src/health/monitor.ts';
+import { type HealthCheck, HealthMonitor } from '../../src/health/monitor.ts';
 import type { Probe, ProbeOutcome, ProbeTarget } from '../../src/health/probe.ts';
 import { addServer, createTable, Group, removeServer } from '../../src/upstream/group.ts';
 import { address, RR, type ServerInit, upstream } from '../upstream/fixtures.ts';
@@ -139,7 +139,7 @@ describe('health monitor', () => {
       clock: { now: () => 0 },
       random: Math.random,
     }).peer(0);
-    const counters = w.monitor.counters('u')!.get(peerKey(0, generation));
+    const counters = w.monitor.counters('u')!(0, generation);
     assert.deepEqual(counters, { checks: 5, fails: 3, unhealthy: 1, lastPassed: true });
   });
 
@@ -182,7 +182,9 @@ describe('health monitor', () => {
     removeServer(table, slot, 2);
     w.pass(100);
     assert.equal(last.closed, true);
-    assert.equal(w.monitor.counters('u')!.size, 1);
+    const counters = w.monitor.counters('u')!;
+    assert.equal(counters(slot, 2), null);
+    assert.equal(counters(0, 1)!.checks > 0, true);
   });
 
   it('keeps what it knows over a reload, by server and by check', () => {

@@ -6,6 +6,7 @@ import type { AdminView } from '../../control/admin-desk.ts';
 import type { GroupSums } from '../../control/groups.ts';
 import { totalsOf } from '../../observe/traffic.ts';
 import { BUCKETS, quantileOf } from '../../observe/histogram.ts';
+import { runSliced } from '../../shared/slices.ts';
 import { FRAME_MS, type PastFrame, type PastSeries } from './frame.ts';
 
 /** Moments that are remembered. */
@@ -57,6 +58,8 @@ export class Past {
   #cpuBefore = 0;
   #groups = new Map<string, Track>();
   #timer: NodeJS.Timeout | null = null;
+  /** What is being noted; null: nothing. */
+  #noting: object | null = null;
 
   constructor(view: AdminView) {
     this.#view = view;
@@ -74,19 +77,28 @@ export class Past {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#noting = null;
     this.#count = 0;
     this.#cpuBefore = 0;
     this.#all = new Track();
     this.#groups.clear();
   }
 
+  /** In slices: there may be thousands of groups. */
   #note(): void {
+    if (this.#noting !== null) return;
+    const noting = (this.#noting = {});
+    const goOn = (): boolean => this.#noting === noting;
+    void runSliced(this.#steps(), goOn).finally(() => {
+      if (goOn()) this.#noting = null;
+    });
+  }
+
+  *#steps(): Generator<void, void> {
     const at = this.#count % MOMENTS;
     const now = Date.now() / 1000;
     const last = this.#count === 0 ? now - 1 : this.#moments[(this.#count - 1) % MOMENTS]!;
     const seconds = Math.max(0.1, now - last);
-    this.#moments[at] = now;
-    this.#count++;
     const all: GroupSums = { requests: 0, errors: 0, hist: Array.from({ length: BUCKETS }, () => 0) };
     const seen = new Map<string, Track>();
     for (const [door, groups] of [
@@ -94,8 +106,11 @@ export class Past {
       ['stream', this.#view.streamGroups],
     ] as const) {
       for (const name of groups.names()) {
+        yield;
         const key = `${door} ${name}`;
-        const sums = groups.get(name)!.sums();
+        // after a reload it may be gone
+        const sums = groups.get(name)?.sums();
+        if (sums === undefined) continue;
         const track = this.#groups.get(key) ?? new Track();
         track.note(at, sums, seconds);
         seen.set(key, track);
@@ -105,6 +120,8 @@ export class Past {
         for (let i = 0; i < BUCKETS; i++) all.hist[i]! += sums.hist[i]!;
       }
     }
+    this.#moments[at] = now;
+    this.#count++;
     this.#groups = seen;
     this.#all.note(at, all, seconds);
     this.#connections[at] = totalsOf(this.#view.generation().data.traffic).active;
@@ -116,7 +133,9 @@ export class Past {
   /** Null: nothing is remembered. */
   frame(): PastFrame | null {
     if (this.#timer === null || this.#count === 0) return null;
-    const from = Math.max(0, this.#count - MOMENTS);
+    // the oldest one is being written over
+    const kept = this.#noting === null ? MOMENTS : MOMENTS - 1;
+    const from = Math.max(0, this.#count - kept);
     const order = Array.from({ length: this.#count - from }, (_, i) => (from + i) % MOMENTS);
     const told = [...this.#groups].sort(([, a], [, b]) => b.weight - a.weight).slice(0, MOST_GROUPS);
     return {

@@ -3,18 +3,14 @@ import { hostname } from 'node:os';
 import type { BalancerConfig, StickyConfig, UpstreamConfig } from '../../config/model.ts';
 import type { AdminView } from '../../control/admin-desk.ts';
 import type { NameView } from '../../control/group-names.ts';
-import type { Door, GroupView, ManagedGroup, PeerView } from '../../control/groups.ts';
+import type { Door, GroupSummary, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { trafficRows } from '../../observe/traffic.ts';
+import { runSliced } from '../../shared/slices.ts';
 import { VERSION } from '../../version.ts';
 import { Collections } from '../plus/collections.ts';
 import { classes, type Counters } from '../plus/counters.ts';
-import { type GroupData, type GroupInfo, type NodeFrame, type PeerFrame, STATES } from './frame.ts';
+import { type GroupData, type GroupInfo, type NodeFrame, type PeerFrame, type PeerInfo, STATES } from './frame.ts';
 import type { PastFrame, ProcessFrame, WorkerFrame, ZoneFrame } from './frame.ts';
-
-/** Servers that are looked at in one go. */
-const PIECE = 200;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const round = (ms: number): number => Math.round(ms * 10) / 10;
 
@@ -43,13 +39,13 @@ function stickyText(sticky: StickyConfig | null): string {
 }
 
 /** @param checked its servers are probed */
-export function groupInfo(
+function groupInfo(
   door: Door,
   config: UpstreamConfig,
-  view: GroupView,
+  view: GroupSummary,
   names: readonly NameView[],
   checked: boolean,
-): GroupInfo {
+): Omit<GroupInfo, 'peers'> {
   return {
     door,
     name: view.name,
@@ -59,24 +55,27 @@ export function groupInfo(
     queueSize: view.queue?.maxSize ?? 0,
     checked,
     stateFile: config.stateFile !== null,
-    peers: view.peers.map((peer) => ({
-      id: peer.id,
-      address: peer.address,
-      name: peer.server,
-      backup: peer.backup,
-      resolved: peer.resolved,
-      weight: peer.weight,
-      maxConns: peer.maxConns,
-      maxFails: peer.maxFails,
-      failTimeoutSec: peer.failTimeoutSec,
-      slowStartMs: peer.slowStartMs,
-    })),
     names: names.map(({ id, server }) => ({ id, server: server.server, service: server.service ?? '' })),
   };
 }
 
+function peerInfo(peer: PeerView): PeerInfo {
+  return {
+    id: peer.id,
+    address: peer.address,
+    name: peer.server,
+    backup: peer.backup,
+    resolved: peer.resolved,
+    weight: peer.weight,
+    maxConns: peer.maxConns,
+    maxFails: peer.maxFails,
+    failTimeoutSec: peer.failTimeoutSec,
+    slowStartMs: peer.slowStartMs,
+  };
+}
+
 /** The numbers, in the order of `P`. */
-export function peerFrame(peer: PeerView, door: Door): PeerFrame {
+function peerFrame(peer: PeerView, door: Door): PeerFrame {
   const { health, responses } = peer;
   const passed = health?.lastPassed ?? null;
   return [
@@ -101,12 +100,8 @@ export function peerFrame(peer: PeerView, door: Door): PeerFrame {
   ];
 }
 
-export function groupData(door: Door, { peers, queue, zombies }: GroupView): GroupData {
-  return {
-    peers: peers.map((peer) => peerFrame(peer, door)),
-    queue: [queue?.size ?? 0, queue?.overflows ?? 0],
-    zombies,
-  };
+function groupRest({ queue, zombies }: GroupSummary): Omit<GroupData, 'peers'> {
+  return { queue: [queue?.size ?? 0, queue?.overflows ?? 0], zombies };
 }
 
 /** JSON of the parts of a frame, by key. */
@@ -140,27 +135,29 @@ export class Sampler {
     return this.#last !== null;
   }
 
-  /** Looks anew: in pieces, for what the main thread does besides (probes, names) is not to wait for thousands of servers. */
-  async look(): Promise<void> {
+  /** Looks anew, in slices. */
+  look(): Promise<void> {
     const run = this.#run;
+    return runSliced(this.#steps(), () => run === this.#run);
+  }
+
+  *#steps(): Generator<void, void> {
     const look: Look = { infos: new Map(), datas: new Map(), zones: new Map(), counted: new Map(), rest: '' };
     const doors = [
       ['http', this.#view.groups],
       ['stream', this.#view.streamGroups],
     ] as const;
-    let peers = 0;
     for (const [door, groups] of doors) {
       for (const name of groups.names()) {
         const group = groups.get(name);
         if (group === null) continue;
-        peers += this.#group(door, group, look);
-        if (peers < PIECE) continue;
-        peers = 0;
-        await nextTurn();
-        if (run !== this.#run) return;
+        yield* this.#group(door, group, look);
       }
     }
-    for (const zone of this.#zones()) look.zones.set(zone.key, JSON.stringify(zone));
+    for (const zone of this.#zones()) {
+      look.zones.set(zone.key, JSON.stringify(zone));
+      yield;
+    }
     for (const { path, name, value } of this.#collections.all()) {
       const key = `${path} ${name}`;
       look.counted.set(key, JSON.stringify({ key, path, name, value }));
@@ -211,26 +208,44 @@ export class Sampler {
     return `{${head},${look.rest},"zones":[${fresh('zones')}],"counted":[${fresh('counted')}],"groups":[${groups.join(',')}]}`;
   }
 
-  /** @returns how many servers it has */
-  #group(door: Door, group: ManagedGroup, look: Look): number {
-    const view = group.snapshot();
-    const key = `${door} ${view.name}`;
-    look.infos.set(key, this.#info(key, door, group, view));
-    look.datas.set(key, JSON.stringify(groupData(door, view)));
-    return view.peers.length;
+  *#group(door: Door, group: ManagedGroup, look: Look): Generator<void, void> {
+    const key = `${door} ${group.config.name}`;
+    const checked = group.health !== null;
+    const names = group.names.list();
+    const { version } = group;
+    // A name that has come or gone changes the table with its first answer only.
+    const state = `${version} ${checked} ${names.map(({ id }) => id).join(' ')}`;
+    // What seldom changes is written anew only when it has.
+    const known = this.#infos.get(key);
+    let info = known?.group === group && known.state === state ? known.json : null;
+    let peers = yield* this.#peers(door, group, info === null);
+    // Somebody came or went meanwhile: both lists must be of one walk.
+    if (info !== null && group.version !== version) {
+      info = null;
+      peers = yield* this.#peers(door, group, true);
+    }
+    const summary = group.summary();
+    if (info === null) {
+      const rest = JSON.stringify(groupInfo(door, group.config, summary, names, checked));
+      info = `{"peers":[${peers.infos.join(',')}],${rest.slice(1)}`;
+      this.#infos.set(key, { group, state, json: info });
+    }
+    look.infos.set(key, info);
+    look.datas.set(key, `{"peers":[${peers.frames.join(',')}],${JSON.stringify(groupRest(summary)).slice(1)}`);
   }
 
-  /** What seldom changes is written anew only when it has. */
-  #info(key: string, door: Door, group: ManagedGroup, view: GroupView): string {
-    const checked = view.peers.some(({ health }) => health !== null);
-    const names = group.names.list();
-    // A name that has come or gone changes the table with its first answer only.
-    const state = `${group.version} ${checked} ${names.map(({ id }) => id).join(' ')}`;
-    const known = this.#infos.get(key);
-    if (known?.group === group && known.state === state) return known.json;
-    const json = JSON.stringify(groupInfo(door, group.config, view, names, checked));
-    this.#infos.set(key, { group, state, json });
-    return json;
+  /** JSON of the servers of a group. @param told also what seldom changes */
+  *#peers(door: Door, group: ManagedGroup, told: boolean): Generator<void, { infos: string[]; frames: string[] }> {
+    const infos: string[] = [];
+    const frames: string[] = [];
+    for (const piece of group.pieces()) {
+      for (const peer of piece) {
+        frames.push(JSON.stringify(peerFrame(peer, door)));
+        if (told) infos.push(JSON.stringify(peerInfo(peer)));
+      }
+      yield;
+    }
+    return { infos, frames };
   }
 
   #zones(): ZoneFrame[] {

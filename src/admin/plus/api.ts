@@ -8,11 +8,13 @@ import type { AdminReply, AdminRequest } from '../../http/handlers/admin.ts';
 import { NGINX_VERSION, VERSION } from '../../version.ts';
 import { ApiError, errorBody, pathNotFound } from '../errors.ts';
 import { Collections } from './collections.ts';
+import type { SteppedReply } from '../sliced-answer.ts';
 import type { Counters } from './counters.ts';
 import { KeyvalObjects } from './keyvals.ts';
 import { openApi } from './openapi.ts';
+import { only } from './servers.ts';
 import { allow, Upstreams } from './upstreams.ts';
-import type { Outcome } from './upstreams.ts';
+import type { Fields, Outcome } from './upstreams.ts';
 
 const VERSIONS = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
@@ -35,7 +37,8 @@ export class PlusApi {
     this.#collections = new Collections(view);
   }
 
-  async answer(request: AdminRequest): Promise<AdminReply> {
+  /** @returns a reply, or the steps that make one */
+  async answer(request: AdminRequest): Promise<AdminReply | SteppedReply> {
     let outcome: Outcome;
     try {
       outcome = await this.#route(request);
@@ -45,8 +48,12 @@ export class PlusApi {
       const fields: [string, string][] = error.status === 405 ? [['Allow', request.writable ? WRITE : READ]] : [];
       return json(error.status, body, fields);
     }
-    if (outcome.value === null) return { status: outcome.status, fields: [], body: '', more: false };
-    return json(outcome.status, selected(outcome.value, new URLSearchParams(request.args).get('fields')));
+    const { status, value, steps } = outcome;
+    const given = new URLSearchParams(request.args).get('fields');
+    const fields = given === null ? null : new Set(given.split(',').filter((name) => name !== ''));
+    if (steps !== undefined) return { head: { status, fields: JSON_FIELDS }, steps: steps(fields) };
+    if (value === null) return { status, fields: [], body: '', more: false };
+    return json(status, selected(value, fields));
   }
 
   async #route({ method, path, args, body, writable, address }: AdminRequest): Promise<Outcome> {
@@ -215,12 +222,10 @@ function resettable(method: string, value: () => unknown, reset: () => void): Ou
 }
 
 /** `?fields=a,b`: only these of each object; `?fields=`: only names of a collection. */
-function selected(value: unknown, fields: string | null): unknown {
-  if (fields === null || typeof value !== 'object' || value === null) return value;
-  if (fields === '') return Array.isArray(value) ? value : Object.keys(value);
-  const wanted = new Set(fields.split(','));
-  const pick = (object: Record<string, unknown>): Record<string, unknown> =>
-    Object.fromEntries(Object.entries(object).filter(([name]) => wanted.has(name)));
+function selected(value: unknown, wanted: Fields | null): unknown {
+  if (wanted === null || typeof value !== 'object' || value === null) return value;
+  if (wanted.size === 0) return Array.isArray(value) ? value : Object.keys(value);
+  const pick = (object: Record<string, unknown>): Record<string, unknown> => only(object, wanted);
   if (Array.isArray(value)) {
     return value.map((item: unknown) => (typeof item === 'object' && item !== null ? pick(item as never) : item));
   }
@@ -236,7 +241,11 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const JSON_FIELDS: readonly [string, string][] = [
+  ['Content-Type', 'application/json'],
+  ['Cache-Control', 'no-cache'],
+];
+
 function json(status: number, value: unknown, fields: [string, string][] = []): AdminReply {
-  const head: [string, string][] = [['Content-Type', 'application/json'], ['Cache-Control', 'no-cache'], ...fields];
-  return { status, fields: head, body: JSON.stringify(value), more: false };
+  return { status, fields: [...JSON_FIELDS, ...fields], body: JSON.stringify(value), more: false };
 }

@@ -3,25 +3,46 @@ import { parseTime } from '../../config/units.ts';
 import type { NameView } from '../../control/group-names.ts';
 import type { Door, ManagedGroup, PeerView, ServerAddition, ServerChange } from '../../control/groups.ts';
 import { ApiError } from '../errors.ts';
+import type { Fields } from './upstreams.ts';
 
 /** `10s`, `1500ms`. */
 function time(ms: number): string {
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
-/** The servers of a group as `/servers/` shows them: addresses, and names with what they stand for. */
-export function serverList(group: ManagedGroup, door: Door): Record<string, unknown>[] {
-  const { peers } = group.snapshot();
+/** The servers of a group as `/servers/` shows them, in JSON: addresses, and names with what they stand for. */
+export function* serverListText(group: ManagedGroup, door: Door, fields: Fields | null): Generator<string, void> {
+  let separator = '[';
+  for (const object of servers(group, door)) {
+    if (object === null) yield '';
+    else {
+      const shown = fields === null || fields.size === 0 ? object : only(object, fields);
+      yield separator + JSON.stringify(shown);
+      separator = ',';
+    }
+  }
+  yield separator === '[' ? '[]' : ']';
+}
+
+/** Null: a step that gives nothing. */
+function* servers(group: ManagedGroup, door: Door): Generator<Record<string, unknown> | null, void> {
   const names = group.names.list();
-  const known = new Set(names.map(({ index }) => index));
-  const shown = (peer: PeerView): Record<string, unknown> => serverObject(peer, door, group);
-  return [
-    ...names.flatMap((name) => [
-      nameObject(name, door),
-      ...peers.filter((peer) => peer.resolved && peer.serverIndex === name.index).map(shown),
-    ]),
-    ...peers.filter((peer) => !peer.resolved || !known.has(peer.serverIndex)).map(shown),
-  ];
+  const children = new Map<number, PeerView[]>(names.map(({ index }) => [index, []]));
+  const others: PeerView[] = [];
+  for (const piece of group.pieces()) {
+    for (const peer of piece) ((peer.resolved ? children.get(peer.serverIndex) : undefined) ?? others).push(peer);
+    yield null;
+  }
+  for (const name of names) {
+    yield nameObject(name, door);
+    for (const peer of children.get(name.index)!) yield serverObject(peer, door, group);
+  }
+  for (const peer of others) yield serverObject(peer, door, group);
+}
+
+/** The fields of an object that are wanted. */
+export function only(object: Record<string, unknown>, wanted: Fields): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => wanted.has(name)));
 }
 
 /** A name as `/servers/` shows it. */

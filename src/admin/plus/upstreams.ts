@@ -1,16 +1,25 @@
 /** `/http/upstreams/` and `/stream/upstreams/`: groups, their servers, and changes of them. */
 import { GroupError } from '../../control/group-error.ts';
 import { isName } from '../../control/group-names.ts';
-import type { Door, GroupView, Groups, ManagedGroup, PeerView } from '../../control/groups.ts';
+import type { Door, Groups, GroupSummary, ManagedGroup, PeerView } from '../../control/groups.ts';
 import { BUCKET_BOUNDS } from '../../observe/histogram.ts';
 import { ApiError, pathNotFound, statusOf } from '../errors.ts';
-import { nameObject, readAddition, readChange, serverList, serverObject } from './servers.ts';
+import { nameObject, readAddition, readChange, serverListText, serverObject } from './servers.ts';
 
-/** What a method gives: a status and an object, null for none. */
+/** What a method gives. */
 export interface Outcome {
   status: number;
-  value: unknown;
+  /** An object; null: none. */
+  value?: unknown;
+  /**
+   * Instead of `value`: its JSON in steps, for what speaks of thousands of servers.
+   * @param fields of the query; null: all
+   */
+  steps?: (fields: Fields | null) => Generator<string, void>;
 }
+
+/** `?fields=a,b`; empty: names instead of what they stand for. */
+export type Fields = ReadonlySet<string>;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -77,16 +86,66 @@ export function histogram(counts: readonly number[], sum: number): Record<string
   return { count: total, sum: Math.round(sum), buckets: Object.fromEntries(buckets) };
 }
 
-export function groupObject(view: GroupView, version = 9, door: Door = 'http'): Record<string, unknown> {
-  const { name, zone, peers, queue, idle, zombies } = view;
-  const show = door === 'http' ? peerObject : streamPeerObject;
+/** What of a group is not its peers. */
+function restOf({ zone, queue, idle, zombies }: GroupSummary, door: Door): Record<string, unknown> {
   return {
-    peers: peers.map((peer) => show(peer, name, version)),
     ...(door === 'http' ? { keepalive: idle } : null),
     zombies,
     ...(zone === null ? null : { zone }),
     ...(queue === null ? null : { queue: { size: queue.size, max_size: queue.maxSize, overflows: queue.overflows } }),
   };
+}
+
+/** A group as JSON. @param wanted fields of it; null: all */
+function* groupText(group: ManagedGroup, version: number, door: Door, wanted: Fields | null): Generator<string, void> {
+  const { name } = group.config;
+  const show = door === 'http' ? peerObject : streamPeerObject;
+  let separator = '{';
+  if (wanted === null || wanted.has('peers')) {
+    yield '{"peers":[';
+    let comma = '';
+    for (const piece of group.pieces()) {
+      for (const peer of piece) {
+        yield comma + JSON.stringify(show(peer, name, version));
+        comma = ',';
+      }
+    }
+    yield ']';
+    separator = ',';
+  }
+  for (const [field, value] of Object.entries(restOf(group.summary(), door))) {
+    if (wanted !== null && !wanted.has(field)) continue;
+    yield `${separator}${JSON.stringify(field)}:${JSON.stringify(value)}`;
+    separator = ',';
+  }
+  yield separator === '{' ? '{}' : '}';
+}
+
+/** One group. */
+function* oneText(group: ManagedGroup, version: number, door: Door, fields: Fields | null): Generator<string, void> {
+  if (fields?.size === 0) yield JSON.stringify(['peers', ...Object.keys(restOf(group.summary(), door))]);
+  else yield* groupText(group, version, door, fields);
+}
+
+/** All groups with a zone. */
+function* allText(groups: Groups, version: number, door: Door, fields: Fields | null): Generator<string, void> {
+  const all = groups
+    .names()
+    .map((name) => groups.get(name)!)
+    .filter(({ config }) => config.zone !== null);
+  if (fields?.size === 0) {
+    yield JSON.stringify(all.map(({ config }) => config.name));
+    return;
+  }
+  // what is asked for are fields of groups, unless it is groups
+  const named = fields === null ? [] : all.filter(({ config }) => fields.has(config.name));
+  let separator = '{';
+  for (const group of named.length > 0 ? named : all) {
+    yield `${separator}${JSON.stringify(group.config.name)}:`;
+    yield* groupText(group, version, door, named.length > 0 ? null : fields);
+    separator = ',';
+  }
+  yield separator === '{' ? '{}' : '}';
 }
 
 export class Upstreams {
@@ -101,7 +160,10 @@ export class Upstreams {
   /** @param path behind `…/upstreams` @throws {ApiError} */
   async handle(method: string, version: number, path: readonly string[], body: string): Promise<Outcome> {
     const [name, part, id] = path;
-    if (name === undefined) return { status: 200, value: this.#all(method, version) };
+    if (name === undefined) {
+      allow(method, 'GET');
+      return { status: 200, steps: (fields) => allText(this.#groups, version, this.#door, fields) };
+    }
     const group = this.#groups.get(name);
     if (group === null) throw new ApiError(404, 'UpstreamNotFound', 'upstream not found');
     if (part === undefined) return this.#group(method, group, version);
@@ -117,24 +179,13 @@ export class Upstreams {
     }
   }
 
-  #all(method: string, version: number): Record<string, unknown> {
-    allow(method, 'GET');
-    return Object.fromEntries(
-      this.#groups
-        .names()
-        .map((name) => this.#groups.get(name)!)
-        .filter(({ config }) => config.zone !== null)
-        .map((group) => [group.config.name, groupObject(group.snapshot(), version, this.#door)]),
-    );
-  }
-
   #group(method: string, group: ManagedGroup, version: number): Outcome {
     allow(method, 'GET', 'DELETE');
     if (method === 'DELETE') {
       group.resetCounters();
       return { status: 204, value: null };
     }
-    return { status: 200, value: groupObject(group.snapshot(), version, this.#door) };
+    return { status: 200, steps: (fields) => oneText(group, version, this.#door, fields) };
   }
 }
 
@@ -150,7 +201,7 @@ function serverId(text: string): number {
 
 async function servers(method: string, group: ManagedGroup, door: Door, body: string): Promise<Outcome> {
   allow(method, 'GET', 'POST');
-  if (method === 'GET') return { status: 200, value: serverList(group, door) };
+  if (method === 'GET') return { status: 200, steps: (fields) => serverListText(group, door, fields) };
   const addition = readAddition(body, door);
   const named = addition.service !== undefined || isName(addition.server);
   const value = named
@@ -165,7 +216,7 @@ async function server(method: string, group: ManagedGroup, door: Door, text: str
   const name = group.names.get(id);
   if (method === 'DELETE') {
     await (name === null ? group.remove(id) : group.removeName(name));
-    return { status: 200, value: serverList(group, door) };
+    return { status: 200, steps: (fields) => serverListText(group, door, fields) };
   }
   if (name === null) {
     const peer = group.peer(id);

@@ -45,15 +45,27 @@ export interface AdminReply {
   body: string | Uint8Array;
   /** More pieces follow. */
   more: boolean;
+  /** The next piece is made when this one is taken: `AskedAnswer.next`. Else pieces come whether the client takes them or not. */
+  waits?: boolean;
+  /** The answer has begun and cannot be completed: the client is to see that it is not whole. */
+  broken?: boolean;
+}
+
+/** An answer, for whoever asked for it. */
+export interface AskedAnswer {
+  /** The last piece, one with `waits`, was taken. */
+  next(): void;
+  /** Nobody wants it any more. */
+  leave(): void;
 }
 
 /** The way to the main thread. */
 export interface AdminGate {
   /**
-   * Sends a request. `reply` is called with the head and each piece of the body; status and fields of the first one count.
-   * @returns to be called when the client is gone
+   * Sends a request. `reply` is called with the head and each piece of the body, later; status and fields of the first
+   * one count.
    */
-  ask(request: AdminRequest, reply: (reply: AdminReply) => void): () => void;
+  ask(request: AdminRequest, reply: (reply: AdminReply) => void): AskedAnswer;
 }
 
 /** More than that waits for no client: one that does not read its events is cut. */
@@ -61,10 +73,12 @@ const MAX_WAITING = 1 << 20;
 
 class AdminExchange implements BodyProducer {
   readonly #r: HttpRequest;
-  #leave: (() => void) | null = null;
+  #answer: AskedAnswer | null = null;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #held = false;
+  /** The next piece waits until this one was taken. */
+  #waits = false;
   #over = false;
   #last = false;
 
@@ -74,27 +88,42 @@ class AdminExchange implements BodyProducer {
 
   begin(gate: AdminGate, request: AdminRequest): void {
     this.#r.producer = this;
-    const leave = gate.ask(request, (reply) => this.#take(reply));
-    if (!this.#over) this.#leave = leave;
+    this.#answer = gate.ask(request, (reply) => this.#take(reply));
   }
 
-  #take({ status, fields, body, more }: AdminReply): void {
+  #take({ status, fields, body, more, waits = false, broken = false }: AdminReply): void {
     if (this.#over) return;
     const r = this.#r;
+    if (broken && r.headSent) {
+      this.#end();
+      r.channel.abort(r);
+      return;
+    }
+    this.#waits = waits;
     const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.length);
     if (r.headSent) {
       this.#last = !more;
       this.#send(bytes);
+      this.#goOn();
       return;
     }
-    if (!more) this.#end();
     r.status = status;
+    // To HEAD the head is all (RFC 9110 section 9.3.2).
+    if (!more || r.headerOnly) this.#end();
     for (const [name, value] of fields) {
       if (name.toLowerCase() === 'content-type') r.contentType = value;
       else r.fields.add(name, value);
     }
     r.contentLength = more ? -1 : bytes.length;
     this.#held = r.sendHead(bytes, 0, bytes.length, !more) === HELD;
+    this.#goOn();
+  }
+
+  /** Asks for the next piece, if one is waiting for that and the client has taken all there is. */
+  #goOn(): void {
+    if (!this.#waits || this.#held || this.#over) return;
+    this.#waits = false;
+    this.#answer?.next();
   }
 
   #send(bytes: Buffer): void {
@@ -116,10 +145,11 @@ class AdminExchange implements BodyProducer {
     this.#held = false;
     while (!this.#held && !this.#over) {
       const next = this.#waiting.shift();
-      if (next === undefined) return;
+      if (next === undefined) break;
       this.#waitingBytes -= next.length;
       this.#send(next);
     }
+    this.#goOn();
   }
 
   onAbort(): void {
@@ -128,9 +158,9 @@ class AdminExchange implements BodyProducer {
 
   #end(): void {
     this.#over = true;
-    const leave = this.#leave;
-    this.#leave = null;
-    leave?.();
+    const answer = this.#answer;
+    this.#answer = null;
+    answer?.leave();
   }
 }
 
