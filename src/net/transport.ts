@@ -18,6 +18,7 @@ import { getSystemErrorName } from 'node:util';
 import { clock } from './clock.ts';
 import type { IoUring, Sender } from './io-uring.ts';
 import { HEADROOM, largeView, LARGE_READ, readArea, smallView, SMALL_READ } from './read-area.ts';
+import { reset } from './reset.ts';
 import { RingReader } from './ring-reader.ts';
 import type { RingSource } from './ring-reader.ts';
 import { Timer } from './timers.ts';
@@ -399,11 +400,11 @@ export class Transport implements Batched, RingSource, Sender {
     this.owner = NOBODY;
   }
 
-  /** Closes at once; with `reset` by RST, so that the peer sees the cut. */
-  destroy(reset = false): void {
+  /** Closes at once; `byReset`: by RST where there is such a thing, so that the peer sees the cut. */
+  destroy(byReset = false): void {
     if (this.closed) return;
     this.#reader?.letGo();
-    if (reset && typeof this.socket.resetAndDestroy === 'function') this.socket.resetAndDestroy();
+    if (byReset) reset(this.socket);
     else this.socket.destroy();
   }
 }

@@ -161,6 +161,7 @@ describe('TLS', { skip }, () => {
       ssl_client_certificate ${file('ca.crt')};
       ssl_verify_client on;
       location / { return 200 "$ssl_client_verify $ssl_client_s_dn"; }
+      location /silent { reset_timedout_connection on; return 444; }
     }
     map $ssl_server_name $kept { default one; two.test two; }
     server {
@@ -251,6 +252,16 @@ describe('TLS', { skip }, () => {
     );
     assert.equal(own.status, 400);
     await h.logged('client SSL certificate verify error');
+  });
+
+  // A TLSSocket cannot be reset: asked to, it throws.
+  test('return 444 with reset_timedout_connection, over TLS that Node does', async (t) => {
+    const certified = secure('one.test', { key: pem('client.key'), cert: pem('client.crt') });
+    const client = await Client.connect(t, h.port('clients'), certified.client);
+    await client.send('GET /silent HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.end();
+    assert.equal(client.text, '');
+    assert.equal(text(await ask(t, h.port('clients'), '/', certified)), 'SUCCESS CN=someone');
   });
 
   test('a server over TLS: unverified, by name, verified', async (t) => {

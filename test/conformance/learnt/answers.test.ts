@@ -54,7 +54,7 @@ describe('answers and bodies', () => {
       scope,
       ({ port, dir }) => `
       proxy_cache_path ${dir}/cache keys_zone=c:1m;
-      server { listen 127.0.0.1:${port('main')}; http2 on; proxy_http_version 1.1;
+      server { listen 127.0.0.1:${port('main')}; listen unix:${dir}/socket; http2 on; proxy_http_version 1.1;
         location / { proxy_pass ${u}; }
         location /theirs/ { proxy_pass ${u}/; proxy_pass_header Date; proxy_pass_header Server; }
         location /theirs/cached/ { proxy_pass ${u}/; proxy_pass_header Date; proxy_pass_header Server; proxy_cache c; proxy_cache_valid 1m; }
@@ -159,6 +159,14 @@ describe('answers and bodies', () => {
       assert.equal(client.error?.code ?? null, expected);
     });
   }
+
+  test('reset_timedout_connection: a unix socket has no reset, and ends', async (t) => {
+    const client = await Client.connect(t, join(h.dir, 'socket'));
+    await client.send('GET /silent/reset HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.end();
+    assert.equal(client.text, '');
+    assert.equal((await ask(t, h.port('main'), '/dated')).status, 200);
+  });
 
   test('proxy_store keeps no answer to HEAD (proxy_store.t)', async (t) => {
     await ask(t, h.port('main'), '/store/x', { method: 'HEAD' });
