@@ -1,5 +1,5 @@
 /** Where a zone of keys and values has what. Small, for the main thread reads it at every start. */
-import { rowOf } from '../shared/lock.ts';
+import { releaseDead, rowOf } from '../shared/lock.ts';
 
 /** Words of the header; 3, 4, 5 and 12 belong to the lock. */
 export const W = {
@@ -21,20 +21,17 @@ export const W = {
   /** Two secrets of the hash. */
   seed: 15,
   factorSeed: 16,
+  /** The second in which a full zone was last searched for what has ended. */
+  searched: 17,
   words: 24,
 } as const;
 
 /** How many different lengths of keys are counted; longer ones share the last place. */
 export const LENGTHS = 1024;
 
-function alive(buffer: SharedArrayBuffer): Int32Array {
-  const head = new Int32Array(buffer, 0, W.words);
-  return new Int32Array(buffer, W.words * 4, head[W.rows]);
-}
-
-/** After a worker's death: whoever waits for its lock takes it over. Main thread. */
+/** After a worker's death, before its successor starts. Main thread. */
 export function reclaimKeyvalZone(buffer: SharedArrayBuffer, workerId: number): void {
   const head = new Int32Array(buffer, 0, W.words);
-  const rows = alive(buffer);
-  Atomics.store(rows, rowOf({ head, alive: rows }, workerId), 0);
+  const zone = { head, alive: new Int32Array(buffer, W.words * 4, head[W.rows]) };
+  releaseDead(zone, rowOf(zone, workerId));
 }

@@ -36,6 +36,15 @@ export function rowOf(table: Lockable, workerId: number): number {
   return row;
 }
 
+/** After a worker's death: its lock is open, and whoever takes it next builds anew what is derived. Main thread. */
+export function releaseDead({ head, alive }: Lockable, row: number): void {
+  Atomics.store(alive, row, 0);
+  if (Atomics.load(head, LOCK.lock) !== row + 1) return;
+  head[LOCK.indexStale] = 1;
+  Atomics.compareExchange(head, LOCK.lock, row + 1, 0);
+  Atomics.notify(head, LOCK.lock);
+}
+
 export class SharedLock {
   private readonly head: Int32Array;
   private readonly alive: Int32Array;

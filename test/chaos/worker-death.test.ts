@@ -4,8 +4,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from '../helpers/client.ts';
+import { ask, Client } from '../helpers/client.ts';
 import { Headrace, directory } from '../helpers/headrace.ts';
+import { text } from '../helpers/http1.ts';
 import { until } from '../helpers/wait.ts';
 import { ChaosBackend } from './backend.ts';
 import { load } from './load.ts';
@@ -28,10 +29,19 @@ test('a worker thread dies in mid traffic', { timeout: TIMEOUT_MS }, async (t) =
     t,
     ({ port }) =>
       `upstream u { zone u 64k; server 127.0.0.1:${backend.port} max_conns=1000; }
-       server { listen 127.0.0.1:${port('main')}; add_header X-Worker $pid; location / { proxy_pass http://u; } }`,
+       keyval_zone zone=pairs:64k;
+       keyval key $pair zone=pairs;
+       server {
+         listen 127.0.0.1:${port('main')};
+         add_header X-Worker $pid;
+         location / { proxy_pass http://u; }
+         location /set { set $pair $arg_value; return 204; }
+         location /get { return 200 "[$pair]"; }
+       }`,
     { workers: 2, logLevel: 'notice', env: { NODE_OPTIONS: `--import ${MORTAL}`, HEADRACE_TEST_MORTAL: orders } },
   );
   const port = headrace.port('main');
+  await ask(t, port, '/set?value=before');
 
   // Which worker has a connection shows when one dies: clients on the other one must not notice anything.
   const clients = await Promise.all(
@@ -74,6 +84,13 @@ test('a worker thread dies in mid traffic', { timeout: TIMEOUT_MS }, async (t) =
     `${survivors.length} of ${clients.length} survive`,
   );
   assert.equal(headrace.lines('exited on fatal error: Error: killed by the test').length, 1);
+
+  // Pairs of keyval_zone are nobody's own; the new worker reads and writes them as the others do.
+  for (const value of ['before', 'after', 'again']) {
+    const answers = await Promise.all(Array.from({ length: 16 }, () => ask(t, port, '/get')));
+    assert.deepEqual(new Set(answers.map(text)), new Set([`[${value}]`]));
+    await ask(t, port, `/set?value=${value === 'before' ? 'after' : 'again'}`);
+  }
 
   // New connections find both again, and what the dead one held of max_conns was given back.
   const result = await load({ port, keepAlive: 8, closing: 8, requests: 2000 });

@@ -25,6 +25,7 @@ const API = ({ port }: Place): string => `
     listen 127.0.0.1:${port('api')};
     location /api { api write=on; client_body_buffer_size 64k; }
     location /read { api; }
+    location = /metrics { prometheus; }
   }`;
 
 beforeEach(async () => {
@@ -318,6 +319,9 @@ test('slabs: pages and slots of each zone, their counters reset', async () => {
   assert.deepEqual(after.pages, { used: 1, free: 15 });
   assert.deepEqual(after.slots!['64'], { used: 1, free: 63, reqs: 1, fails: 0 });
   assert.equal(codeOf(await api(scope, h, '/slabs/none')), 'SlabNotFound');
+  const metrics = text(await ask(scope, h.port('api'), '/metrics'));
+  assert.match(metrics, /^headrace_slab_pages\{zone="texts",state="used"\} 1$/m);
+  assert.match(metrics, /^headrace_slab_allocation_fails_total\{zone="nets"\} 0$/m);
 });
 
 // --------------------------------------------------------------------------------------------- reload, restart, files

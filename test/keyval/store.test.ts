@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { BlockList } from 'node:net';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { parseIpv4, parseIpv6 } from '../../src/config/address.ts';
@@ -20,6 +21,7 @@ import {
   type Pair,
 } from '../../src/keyval/store.ts';
 import { LOCK } from '../../src/shared/lock.ts';
+import { Slab } from '../../src/shared/slab.ts';
 
 const NEVER = { at: 0, own: false };
 /** Between one and two pages of pairs. */
@@ -100,6 +102,25 @@ class Model {
   }
 }
 
+/** Slots in use, by size. */
+function usedSlots(s: KeyvalStore): [size: number, used: number][] {
+  return s
+    .memory()
+    .slots.filter(({ used }) => used > 0)
+    .map(({ size, used }) => [size, used]);
+}
+
+/** What these pairs need: 36 bytes besides key and value. */
+function neededSlots(pairs: readonly Pair[]): [size: number, used: number][] {
+  const counts = new Map<number, number>();
+  for (const { key, value } of pairs) {
+    const bytes = 36 + key.length + value.length;
+    const size = 2 ** Math.ceil(Math.log2(bytes));
+    if (bytes <= 2048) counts.set(size, (counts.get(size) ?? 0) + 1);
+  }
+  return [...counts].sort((a, b) => a[0] - b[0]);
+}
+
 const byKey = (a: Pair, b: Pair): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 
 function run(s: KeyvalStore, head: Int32Array, m: Model, step: Step): void {
@@ -166,6 +187,7 @@ for (const type of ['string', 'prefix'] as const) {
         for (const { key } of m.all()) assert.equal(s.get(key, m.now), m.match(type, key));
         assert.equal(s.isEmpty(m.now), m.all().length === 0);
         assert.equal(s.count, m.all().length, 'those that have ended are given back');
+        assert.deepEqual(usedSlots(s), neededSlots(m.all()), 'no more memory is used than that needs');
         s.clear();
         assert.equal(s.memory().used, 0, 'all memory comes back');
       }),
@@ -196,9 +218,12 @@ test('a full zone refuses, keeps what it has, takes another value of the same ro
   assert.equal(s.change('key 7', 'other', NEVER, 0), DONE);
   assert.equal(s.exact('key 7', 0), 'other');
   assert.equal(s.count, n);
-  // Three have ended by now.
-  for (const key of ['a', 'b', 'c']) assert.equal(s.add(key, '', NEVER, 500), DONE);
-  assert.equal(s.add('d', '', NEVER, 500), FULL);
+  // Two with the zone's timeout have ended by now, which each change finds; and one with an end of its own, which is found
+  // when all is searched: once a second.
+  for (const key of ['a', 'b']) assert.equal(s.add(key, '', NEVER, 500), DONE);
+  assert.equal(s.add('c', '', NEVER, 500), FULL);
+  assert.equal(s.add('c', '', NEVER, 1000), DONE);
+  assert.equal(s.add('d', '', NEVER, 1000), FULL);
   assert.equal(s.count, n);
   const slots = s.memory().slots.find(({ size }) => size === 64)!;
   assert.equal(slots.used, n);
@@ -334,6 +359,56 @@ test('ip: keys are addresses and networks, and a network is found in a larger on
 
 // --------------------------------------------------------------------------------------------- threads
 
+test('a death in the midst of a change leaves the pair as it was or as it is to be', () => {
+  const moments: [what: string, object: object, method: string][] = [
+    ['memory is given back', Slab.prototype, 'give'],
+    ['memory is taken', Slab.prototype, 'take'],
+    ['bytes are written', Buffer.prototype, 'latin1Write'],
+  ];
+  const changes: [what: string, change: (s: KeyvalStore) => void][] = [
+    ['another value', (s) => s.set('b', 'another', { at: 9, own: true }, 0)],
+    ['a larger value', (s) => s.set('b', 'x'.repeat(3000), { at: 9, own: false }, 0)],
+    ['a new pair', (s) => s.add('d', 'new', NEVER, 0)],
+    ['one pair less', (s) => s.remove('b', 0)],
+  ];
+  for (const [when, object, method] of moments) {
+    for (const [what, change] of changes) {
+      const zone = createKeyvalZone(SMALL, 'string', 4);
+      const s = new KeyvalStore(zone, 0);
+      const other = new KeyvalStore(createKeyvalZone(SMALL, 'string', 4), 0);
+      for (const one of [s, other])
+        for (const key of ['a', 'b', 'c']) one.set(key, `value of ${key}`, { at: 5, own: false }, 0);
+      const before = s.pairs(0).sort(byKey);
+      change(other);
+      const restore = Object.getOwnPropertyDescriptor(object, method)!;
+      Object.defineProperty(object, method, {
+        ...restore,
+        value: () => {
+          throw new Error('dead');
+        },
+      });
+      try {
+        change(s);
+      } catch {
+        // The thread has died.
+      } finally {
+        Object.defineProperty(object, method, restore);
+      }
+      // Some changes hold the lock still; of those that do not the lock is taken to have been held.
+      reclaimKeyvalZone(zone, 0);
+      new Int32Array(zone)[LOCK.indexStale] = 1;
+      const after = s.pairs(0).sort(byKey);
+      const shown = `${what}, while ${when}`;
+      assert.ok(
+        [before, other.pairs(0).sort(byKey)].some((pairs) => isDeepStrictEqual(pairs, after)),
+        shown,
+      );
+      assert.equal(s.count, after.length, shown);
+      assert.deepEqual(usedSlots(s), neededSlots(after), shown);
+    }
+  }
+});
+
 const THREAD = `
   const { workerData, parentPort } = require('node:worker_threads');
   import(workerData.store).then(({ KeyvalStore }) => {
@@ -380,6 +455,7 @@ test('a lock whose owner has died is taken over', () => {
   dead.set('a', 'b', NEVER, 0);
   new Int32Array(zone)[LOCK.lock] = 2 + 2;
   reclaimKeyvalZone(zone, 2);
+  assert.equal(new Int32Array(zone)[LOCK.lock], 0, 'open before a successor has the same row');
   const s = new KeyvalStore(zone, 0);
   assert.equal(s.get('a', 0), 'b');
   assert.equal(s.set('c', 'd', NEVER, 0), DONE);
