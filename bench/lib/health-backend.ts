@@ -8,8 +8,8 @@ import { createServer } from 'node:net';
 /** What the servers saw. */
 export type HealthReport = {
   readonly probes: number;
-  /** How much later than its pace a probe came, milliseconds: at the median, of 99 in 100, the worst. */
-  readonly late: readonly [p50: number, p99: number, worst: number];
+  /** From one probe of a server to the next, milliseconds: at the median, of 99 in 100, the longest. */
+  readonly gaps: readonly [p50: number, p99: number, worst: number];
 };
 
 const ANSWER = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok');
@@ -17,9 +17,8 @@ const CLOSING = Buffer.from(
   'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nok',
 );
 
-const intervalMs = Number(process.argv[2]);
 /** Connecting is all that probes do. */
-const connectsOnly = process.argv[3] === 'tcp';
+const connectsOnly = process.argv[2] === 'tcp';
 const seen = new Map<string, number[]>();
 let counting = false;
 
@@ -41,17 +40,11 @@ const server = createServer({ noDelay: true }, (socket) => {
   });
 });
 
-/** Each server is asked once an interval, counted from its earliest one: what is more than that is lateness. */
 function report(): HealthReport {
-  const late: number[] = [];
-  for (const times of seen.values()) {
-    const phases = times.map((time, turn) => time - turn * intervalMs);
-    const first = Math.min(...phases);
-    late.push(...phases.map((phase) => phase - first));
-  }
-  late.sort((a, b) => a - b);
-  const at = (share: number): number => late[Math.min(late.length - 1, Math.floor(share * late.length))] ?? 0;
-  return { probes: late.length, late: [at(0.5), at(0.99), at(1)] };
+  const all = [...seen.values()];
+  const gaps = all.flatMap((times) => times.slice(1).map((time, i) => time - times[i]!)).sort((a, b) => a - b);
+  const at = (share: number): number => gaps[Math.min(gaps.length - 1, Math.floor(share * gaps.length))] ?? 0;
+  return { probes: all.reduce((sum, { length }) => sum + length, 0), gaps: [at(0.5), at(0.99), at(1)] };
 }
 
 process.on('message', (message) => {

@@ -3,12 +3,20 @@ import { BUCKET_BOUNDS } from '../observe/histogram.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** Metrics that a page shall have; null: all. */
+export type MetricNames = ReadonlySet<string> | null;
+
 /**
  * Collects samples by metric, so that each metric's lines stand together, as the format wants it. For what there is little
  * of: servers are told of by `prometheus-peers.ts`.
  */
 export class Page {
+  readonly #names: MetricNames;
   readonly #metrics = new Map<string, string[]>();
+
+  constructor(names: MetricNames) {
+    this.#names = names;
+  }
 
   /** @param type `counter`, `gauge` or `histogram` @param help what is counted */
   define(name: string, type: string, help: string): void {
@@ -33,9 +41,10 @@ export class Page {
   }
 
   toString(): string {
-    return [...this.#metrics.values()]
-      .filter((lines) => lines.length > 1)
-      .flat()
+    const names = this.#names;
+    return [...this.#metrics]
+      .filter(([name, lines]) => lines.length > 1 && (names === null || names.has(name)))
+      .flatMap(([, lines]) => lines)
       .join('');
   }
 }

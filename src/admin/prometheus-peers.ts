@@ -8,7 +8,7 @@ import { BUCKETS } from '../observe/histogram.ts';
 import { downtimeOf, PEER_STATES, stateOf } from '../upstream/snapshot.ts';
 import type { Selection } from '../upstream/selection.ts';
 import type { Table } from '../upstream/table/layout.ts';
-import { BUCKET_LABELS, labelText, metricHead } from './prometheus-page.ts';
+import { BUCKET_LABELS, labelText, metricHead, type MetricNames } from './prometheus-page.ts';
 
 /** Servers whose lines are made in one step. */
 const STEP = 32;
@@ -220,10 +220,11 @@ const QUEUE_METRICS = [
 ] as const;
 
 /** Text of all metrics of servers, in steps; a metric without samples is left out. */
-export function* peerMetrics(groups: Groups, door: Door): Generator<string, void> {
+export function* peerMetrics(groups: Groups, door: Door, names: MetricNames): Generator<string, void> {
   // those of this moment: after a reload the page goes on with the tables that it began with
   const all = groups.names().map((name) => groups.get(name)!);
   for (const { name, type, help, draw } of METRICS[door]) {
+    if (names !== null && !names.has(name)) continue;
     let head = metricHead(name, type, help);
     for (const group of all) {
       // asked for anew in each step: servers may have come and gone since the last one
@@ -237,6 +238,7 @@ export function* peerMetrics(groups: Groups, door: Door): Generator<string, void
   }
   if (door === 'stream') return;
   for (const [name, type, help, field] of QUEUE_METRICS) {
+    if (names !== null && !names.has(name)) continue;
     let head = metricHead(name, type, help);
     for (const group of all) {
       const { queue } = group;

@@ -8,7 +8,7 @@ import { VERSION } from '../version.ts';
 import type { Collections } from './plus/collections.ts';
 import type { Counters } from './plus/counters.ts';
 import { writeCounted } from './prometheus-counted.ts';
-import { Page } from './prometheus-page.ts';
+import { type MetricNames, Page } from './prometheus-page.ts';
 import { peerMetrics } from './prometheus-peers.ts';
 import type { SteppedReply } from './sliced-answer.ts';
 
@@ -25,20 +25,25 @@ export class Prometheus {
     this.#collections = collections;
   }
 
-  answer({ method }: AdminRequest): AdminReply | SteppedReply {
+  answer({ method, args }: AdminRequest): AdminReply | SteppedReply {
     if (method !== 'GET' && method !== 'HEAD') {
       return { status: 405, fields: [['Allow', 'GET, HEAD']], body: '', more: false };
     }
-    return { head: { status: 200, fields: [['Content-Type', CONTENT_TYPE]] }, steps: this.#page() };
+    return { head: { status: 200, fields: [['Content-Type', CONTENT_TYPE]] }, steps: this.#page(wanted(args)) };
   }
 
-  *#page(): Generator<string, void> {
+  *#page(names: MetricNames): Generator<string, void> {
+    const rendered = (write: (page: Page) => void): string => {
+      const page = new Page(names);
+      write(page);
+      return String(page);
+    };
     yield rendered((page) => this.#process(page));
     yield rendered((page) => this.#zones(page));
     const { groups, streamGroups } = this.#view;
-    yield* peerMetrics(groups, 'http');
+    yield* peerMetrics(groups, 'http', names);
     // a group of stream may have the name of one of http
-    yield* peerMetrics(streamGroups, 'stream');
+    yield* peerMetrics(streamGroups, 'stream', names);
     yield rendered((page) => this.#checks(page));
     yield rendered((page) => writeCounted(page, this.#counters, this.#collections));
   }
@@ -99,11 +104,14 @@ export class Prometheus {
     const name = 'headrace_health_check_lateness_seconds';
     page.define(name, 'histogram', 'How much later than planned health checks were begun.');
     page.histogram(name, {}, lateness.counts, lateness.sumMs);
+    const late = 'headrace_health_checks_late_total';
+    page.define(late, 'counter', 'Health checks that were begun later than interval and jitter allow.');
+    page.add(late, {}, lateness.tooLate);
   }
 }
 
-function rendered(write: (page: Page) => void): string {
-  const page = new Page();
-  write(page);
-  return String(page);
+/** `?name[]=…`, once or more: only these metrics, as Prometheus's own libraries have it. */
+function wanted(args: string): MetricNames {
+  const names = new URLSearchParams(args).getAll('name[]');
+  return names.length === 0 ? null : new Set(names);
 }

@@ -9,7 +9,7 @@
  * to tell the monitor. `mandatory` is a property of the table (`requireChecks`): new servers are born "checking".
  */
 import { CHECKING, UNHEALTHY } from '../upstream/table/layout.ts';
-import { members, type Member, tableHead, tableVersion } from '../upstream/table/members.ts';
+import { members, type Member, tableEdits, tableHead, tableVersion } from '../upstream/table/members.ts';
 import { updateServer } from '../upstream/table/servers.ts';
 import type { Probe, ProbeKind, ProbeOutcome } from './probe.ts';
 import { Schedule, type ScheduleEnv, type Task } from './schedule.ts';
@@ -65,10 +65,14 @@ export type CountersOf = (slot: number, generation: number) => HealthCounters | 
 export interface Lateness {
   counts: number[];
   sumMs: number;
+  /** Probes that were begun later than interval and jitter allow. */
+  tooLate: number;
 }
 
 /** How often tables are looked at for servers that came or went. */
 const SYNC_MS = 50;
+/** The end of the jitter is left to the thread: one that is kept busy for so long is not late for that. */
+const RESERVE_MS = 40;
 /** New servers that get no requests before they have passed are probed within this. */
 const SOON_MS = 100;
 
@@ -76,6 +80,7 @@ const SOON_MS = 100;
 class PeerCheck implements Task {
   due = 0;
   tick = -1;
+  slackMs: number;
   readonly check: HealthCheck;
   readonly record: CheckRecord;
   readonly #peer: CheckedPeer;
@@ -91,6 +96,7 @@ class PeerCheck implements Task {
     this.#peer = peer;
     this.check = check;
     this.record = record;
+    this.slackMs = check.jitterMs;
     const { member } = peer;
     this.#probe = check.kind.open({ ...member, port: check.port ?? member.port });
   }
@@ -106,7 +112,9 @@ class PeerCheck implements Task {
     this.#running = false;
     const { intervalMs, jitterMs } = this.check;
     // counted from when it was due: checks keep their pace, however long answers take
-    this.#monitor.again(this, this.#began + intervalMs + this.#monitor.env.random() * jitterMs);
+    const later = this.#monitor.env.random() * (jitterMs - Math.min(jitterMs / 2, RESERVE_MS));
+    this.slackMs = jitterMs - later;
+    this.#monitor.again(this, this.#began + intervalMs + later);
     this.#monitor.ended(this.#peer, this, outcome);
   };
 
@@ -165,7 +173,9 @@ export class HealthMonitor {
   readonly env: MonitorEnv;
   readonly #schedule: Schedule;
   #groups = new Map<string, WatchedGroup>();
-  readonly #sync: Task = { due: 0, tick: -1, run: () => this.#look() };
+  readonly #sync: Task = { due: 0, tick: -1, slackMs: null, run: () => this.#look() };
+  /** Changes of tables by this thread, as of the last look. */
+  #edits = -1;
 
   constructor(env: MonitorEnv) {
     this.env = env;
@@ -182,6 +192,7 @@ export class HealthMonitor {
     }
     for (const { peers } of before.values()) for (const peer of peers.values()) peer.close();
     for (const [key, { config }] of before) if (!this.#groups.has(key)) release(config.table, this.env.wall());
+    this.#edits = -1;
     this.#look();
   }
 
@@ -202,8 +213,8 @@ export class HealthMonitor {
 
   /** How late probes were, in the buckets of `observe/histogram.ts`. */
   lateness(): Lateness {
-    const { late, lateSumMs } = this.#schedule;
-    return { counts: [...late], sumMs: lateSumMs };
+    const { late, lateSumMs, tooLate } = this.#schedule;
+    return { counts: [...late], sumMs: lateSumMs, tooLate };
   }
 
   /** Probes that were sent or are scheduled. */
@@ -218,11 +229,18 @@ export class HealthMonitor {
   }
 
   #look(): void {
+    // members come and go by this thread alone, and there may be thousands of tables to look at
+    const edits = tableEdits();
+    if (edits !== this.#edits) this.#lookAtAll();
+    this.#edits = edits;
+    if (this.#groups.size > 0) this.#schedule.at(this.#sync, this.env.now() + SYNC_MS);
+  }
+
+  #lookAtAll(): void {
     for (const group of this.#groups.values()) {
       const version = tableVersion(group.head);
       if (version !== group.version) this.#bringUp(group, version);
     }
-    if (this.#groups.size > 0) this.#schedule.at(this.#sync, this.env.now() + SYNC_MS);
   }
 
   /** Servers that are new are checked from now on, those that are gone no longer. */

@@ -10,6 +10,8 @@ export interface Task {
   due: number;
   /** The tick it is kept by; -1: not scheduled. */
   tick: number;
+  /** How much later it may run without anybody minding, milliseconds; null: nobody counts how late it is. */
+  readonly slackMs: number | null;
   run(): void;
 }
 
@@ -39,6 +41,8 @@ export class Schedule {
   /** Tasks that have run, by how late they were (`observe/histogram.ts`), and the sum of it, milliseconds. */
   readonly late = new Float64Array(BUCKETS);
   lateSumMs = 0;
+  /** Those that were later than they may be. */
+  tooLate = 0;
 
   constructor(env: ScheduleEnv) {
     this.#env = env;
@@ -91,7 +95,8 @@ export class Schedule {
       for (const task of tasks) {
         if (task.tick !== tick) continue;
         this.remove(task);
-        this.#noteLate(Math.max(0, now - task.due));
+        // those before it in this tick have taken their time, too
+        if (task.slackMs !== null) this.#noteLate(Math.max(0, this.#env.now() - task.due), task.slackMs);
         task.run();
       }
     }
@@ -100,7 +105,8 @@ export class Schedule {
     if (next !== Infinity) this.#arm(next);
   }
 
-  #noteLate(ms: number): void {
+  #noteLate(ms: number, slackMs: number): void {
+    if (ms > slackMs) this.tooLate++;
     this.latest = Math.max(this.latest, ms);
     this.late[bucketOf(ms)]!++;
     this.lateSumMs += ms;

@@ -1,6 +1,7 @@
 /** Pages that speak of thousands of servers: whole, in order, and as slowly as their reader wants them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { VERSION } from '../../src/version.ts';
 import { ask, Client } from '../helpers/client.ts';
 import { Headrace } from '../helpers/headrace.ts';
 import { field, text } from '../helpers/http1.ts';
@@ -68,6 +69,24 @@ test('metrics: each server once in each metric, whose lines stand together', asy
     text(response),
     new RegExp(`^${peer}_state\\{upstream="many",server="127.7.0.9:9",state="up"\\} 1$`, 'm'),
   );
+});
+
+test('metrics: only those that are asked for', async () => {
+  const get = async (...names: string[]): Promise<string[]> => {
+    const query = names.map((name) => `name[]=${name}`).join('&');
+    return text(await ask(scope, h.port('main'), `/metrics?${query}`)).split('\n');
+  };
+  assert.deepEqual(await get('headrace_build_info', 'headrace_upstream_queue_size'), [
+    '# HELP headrace_build_info Version of Headrace.',
+    '# TYPE headrace_build_info gauge',
+    `headrace_build_info{version="${VERSION}"} 1`,
+    '# HELP headrace_upstream_queue_size Requests that wait for a server.',
+    '# TYPE headrace_upstream_queue_size gauge',
+    'headrace_upstream_queue_size{upstream="few"} 0',
+    '',
+  ]);
+  assert.equal((await get('headrace_upstream_peer_active')).length, SERVERS + 3 + 3);
+  assert.deepEqual(await get('nothing'), ['']);
 });
 
 test('metrics follow servers that come and go', async () => {

@@ -110,8 +110,29 @@ describe('health monitor', () => {
     w.pass(5000);
     assert.deepEqual(
       w.probes.map(({ at }) => at),
-      [500, 1600, 2700, 3800, 4900],
+      // half of what the jitter leaves to chance; ticks of 20 ms
+      [500, 1580, 2660, 3740, 4820],
     );
+  });
+
+  it('is late only beyond the jitter, whose end is left to the thread', () => {
+    const w = new World();
+    const { table } = groupOf([TWO[0]!]);
+    w.random = 0.999;
+    w.monitor.follow([{ key: 'u', name: 'u', table, checks: [w.check({ jitterMs: 100 })] }]);
+    w.pass(1500);
+    const last = (): number => w.probes.at(-1)!.at;
+    const due = last() + 1000 + 60;
+    // the thread is busy when it is due, for as long as the jitter goes on
+    w.pass(due - w.ms - 21);
+    w.ms = due + 39;
+    w.pass(0);
+    assert.equal(last(), due + 39);
+    assert.equal(w.monitor.lateness().tooLate, 0);
+    w.pass(500);
+    w.ms += 2000;
+    w.pass(0);
+    assert.equal(w.monitor.lateness().tooLate, 1);
   });
 
   it('changes states after fails and passes in a row, with the log of nginx', () => {

@@ -20,10 +20,11 @@ class World {
     },
   });
 
-  task(name: string, run = (): void => {}): Task {
+  task(name: string, run = (): void => {}, slackMs: number | null = 0): Task {
     return {
       due: 0,
       tick: -1,
+      slackMs,
       run: () => {
         this.ran.push(`${name}@${this.ms}`);
         run();
@@ -84,6 +85,27 @@ test('a thread that stood still makes up for nothing, and says how late it was',
   assert.equal(w.schedule.lateSumMs, 900 + 700);
   // one of them in the bucket up to 750 ms, one in that up to 1,000
   assert.deepEqual([...w.schedule.late].slice(7, 11), [0, 1, 1, 0]);
+});
+
+test('who may wait is not late for it, and who is not counted is not', () => {
+  const w = new World();
+  const tasks = [w.task('strict'), w.task('patient', undefined, 500), w.task('impatient', undefined, 499)];
+  tasks.push(w.task('nobody', undefined, null));
+  for (const task of tasks) w.schedule.at(task, 500);
+  w.ms = 1000;
+  w.pass(0);
+  assert.equal(w.ran.length, 4);
+  assert.equal(w.schedule.tooLate, 2);
+  assert.equal(w.schedule.lateSumMs, 1500);
+});
+
+test('tasks of one tick wait for each other, and that is counted', () => {
+  const w = new World();
+  const slow = w.task('slow', () => void (w.ms += 30));
+  for (const task of [slow, w.task('next')]) w.schedule.at(task, 100);
+  w.pass(200);
+  assert.deepEqual(w.ran, ['slow@100', 'next@130']);
+  assert.equal(w.schedule.latest, 30);
 });
 
 test('whatever is scheduled, moved and removed: each runs once, at most a tick early and never late', () => {

@@ -24,6 +24,13 @@ export function locked<T>(t: Table, work: () => T, lock: SharedLock = mainLock(t
   }
 }
 
+let made = 0;
+
+/** How many edits this thread has made. */
+export function edits(): number {
+  return made;
+}
+
 /**
  * Changes a group under the lock: `work` edits the lists, claims and retires slots, sets weights and down bits. Then
  * all that follows from it is made: order, totals, version, and the index, so that no request has to. O(n).
@@ -31,6 +38,7 @@ export function locked<T>(t: Table, work: () => T, lock: SharedLock = mainLock(t
  * Members come and go by the main thread alone; other threads may change what their own `lock` lets them.
  */
 export function edit<T>(t: Table, work: (lists: Lists) => T, lock?: SharedLock): T {
+  made++;
   return locked(
     t,
     () => {

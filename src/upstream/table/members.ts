@@ -33,6 +33,9 @@ export function tableHead(buffer: SharedArrayBuffer): Int32Array {
   return new Int32Array(buffer, 0, H.words);
 }
 
+/** How many changes of groups this thread has made: as long as it stays, nobody has come or gone. */
+export { edits as tableEdits } from './lists.ts';
+
 /** Changes with every change of a group. */
 export function tableVersion(head: Int32Array): number {
   return Atomics.load(head, H.version);
