@@ -8,7 +8,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { ChunkingContext } from 'rolldown';
-import { digestOf, isBuilt, type Manifest } from '../src/cli/built.ts';
+import { isBuilt, type Manifest } from '../src/cli/built.ts';
 import { builtName, ENTRIES } from '../src/place.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -17,7 +17,7 @@ const OUT = join(ROOT, 'dist');
 /** Replaces `dist/`. @throws when there is no bundler, or nothing can be written */
 export async function build(): Promise<void> {
   const { rolldown } = await import('rolldown');
-  // Read here, so that the digest is of what has been compiled, whatever is being edited meanwhile.
+  // Read here, so that the copy is of what has been compiled, whatever is being edited meanwhile.
   const contents = new Map<string, Buffer>();
   const read = (file: string): string => {
     const content = readFileSync(join(ROOT, file));
@@ -57,9 +57,9 @@ export async function build(): Promise<void> {
       writeFileSync(join(made, file.fileName), content);
       if (file.type === 'chunk') contents.set(`dist/${file.fileName}`, content);
     }
-    const files = [...contents.keys()].sort();
-    const digest = digestOf(files, (file) => contents.get(file)!);
-    writeFileSync(join(made, 'build.json'), JSON.stringify({ files, digest } satisfies Manifest));
+    const files = [...contents].map(([path, content]): [string, number] => [path, content.length]);
+    writeFileSync(join(made, 'build.json'), JSON.stringify({ files } satisfies Manifest));
+    writeFileSync(join(made, 'build.copy'), Buffer.concat([...contents.values()]));
     // A start that comes between the two runs the sources.
     rmSync(old, { recursive: true, force: true });
     try {

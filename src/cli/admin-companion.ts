@@ -1,7 +1,6 @@
 /** The Admin API beside the workers. Its code is loaded when a configuration asks for it. */
 import type { Config } from '../config/model.ts';
 import type { KongAdmin } from '../admin/kong/service.ts';
-import { keepOwnCertificate } from '../control/kong/own-certificate.ts';
 import type { Companion, NodeView } from '../control/companion.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
@@ -22,7 +21,10 @@ export function adminCompanion(log: ErrorLog, node: NodeView): Companion {
         });
         await admin.prepare(settings);
         // Here the process may still write what it may not later, as another user.
-        if (settings !== null && settings.ownTls !== null) keepOwnCertificate(settings.dataDir, settings.ownTls);
+        if (settings !== null && settings.ownTls !== null) {
+          const { keepOwnCertificate } = await import('../control/kong/own-certificate.ts');
+          keepOwnCertificate(settings.dataDir, settings.ownTls);
+        }
         return null;
       } catch (error) {
         return error instanceof Error ? error.message : describeError(error);

@@ -1,28 +1,14 @@
 /**
- * Whether `dist/` is what `npm run build` made of the sources that are there. Their content decides, and nothing else: times
- * are not kept by copies and clones, and clocks are set. It takes some 10 ms, and saves 100 of a start.
+ * Whether `dist/` is what `npm run build` made of the sources that are there. Nothing decides but their content: times are not
+ * kept by copies and clones, and clocks are set. All bytes are compared, with a copy that the build has kept: that takes some 8 ms, a
+ * digest would take twice as long, and saves 100 of a start.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
-/** `dist/build.json`. */
+/** `dist/build.json`. The copy of all contents, one after the other, is `dist/build.copy`. */
 export interface Manifest {
-  /** What the build was made of, and what it consists of: paths from the repository's root, in the order of the digest. */
-  files: string[];
-  digest: string;
-}
-
-/** The longest file there may be. */
-const MAX_BYTES = 4 << 20;
-
-/** @param read a file's content */
-export function digestOf(files: readonly string[], read: (file: string) => Uint8Array): string {
-  const hash = createHash('sha256');
-  for (const file of files) {
-    const content = read(file);
-    hash.update(`${file} ${content.length}\n`).update(content);
-  }
-  return hash.digest('hex');
+  /** What the build was made of, and what it consists of: paths from the repository's root, and lengths in bytes. */
+  files: [path: string, length: number][];
 }
 
 /**
@@ -31,19 +17,27 @@ export function digestOf(files: readonly string[], read: (file: string) => Uint8
  */
 export function isBuilt(root: string): boolean {
   try {
-    const { files, digest } = JSON.parse(readFileSync(`${root}dist/build.json`, 'utf8')) as Manifest;
-    // One buffer for all, and no look at each file's size: that would take half as long again.
-    const buffer = Buffer.allocUnsafeSlow(MAX_BYTES);
-    const read = (file: string): Uint8Array => {
-      const descriptor = openSync(root + file, 'r');
-      try {
-        return buffer.subarray(0, readSync(descriptor, buffer, 0, MAX_BYTES, null));
-      } finally {
-        closeSync(descriptor);
-      }
-    };
-    return digestOf(files, read) === digest;
+    const { files } = JSON.parse(readFileSync(`${root}dist/build.json`, 'utf8')) as Manifest;
+    const copy = readFileSync(`${root}dist/build.copy`);
+    // One buffer for all, with room for a byte more than there should be.
+    const buffer = Buffer.allocUnsafeSlow(Math.max(...files.map(([, length]) => length)) + 1);
+    let at = 0;
+    for (const [path, length] of files) {
+      if (read(root + path, buffer) !== length || buffer.compare(copy, at, at + length, 0, length) !== 0) return false;
+      at += length;
+    }
+    return at === copy.length;
   } catch {
     return false;
+  }
+}
+
+/** @returns the number of bytes */
+function read(file: string, buffer: Buffer): number {
+  const descriptor = openSync(file, 'r');
+  try {
+    return readSync(descriptor, buffer, 0, buffer.length, null);
+  } finally {
+    closeSync(descriptor);
   }
 }

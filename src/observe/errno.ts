@@ -4,7 +4,6 @@
  * Node's own texts come from libuv and differ (`address not available` for `Cannot assign requested address`), so
  * the texts of glibc's strerror(3) that a proxy can meet are kept here; for the rest libuv's text is capitalised.
  */
-import { getSystemErrorMap } from 'node:util';
 
 /** glibc's strerror(3), where it is not libuv's text with a capital letter. */
 const TEXTS: Record<string, string> = {
@@ -48,6 +47,8 @@ let codes: Map<string, { number: number; text: string }> | null = null;
 function lookup(code: string): { number: number; text: string } | undefined {
   if (codes === null) {
     codes = new Map();
+    // Not imported: a start without errors is quicker for it.
+    const { getSystemErrorMap } = process.getBuiltinModule('node:util');
     for (const [number, [name, text]] of getSystemErrorMap()) codes.set(name, { number: -number, text });
   }
   return codes.get(code);

@@ -6,7 +6,6 @@
  */
 import { hostname } from 'node:os';
 import type { Socket } from 'node:dgram';
-import { isIP } from 'node:net';
 import type { SyslogTarget } from '../config/model.ts';
 import { errnoText } from './errno.ts';
 import { syslogTime } from './log-time.ts';
@@ -146,10 +145,10 @@ export class SyslogSender {
   }
 }
 
-/** node:dgram is loaded only when a configuration logs to syslog: it is not free at start. */
+/** Node's modules are loaded only when a configuration logs to syslog: they are not free at start. */
 function openUdp(server: { host: string; port: number }, onError: (error: unknown) => void): Transport {
   const dgram = process.getBuiltinModule('node:dgram');
-  const literal = isIP(server.host);
+  const literal = process.getBuiltinModule('node:net').isIP(server.host);
   const type = literal === 6 ? 'udp6' : 'udp4';
   // An address needs no look-up: answering at once makes even a line written just before the end go out.
   const socket: Socket =
