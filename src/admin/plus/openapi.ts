@@ -17,6 +17,12 @@ function object(properties: Schema, optional: readonly string[] = []): Schema {
   return { type: 'object', properties, required, additionalProperties: false };
 }
 
+/** Of a request's body. */
+function given(properties: Schema, required: readonly string[] = []): Schema {
+  const needed = required.length === 0 ? null : { required };
+  return { type: 'object', properties, ...needed, additionalProperties: false };
+}
+
 const answers = { '1xx': whole, '2xx': whole, '3xx': whole, '4xx': whole, '5xx': whole };
 
 const codes = { type: 'object', additionalProperties: whole };
@@ -24,6 +30,54 @@ const amount = object({ responses: whole, bytes: whole });
 const fetched = object({ responses: whole, bytes: whole, responses_written: whole, bytes_written: whole });
 const health = object({ checks: whole, fails: whole, unhealthy: whole, last_passed: flag }, ['last_passed']);
 const hist = object({ count: whole, sum: whole, buckets: { type: 'object', additionalProperties: whole } });
+
+/** What is the same of servers of http and of stream: as they are listed, and as they are added and changed. */
+const server = {
+  id: whole,
+  server: text,
+  service: text,
+  weight: whole,
+  max_conns: whole,
+  max_fails: whole,
+  fail_timeout: time,
+  slow_start: time,
+  backup: flag,
+  down: flag,
+  parent: whole,
+  host: text,
+};
+const change = {
+  weight: { type: 'integer', minimum: 1 },
+  max_conns: whole,
+  max_fails: whole,
+  fail_timeout: time,
+  slow_start: time,
+  down: flag,
+};
+const addition = { server: text, service: text, ...change, backup: flag };
+
+/** What is counted for a peer, whatever it serves. */
+const peer = {
+  id: whole,
+  server: text,
+  name: text,
+  backup: flag,
+  weight: whole,
+  active: whole,
+  max_conns: whole,
+  sent: whole,
+  received: whole,
+  fails: whole,
+  unavail: whole,
+  health_checks: health,
+  downtime: whole,
+  downstart: moment,
+  selected: moment,
+  response_time: whole,
+  response_time_hist: hist,
+};
+const PEER_OPTIONAL = ['max_conns', 'downstart', 'selected', 'response_time', 'response_time_hist'];
+const responses = object({ ...answers, codes, total: whole }, ['codes']);
 
 const SCHEMAS: Schema = {
   Error: object({ error: object({ status: whole, text, code: text }), request_id: text, href: text }),
@@ -50,88 +104,25 @@ const SCHEMAS: Schema = {
     {
       processing: whole,
       requests: whole,
-      responses: object({ ...answers, codes, total: whole }, ['codes']),
+      responses,
       discarded: whole,
       received: whole,
       sent: whole,
     },
     ['processing'],
   ),
-  Server: object(
-    {
-      id: whole,
-      server: text,
-      service: text,
-      weight: whole,
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: time,
-      slow_start: time,
-      route: text,
-      backup: flag,
-      down: flag,
-      drain: flag,
-      parent: whole,
-      host: text,
-    },
-    ['service', 'drain', 'parent', 'host'],
-  ),
-  ServerChange: {
-    type: 'object',
-    properties: {
-      weight: { type: 'integer', minimum: 1 },
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: text,
-      slow_start: text,
-      down: flag,
-      drain: flag,
-    },
-    additionalProperties: false,
-  },
-  ServerAddition: {
-    type: 'object',
-    properties: {
-      server: text,
-      service: text,
-      weight: { type: 'integer', minimum: 1 },
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: text,
-      slow_start: text,
-      route: text,
-      backup: flag,
-      down: flag,
-      drain: flag,
-    },
-    required: ['server'],
-    additionalProperties: false,
-  },
+  Server: object({ ...server, route: text, drain: flag }, ['service', 'drain', 'parent', 'host']),
+  ServerChange: given({ ...change, drain: flag }),
+  ServerAddition: given({ ...addition, route: text, drain: flag }, ['server']),
   Peer: object(
     {
-      id: whole,
-      server: text,
-      name: text,
-      backup: flag,
-      weight: whole,
+      ...peer,
       state: { enum: ['up', 'draining', 'down', 'unavail', 'checking', 'unhealthy'] },
-      active: whole,
-      max_conns: whole,
       requests: whole,
-      responses: object({ ...answers, codes, total: whole }, ['codes']),
-      sent: whole,
-      received: whole,
-      fails: whole,
-      unavail: whole,
-      health_checks: health,
-      downtime: whole,
-      downstart: moment,
-      selected: moment,
+      responses,
       header_time: whole,
-      response_time: whole,
-      response_time_hist: hist,
     },
-    ['max_conns', 'downstart', 'selected', 'header_time', 'response_time', 'response_time_hist'],
+    [...PEER_OPTIONAL, 'header_time'],
   ),
   Upstream: object(
     {
@@ -151,76 +142,18 @@ const SCHEMAS: Schema = {
     received: whole,
     sent: whole,
   }),
-  StreamServer: object(
-    {
-      id: whole,
-      server: text,
-      service: text,
-      weight: whole,
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: time,
-      slow_start: time,
-      backup: flag,
-      down: flag,
-      parent: whole,
-      host: text,
-    },
-    ['service', 'parent', 'host'],
-  ),
-  StreamServerChange: {
-    type: 'object',
-    properties: {
-      weight: { type: 'integer', minimum: 1 },
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: text,
-      slow_start: text,
-      down: flag,
-    },
-    additionalProperties: false,
-  },
-  StreamServerAddition: {
-    type: 'object',
-    properties: {
-      server: text,
-      service: text,
-      weight: { type: 'integer', minimum: 1 },
-      max_conns: whole,
-      max_fails: whole,
-      fail_timeout: text,
-      slow_start: text,
-      backup: flag,
-      down: flag,
-    },
-    required: ['server'],
-    additionalProperties: false,
-  },
+  StreamServer: object(server, ['service', 'parent', 'host']),
+  StreamServerChange: given(change),
+  StreamServerAddition: given(addition, ['server']),
   StreamPeer: object(
     {
-      id: whole,
-      server: text,
-      name: text,
-      backup: flag,
-      weight: whole,
+      ...peer,
       state: { enum: ['up', 'down', 'unavail', 'checking', 'unhealthy'] },
-      active: whole,
-      max_conns: whole,
       connections: whole,
-      sent: whole,
-      received: whole,
-      fails: whole,
-      unavail: whole,
-      health_checks: health,
-      downtime: whole,
-      downstart: moment,
-      selected: moment,
       connect_time: whole,
       first_byte_time: whole,
-      response_time: whole,
-      response_time_hist: hist,
     },
-    ['max_conns', 'downstart', 'selected', 'connect_time', 'first_byte_time', 'response_time', 'response_time_hist'],
+    [...PEER_OPTIONAL, 'connect_time', 'first_byte_time'],
   ),
   StreamUpstream: object(
     { peers: { type: 'array', items: { $ref: '#/components/schemas/StreamPeer' } }, zombies: whole, zone: text },
@@ -326,21 +259,19 @@ function operation(summary: string, status: number, schema: Schema | null, body:
   };
 }
 
-function path(operations: Schema): Schema {
-  return operations;
-}
+const reset = operation('Reset', 204, null);
 
 const parameter = (name: string, schema: Schema = text): Schema => ({ name, in: 'path', required: true, schema });
 
 /** A collection of things that count, and one of them. */
 function collection(name: string, title: string, schema: string): Record<string, Schema> {
   return {
-    [`/${name}`]: path({ get: operation(title, 200, mapOf(named(schema))) }),
-    [`/${name}/{name}`]: path({
+    [`/${name}`]: { get: operation(title, 200, mapOf(named(schema))) },
+    [`/${name}/{name}`]: {
       parameters: [parameter('name')],
       get: operation('One of them', 200, named(schema)),
-      delete: operation('Reset', 204, null),
-    }),
+      delete: reset,
+    },
   };
 }
 
@@ -349,67 +280,67 @@ function keyvals(door: 'http' | 'stream'): Record<string, Schema> {
   const change = named('KeyvalChange');
   const key = { name: 'key', in: 'query', required: false, schema: text };
   return {
-    [`/${door}/keyvals`]: path({ get: operation('Zones of keyval_zone', 200, mapOf(named('Keyval'))) }),
-    [`/${door}/keyvals/{name}`]: path({
+    [`/${door}/keyvals`]: { get: operation('Zones of keyval_zone', 200, mapOf(named('Keyval'))) },
+    [`/${door}/keyvals/{name}`]: {
       parameters: [parameter('name')],
       get: { ...operation('Its pairs, or the one with a key', 200, named('Keyval')), parameters: [key] },
       post: operation('Add a pair', 201, null, change),
       patch: operation('Change a pair, or remove it', 204, null, change),
       delete: operation('Remove all pairs', 204, null),
-    }),
+    },
   };
 }
 
 /** Groups of http, or of stream. */
 function upstreams(door: 'http' | 'stream', prefix: '' | 'Stream'): Record<string, Schema> {
   const root = `/${door}/upstreams`;
-  const server = named(`${prefix}Server`);
+  const one = named(`${prefix}Server`);
   return {
-    [root]: path({ get: operation('Groups with a zone', 200, mapOf(named(`${prefix}Upstream`))) }),
-    [`${root}/{name}`]: path({
+    [root]: { get: operation('Groups with a zone', 200, mapOf(named(`${prefix}Upstream`))) },
+    [`${root}/{name}`]: {
       parameters: [parameter('name')],
       get: operation('A group', 200, named(`${prefix}Upstream`)),
       delete: operation('Reset the counters of its servers and queue', 204, null),
-    }),
-    [`${root}/{name}/servers`]: path({
+    },
+    [`${root}/{name}/servers`]: {
       parameters: [parameter('name')],
-      get: operation('Servers of a group', 200, listOf(server)),
-      post: operation('Add a server', 201, server, named(`${prefix}ServerAddition`)),
-    }),
-    [`${root}/{name}/servers/{id}`]: path({
+      get: operation('Servers of a group', 200, listOf(one)),
+      post: operation('Add a server', 201, one, named(`${prefix}ServerAddition`)),
+    },
+    [`${root}/{name}/servers/{id}`]: {
       parameters: [parameter('name'), parameter('id', whole)],
-      get: operation('A server', 200, server),
-      patch: operation('Change a server', 200, server, named(`${prefix}ServerChange`)),
-      delete: operation('Remove a server', 200, listOf(server)),
-    }),
+      get: operation('A server', 200, one),
+      patch: operation('Change a server', 200, one, named(`${prefix}ServerChange`)),
+      delete: operation('Remove a server', 200, listOf(one)),
+    },
   };
 }
 
 /** Paths behind the version. */
 export const PATHS: Readonly<Record<string, Schema>> = {
-  '/nginx': path({ get: operation('What runs', 200, named('Nginx')) }),
-  '/processes': path({
+  '/nginx': { get: operation('What runs', 200, named('Nginx')) },
+  '/processes': {
     get: operation('Workers that were replaced', 200, named('Processes')),
-    delete: operation('Reset', 204, null),
-  }),
-  '/connections': path({
+    delete: reset,
+  },
+  '/connections': {
     get: operation('Connections of clients', 200, named('Connections')),
-    delete: operation('Reset', 204, null),
-  }),
-  '/workers': path({ get: operation('Workers', 200, listOf(named('Worker'))), delete: operation('Reset', 204, null) }),
-  '/workers/{id}': path({
+    delete: reset,
+  },
+  '/workers': { get: operation('Workers', 200, listOf(named('Worker'))), delete: reset },
+  '/workers/{id}': {
     parameters: [parameter('id', whole)],
     get: operation('A worker', 200, named('Worker')),
-    delete: operation('Reset', 204, null),
-  }),
-  '/http/requests': path({
+    delete: reset,
+  },
+  '/http/requests': {
     get: operation('Requests of clients', 200, named('Requests')),
-    delete: operation('Reset', 204, null),
-  }),
-  '/ssl': path({
+    delete: reset,
+  },
+  '/ssl': {
     get: operation('TLS handshakes with clients and servers', 200, named('Ssl')),
-    delete: operation('Reset', 204, null),
-  }),
+    delete: reset,
+  },
   ...collection('http/server_zones', 'Zones of servers', 'Zone'),
   ...collection('http/location_zones', 'Zones of locations', 'Zone'),
   ...collection('http/caches', 'Caches', 'Cache'),
