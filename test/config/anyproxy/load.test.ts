@@ -96,42 +96,6 @@ upstream {
 }
 `;
 
-/** Another one, which says more. */
-const MORE = `
-upstream {
-    server {
-        #配置名字，可以根据名字来引用配置
-        name str = upstream1;
-        #负载均衡 weight round_robin random ip_hash ip_hash_active fair
-        balancer str = random;
-        proxy_pass_tcp raw = r\`\`\`
-            address = "www.upstream.cn:10001"
-            is_proxy_protocol_hello = true
-        \`\`\`r;
-        proxy_pass_ssl raw = r\`\`\`
-            ssl_domain= "www.example.cn"
-            address = "www.upstream.cn:10011"
-            is_proxy_protocol_hello = true
-        \`\`\`r;
-        proxy_pass_tunnel_tcp raw = r\`\`\`
-            tunnel = { max_stream_size = 5, min_stream_cache_size = 50, channel_size = 64}
-            address = "www.upstream.cn:10001"
-            #heartbeat = {interval = 10, timeout = 10, fail = 3}
-            #dynamic_domain = {interval = 10}
-            is_proxy_protocol_hello = true
-        \`\`\`r;
-        proxy_pass_tunnel_ssl raw = r\`\`\`
-            tunnel = { max_stream_size = 6, min_stream_cache_size = 0, channel_size = 32}
-            ssl_domain= "www.example.cn"
-            address = "www.upstream.cn:10011"
-            heartbeat = {interval = 5, timeout = 2, fail = 4}
-            dynamic_domain = {interval = 20}
-            is_proxy_protocol_hello = false
-        \`\`\`r;
-    }
-}
-`;
-
 describe('upstream { server }', () => {
   test('as it stands in the document: six transports in one group, each address a peer, in one order', async () => {
     const [one] = await upstreams(DOCUMENT);
@@ -165,30 +129,57 @@ describe('upstream { server }', () => {
   });
 
   test('what each line may say beyond that', async () => {
-    const [one] = await upstreams(MORE);
-    const last = one!.servers.at(-1)!;
-    const { maxStreams, minIdle, channel } = last.via!.tunnel!;
-    assert.deepEqual([maxStreams, minIdle, channel, last.via!.hello], [6, 0, 32, false]);
-    const { intervalMs, timeoutMs, fails: most, type } = last.heartbeat!;
+    const more = raw(`
+      tunnel = { max_stream_size = 6, min_stream_cache_size = 0, channel_size = 32}
+      ssl_domain= "www.example.cn"
+      address = "www.upstream.cn:10011"
+      heartbeat = {interval = 5, timeout = 2, fail = 4}
+      dynamic_domain = {interval = 20}
+      is_proxy_protocol_hello = false`);
+    const [one] = await upstreams(group(`${plain}\nproxy_pass_tunnel_ssl ${more}`));
+    const [first, last] = one!.servers;
+    const { maxStreams, minIdle, channel } = last!.via!.tunnel!;
+    assert.deepEqual([maxStreams, minIdle, channel, last!.via!.hello], [6, 0, 32, false]);
+    const { intervalMs, timeoutMs, fails: most, type } = last!.heartbeat!;
     assert.deepEqual([intervalMs, timeoutMs, most, type], [5000, 2000, 4, 'hello']);
-    assert.deepEqual(last.lookup, { intervalMs: 20_000, timeoutMs: 10_000 });
-    assert.equal(last.resolve, true);
-    assert.equal(one!.servers[0]!.heartbeat, undefined);
+    assert.deepEqual(last!.lookup, { intervalMs: 20_000, timeoutMs: 10_000 });
+    assert.equal(last!.resolve, true);
+    assert.deepEqual([first!.heartbeat, first!.lookup, first!.resolve], [undefined, undefined, false]);
   });
 
   test('groups in one line', async () => {
     const line = (text: string): string => net(`${listening(1)}\nproxy_pass_upstream str = "${text}";`);
-    const [tcp] = await upstreams(line('//tcp//127.0.0.1:80'));
-    assert.deepEqual([tcp!.balancer.kind, tcp!.servers[0]!.server], ['round_robin', '127.0.0.1:80']);
-    const [ssl] = await upstreams(line('//ssl//www.upstream.cn:443//ip_hash'));
-    assert.deepEqual(ssl!.balancer, { kind: 'address_hash', active: false });
-    assert.equal(ssl!.servers[0]!.via!.ssl!.name, 'www.upstream.cn');
-    const [tunnel] = await upstreams(line('//tunnel//quic//www.upstream.cn:443,a.cn//fair//2,3,4'));
-    assert.deepEqual(
-      [tunnel!.balancer.kind, tunnel!.servers[0]!.server],
-      ['fair', 'tunnel+quic://www.upstream.cn:443'],
-    );
-    assert.equal(tunnel!.servers[0]!.via!.tunnel!.maxStreams, 2);
+    const groups: [
+      text: string,
+      balancer: object,
+      server: string,
+      name: string | undefined,
+      most: number | undefined,
+    ][] = [
+      ['//tcp//127.0.0.1:80', { kind: 'round_robin' }, '127.0.0.1:80', undefined, undefined],
+      [
+        '//ssl//www.upstream.cn:443//ip_hash',
+        { kind: 'address_hash', active: false },
+        'tls://www.upstream.cn:443',
+        'www.upstream.cn',
+        undefined,
+      ],
+      [
+        '//tunnel//quic//www.upstream.cn:443,a.cn//fair//2,3,4',
+        { kind: 'fair' },
+        'tunnel+quic://www.upstream.cn:443',
+        'a.cn',
+        2,
+      ],
+    ];
+    for (const [text, balancer, address, name, most] of groups) {
+      const [one] = await upstreams(line(text));
+      const { server: written, via } = one!.servers[0]!;
+      assert.deepEqual(
+        [one!.balancer, written, via!.ssl?.name, via!.tunnel?.maxStreams],
+        [balancer, address, name, most],
+      );
+    }
     for (const text of [
       '//udp//a:1',
       '//tcp//127.0.0.1:1//best',
@@ -200,7 +191,7 @@ describe('upstream { server }', () => {
   });
 
   test('that servers are not verified is told once', async () => {
-    const { warnings } = await loaded(MORE);
+    const { warnings } = await loaded(DOCUMENT);
     assert.equal(warnings.length, 1);
     assert.match(warnings[0]!, /certificates of servers are not verified.* in \/t\/a\.conf:12$/);
   });
