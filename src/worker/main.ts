@@ -9,12 +9,13 @@ import { compileHttp, hasKong } from '../http/compile.ts';
 import type { HttpRuntime } from '../http/compile.ts';
 import type { AdminReply } from '../http/handlers/admin.ts';
 import { loadParts } from '../http/parts.ts';
-import { ConnectionList } from '../http/server/connection-list.ts';
+import type { ClientConnection } from '../http/server/connection-list.ts';
 import { HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import { LiveList } from '../net/live-list.ts';
 import type { OnConnection } from '../net/listener.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
@@ -86,7 +87,7 @@ async function keyvalsOf({ config, keyvalZones }: GenerationData): Promise<Keyva
 
 class HttpWorker {
   readonly #bound = new Map<string, Bound>();
-  readonly #connections = new ConnectionList();
+  readonly #connections = new LiveList<ClientConnection>();
   readonly kong = new KongInbox();
   /** TLS of clients; null as long as no address had it. */
   #secure: typeof Secure | null = null;

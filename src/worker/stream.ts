@@ -5,6 +5,7 @@ import type { PeerAddress } from '../config/model.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
 import { Listener } from '../net/listener.ts';
+import { LiveList } from '../net/live-list.ts';
 import { serverTls } from '../net/tls-context.ts';
 import { handshakeInfo } from '../net/tls-info.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
@@ -13,7 +14,7 @@ import { failedText } from '../observe/errno.ts';
 import { acceptTcp } from '../stream/accept.ts';
 import { compileStream } from '../stream/compile.ts';
 import type { StreamEnv, StreamRuntime } from '../stream/compile.ts';
-import { SessionList, StreamListen } from '../stream/listen.ts';
+import { StreamListen } from '../stream/listen.ts';
 import type { StreamListenRuntime, StreamServer } from '../stream/runtime.ts';
 import type { Session } from '../stream/session.ts';
 import { UdpListen } from '../stream/udp-listen.ts';
@@ -84,7 +85,7 @@ function tlsTable(runtime: StreamListenRuntime, tickets: TicketSecret, directory
 }
 
 export class StreamSide {
-  readonly sessions = new SessionList();
+  readonly sessions = new LiveList<Session>();
   readonly #bound = new Map<string, Bound>();
   readonly #workerId: number;
   readonly #kong: KongInbox;
