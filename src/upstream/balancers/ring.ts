@@ -58,9 +58,8 @@ export function buildRing(servers: readonly RingServer[]): Ring {
   return { points: points.slice(0, size), owner: owner.slice(0, size) };
 }
 
-/** Index of the first point at or after a hash; the number of points when there is none. */
-export function findPoint(ring: Ring, hash: number): number {
-  const { points } = ring;
+/** Index of the first point at or after a hash; the number of points when there is none. @param points ascending */
+export function findPoint({ points }: { points: Uint32Array }, hash: number): number {
   let low = 0;
   let high = points.length;
   while (low < high) {

@@ -12,6 +12,7 @@ import type { Selection } from '../selection.ts';
 import type { SharedLock } from '../../shared/lock.ts';
 import { PRIMARY } from '../table/layout.ts';
 import { type Balancer, NONE } from './balancer.ts';
+import { findPoint } from './ring.ts';
 
 /** Points of a peer with an average weight: the standard deviation of shares is some 8 %. */
 const POINTS = 160;
@@ -64,15 +65,9 @@ export function buildTargetRing(members: readonly Member[]): TargetRing {
 }
 
 /** Index of the first point at or after a hash, around the end of the range. */
-export function pointAfter({ points }: TargetRing, hash: number): number {
-  let low = 0;
-  let high = points.length;
-  while (low < high) {
-    const mid = (low + high) >>> 1;
-    if (points[mid]! < hash) low = mid + 1;
-    else high = mid;
-  }
-  return low === points.length ? 0 : low;
+export function pointAfter(ring: TargetRing, hash: number): number {
+  const at = findPoint(ring, hash);
+  return at === ring.points.length ? 0 : at;
 }
 
 export class TargetRingBalancer implements Balancer {
