@@ -1,20 +1,8 @@
 /** Listening for QUIC: each stream that a client opens is a connection of its own. */
 import { clock } from '../clock.ts';
 import type { QuicHelper } from './process.ts';
+import type { QuicListenOptions } from './protocol.ts';
 import type { QuicSocket } from './stream.ts';
-
-export interface QuicListenOptions {
-  host: string;
-  port: number;
-  /** PEM. */
-  certificate: string;
-  key: string;
-  alpn: string[];
-  /** Most connections of clients. */
-  maxConnections: number;
-  idleMs: number;
-  keepAliveMs: number;
-}
 
 export const DEFAULT_QUIC_LISTEN: Omit<QuicListenOptions, 'host' | 'port' | 'certificate' | 'key'> = {
   alpn: ['ALPN'],

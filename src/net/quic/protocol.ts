@@ -1,19 +1,21 @@
 /** What a worker and its QUIC helper say to each other beside the streams: a line of JSON each. */
 
+export interface QuicListenOptions {
+  host: string;
+  port: number;
+  /** PEM. */
+  certificate: string;
+  key: string;
+  alpn: string[];
+  /** Most connections of clients. */
+  maxConnections: number;
+  idleMs: number;
+  keepAliveMs: number;
+}
+
 /** To the helper, by its standard input. */
 export type QuicCommand =
-  | {
-      op: 'listen';
-      id: number;
-      host: string;
-      port: number;
-      certificate: string;
-      key: string;
-      alpn: string[];
-      maxConnections: number;
-      idleMs: number;
-      keepAliveMs: number;
-    }
+  | ({ op: 'listen'; id: number } & QuicListenOptions)
   | { op: 'close'; id: number }
   /** Certificates that dials may refer to. */
   | { op: 'trust'; id: number; pem: string };

@@ -10,7 +10,7 @@ import { DEFAULT_QUIC_CLIENT, QuicClient, QuicHelpers } from '../../../src/net/q
 import type { QuicClientOptions } from '../../../src/net/quic/client.ts';
 import { QuicFrameReader, QUIC_FIN, QUIC_RESET, quicPiece, quicSign } from '../../../src/net/quic/frames.ts';
 import { DEFAULT_QUIC_LISTEN, QuicListener } from '../../../src/net/quic/listener.ts';
-import type { QuicListenOptions } from '../../../src/net/quic/listener.ts';
+import type { QuicListenOptions } from '../../../src/net/quic/protocol.ts';
 import { hasQuic } from '../../../src/net/quic/package.ts';
 import type { QuicSocket } from '../../../src/net/quic/stream.ts';
 import { TunnelClient } from '../../../src/net/tunnel/client.ts';
