@@ -5,8 +5,8 @@
 import type { Buffer } from 'node:buffer';
 import { clock } from '../clock.ts';
 import { sniffMagic } from '../magic.ts';
-import { Timer } from '../timers.ts';
 import type { Transport } from '../transport.ts';
+import { EndedStreams } from './ended.ts';
 import { TunnelLink } from './link.ts';
 import type { LinkHost } from './link.ts';
 import type { TunnelLog, TunnelServerOptions } from './options.ts';
@@ -15,19 +15,11 @@ import type { StreamHost } from './stream.ts';
 import { acceptFrame, byteFrame, OPEN, readOpen, REASONS, REJECT, TUNNEL_MAGIC } from './wire.ts';
 import type { StreamTerms } from './wire.ts';
 
-/** Most streams that are remembered after their end. */
-const ENDED_MAX = 100_000;
-
 interface ServerStream {
   key: string;
   socket: TunnelSocket;
   /** Only who has proved to have the same key may join. */
   keyId: string;
-}
-
-interface Ended {
-  clean: boolean;
-  at: number;
 }
 
 export class TunnelServer implements LinkHost, StreamHost {
@@ -37,9 +29,7 @@ export class TunnelServer implements LinkHost, StreamHost {
   readonly #links = new Set<TunnelLink>();
   readonly #streams = new Map<string, ServerStream>();
   readonly #bySocket = new Map<TunnelSocket, ServerStream>();
-  /** Streams that have ended, the oldest first: who comes too late is told. */
-  readonly #ended = new Map<string, Ended>();
-  readonly #sweep = new Timer(() => this.#forget());
+  readonly #ended = new EndedStreams<{ clean: boolean }>(() => 2 * this.options.resumeMs + 1000);
   #closed = false;
 
   /**
@@ -166,22 +156,7 @@ export class TunnelServer implements LinkHost, StreamHost {
     if (stream === undefined) return;
     this.#bySocket.delete(socket);
     this.#streams.delete(stream.key);
-    if (this.#ended.size >= ENDED_MAX) this.#ended.delete(this.#ended.keys().next().value!);
-    this.#ended.set(stream.key, { clean, at: clock.now });
-    if (!this.#sweep.armed) this.#sweep.arm(this.#rememberMs);
-  }
-
-  /** Nobody comes back later than this. */
-  get #rememberMs(): number {
-    return 2 * this.options.resumeMs + 1000;
-  }
-
-  #forget(): void {
-    for (const [key, { at }] of this.#ended) {
-      if (clock.now - at < this.#rememberMs) break;
-      this.#ended.delete(key);
-    }
-    if (this.#ended.size > 0) this.#sweep.arm(this.#rememberMs);
+    this.#ended.add(stream.key, { clean });
   }
 
   /** No new streams, and idle connections are closed; streams under way go on. */

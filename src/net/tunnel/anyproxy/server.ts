@@ -1,9 +1,8 @@
 /** The accepting side of any-proxy's tunnel. All connections of a stream have to come to the thread of its first one. */
 import type { Buffer } from 'node:buffer';
-import { clock } from '../../clock.ts';
 import { sniffMagic } from '../../magic.ts';
-import { Timer } from '../../timers.ts';
 import type { Transport } from '../../transport.ts';
+import { EndedStreams } from '../ended.ts';
 import type { TunnelLog, TunnelServerOptions } from '../options.ts';
 import { ANYPROXY_TUNNEL_MAGIC, anyproxyAddConnect, anyproxyHelloAck } from './frames.ts';
 import type { AnyproxyHello } from './frames.ts';
@@ -12,8 +11,7 @@ import type { AnyproxyLinkHost } from './link.ts';
 import { AnyproxySocket } from './stream.ts';
 import type { AnyproxyStreamHost } from './stream.ts';
 
-/** Most streams that are remembered after their end, and for how long. */
-const ENDED_MAX = 100_000;
+/** How long streams are remembered after their end. */
 const REMEMBER_MS = 120_000;
 
 export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHost {
@@ -24,8 +22,7 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
   readonly #streams = new Map<string, AnyproxySocket>();
   /** Streams whose client has no more connections. */
   readonly #enough = new WeakSet<AnyproxySocket>();
-  readonly #ended = new Map<string, number>();
-  readonly #sweep = new Timer(() => this.#forget());
+  readonly #ended = new EndedStreams<true>(() => REMEMBER_MS);
   #closed = false;
 
   /**
@@ -76,7 +73,8 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
       return true;
     }
     const { maxSessions } = this.options;
-    if (this.#closed || this.#ended.has(hello.sessionId) || this.#streams.size >= maxSessions) return false;
+    if (this.#closed || this.#ended.get(hello.sessionId) !== undefined || this.#streams.size >= maxSessions)
+      return false;
     const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
     const made = new AnyproxySocket(
       hello.sessionId,
@@ -120,17 +118,7 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
 
   over(stream: AnyproxySocket): void {
     this.#streams.delete(stream.id);
-    if (this.#ended.size >= ENDED_MAX) this.#ended.delete(this.#ended.keys().next().value!);
-    this.#ended.set(stream.id, clock.now);
-    if (!this.#sweep.armed) this.#sweep.arm(REMEMBER_MS);
-  }
-
-  #forget(): void {
-    for (const [id, at] of this.#ended) {
-      if (clock.now - at < REMEMBER_MS) break;
-      this.#ended.delete(id);
-    }
-    if (this.#ended.size > 0) this.#sweep.arm(REMEMBER_MS);
+    this.#ended.add(stream.id, true);
   }
 
   /** No new streams, and idle connections are closed; streams under way go on. */
