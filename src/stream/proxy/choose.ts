@@ -1,4 +1,7 @@
 /** An attempt of a session at a server: what TCP and UDP have in common of it. */
+import type { StreamProxyConfig } from '../../config/stream-model.ts';
+import { clock } from '../../net/clock.ts';
+import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { BUSY } from '../../upstream/group.ts';
 import type { Attempt, PeerInfo } from '../../upstream/group.ts';
 import type { Session, UpstreamAttempt } from '../session.ts';
@@ -23,6 +26,20 @@ export function choosePeer(
   trace.address = peer.address;
   s.lastServerName = peer.server;
   return { trace, peer };
+}
+
+/** What a server is told of the client before anything else; null: nothing is. @param datagrams not a connection */
+export function proxyHeader(s: Session, { proxyProtocol }: StreamProxyConfig, datagrams: boolean): Buffer | null {
+  if (proxyProtocol === 0) return null;
+  const source = { address: s.client.text, port: s.client.port };
+  const destination = { address: s.localAddress(), port: s.localPort() };
+  return proxyProtocol === 1 ? writeProxyV1(source, destination) : writeProxyV2(source, destination, [], datagrams);
+}
+
+/** Whether another server is tried. @param beganAt when the first one was */
+export function triesAnother(config: StreamProxyConfig, { triesLeft }: Attempt, beganAt: number): boolean {
+  const { nextUpstream, nextUpstreamTimeoutMs: mostMs } = config;
+  return nextUpstream && triesLeft > 0 && (mostMs === 0 || clock.now - beganAt < mostMs);
 }
 
 /**

@@ -4,7 +4,6 @@
  */
 import type { Buffer } from 'node:buffer';
 import { clock } from '../../net/clock.ts';
-import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { HELD } from '../../net/transport.ts';
 import type { Transport, TransportOwner } from '../../net/transport.ts';
 import type { Via } from '../../net/via.ts';
@@ -16,7 +15,7 @@ import type { UpstreamAttempt } from '../session.ts';
 import { closeSoon } from '../tcp-session.ts';
 import type { Content, TcpSession } from '../tcp-session.ts';
 import { watchDrops } from './drops.ts';
-import { attemptFailed, choosePeer } from './choose.ts';
+import { attemptFailed, choosePeer, proxyHeader, triesAnother } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { openServer } from './open.ts';
 import type { Opening } from './open.ts';
@@ -131,7 +130,7 @@ export class TcpProxy implements TransportOwner, Content {
         ? via.config.connectTimeoutMs
         : this.#plan.config.connectTimeoutMs,
     );
-    const header = this.#plan.tls === null ? null : this.#proxyHeader();
+    const header = this.#plan.tls === null ? null : proxyHeader(s, this.#plan.config, false);
     this.#opening = openServer(s, this.#plan, peer, via, this.#host, header, {
       connected: (transport) => this.#connected(transport),
       failed: (message) => {
@@ -149,7 +148,6 @@ export class TcpProxy implements TransportOwner, Content {
   /** The present attempt has failed before the server was connected. */
   #nextUpstream(timedOut = false): void {
     const s = this.#s;
-    const { config } = this.#plan;
     this.#opening?.cancel();
     this.#opening = null;
     const elapsed = clock.now - this.#attemptAt;
@@ -157,18 +155,8 @@ export class TcpProxy implements TransportOwner, Content {
     const peer = this.#peer;
     this.#peer = null;
     attemptFailed(s, this.#group, this.#attempt, peer, elapsed, timedOut);
-    const late = config.nextUpstreamTimeoutMs > 0 && clock.now - this.#beganAt >= config.nextUpstreamTimeoutMs;
-    if (this.#attempt.triesLeft === 0 || !config.nextUpstream || late) s.finalize(BAD_GATEWAY);
-    else this.#connect();
-  }
-
-  #proxyHeader(): Buffer | null {
-    const s = this.#s;
-    const { proxyProtocol } = this.#plan.config;
-    if (proxyProtocol === 0) return null;
-    const source = { address: s.client.text, port: s.client.port };
-    const destination = { address: s.localAddress(), port: s.localPort() };
-    return proxyProtocol === 1 ? writeProxyV1(source, destination) : writeProxyV2(source, destination);
+    if (triesAnother(this.#plan.config, this.#attempt, this.#beganAt)) this.#connect();
+    else s.finalize(BAD_GATEWAY);
   }
 
   #connected(server: Transport): void {
@@ -191,7 +179,7 @@ export class TcpProxy implements TransportOwner, Content {
         s.finalize(OK);
       });
     }
-    const header = tls === null ? this.#proxyHeader() : null;
+    const header = tls === null ? proxyHeader(s, this.#plan.config, false) : null;
     if (header !== null) server.write(header, 0, header.length);
     if ((config.hello.on || this.#via !== null) && !this.#sayHello(server)) return;
     if (!this.#plan.unpaced) this.#setPacers();

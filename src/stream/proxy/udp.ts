@@ -4,14 +4,13 @@ import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
 import { clock } from '../../net/clock.ts';
 import { lookupLiteral } from '../../net/udp.ts';
-import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { failedText } from '../../observe/errno.ts';
 import { Attempt } from '../../upstream/group.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import { BAD_GATEWAY, INTERNAL_ERROR, OK } from '../session.ts';
 import type { UpstreamAttempt } from '../session.ts';
 import type { UdpContent, UdpSession } from '../udp-session.ts';
-import { attemptFailed, choosePeer } from './choose.ts';
+import { attemptFailed, choosePeer, proxyHeader, triesAnother } from './choose.ts';
 import type { StreamGroup } from './group.ts';
 import { DatagramPacer } from './pace.ts';
 import type { ProxyPlan } from './plan.ts';
@@ -125,7 +124,7 @@ class UdpProxy implements UdpContent {
     this.#group.peers.connected(this.#attempt, this.#trace.connectMs);
     this.#group.sticky?.connected(s, this.#peer!);
     s.action = 'proxying connection';
-    const header = this.#proxyHeader();
+    const header = proxyHeader(s, this.#plan.config, true);
     if (header !== null) this.#write(header);
     const [first, ...waiting] = this.#waiting;
     this.#waiting = [];
@@ -145,28 +144,17 @@ class UdpProxy implements UdpContent {
     if (download > 0) this.#down = new DatagramPacer(download, this.#attemptAt, 0, (datagram) => s.send(datagram));
   }
 
-  #proxyHeader(): Buffer | null {
-    const s = this.#s;
-    const { proxyProtocol } = this.#plan.config;
-    if (proxyProtocol === 0) return null;
-    const source = { address: s.client.text, port: s.client.port };
-    const destination = { address: s.localAddress(), port: s.localPort() };
-    return proxyProtocol === 1 ? writeProxyV1(source, destination) : writeProxyV2(source, destination, [], true);
-  }
-
   /** The present server cannot be asked. */
   #nextUpstream(): void {
     const s = this.#s;
-    const { config } = this.#plan;
     const elapsed = clock.now - this.#attemptAt;
     this.#trace.sessionMs = elapsed;
     const peer = this.#peer;
     this.#peer = null;
     this.#dropSocket();
     attemptFailed(s, this.#group, this.#attempt, peer, elapsed, false);
-    const late = config.nextUpstreamTimeoutMs > 0 && clock.now - this.#beganAt >= config.nextUpstreamTimeoutMs;
-    if (this.#attempt.triesLeft === 0 || !config.nextUpstream || late) s.finalize(BAD_GATEWAY);
-    else this.#connect();
+    if (triesAnother(this.#plan.config, this.#attempt, this.#beganAt)) this.#connect();
+    else s.finalize(BAD_GATEWAY);
   }
 
   #dropSocket(): void {
