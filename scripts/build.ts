@@ -67,7 +67,12 @@ export async function build(): Promise<void> {
     } catch {
       // The first build.
     }
-    renameSync(made, OUT);
+    try {
+      renameSync(made, OUT);
+    } catch (error) {
+      // Somebody else was quicker.
+      if (!isBuilt(`${ROOT}/`)) throw error;
+    }
   } finally {
     for (const directory of [made, old]) rmSync(directory, { recursive: true, force: true });
   }
