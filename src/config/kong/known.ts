@@ -3,6 +3,7 @@
  * drops its group and the plans that lead to it; the next request or session makes them anew. Pure.
  */
 import { hostKey, type KongChange, type KongGroup, upstreamKey } from './groups.ts';
+import type { ProxySslConfig } from '../model.ts';
 import type { KongCaCertificate, KongCertificate, KongService } from './model.ts';
 
 /** How a service is reached. */
@@ -14,7 +15,35 @@ export interface Planned<Group> {
 const byId = <T extends { id: string }>(list: readonly T[]): Map<string, T> =>
   new Map(list.map((one) => [one.id, one]));
 
-export class KnownEntities<Group, Plan extends Planned<Group>> {
+/** By id. */
+export interface KnownCertificates {
+  readonly certificates: ReadonlyMap<string, KongCertificate>;
+  readonly caCertificates: ReadonlyMap<string, KongCaCertificate>;
+}
+
+/** TLS towards a service. @param ssl what services do not say. @param upstream null: a plain host */
+export function serviceSsl(
+  ssl: ProxySslConfig,
+  service: KongService,
+  upstream: KongGroup['upstream'],
+  { certificates, caCertificates }: KnownCertificates,
+): ProxySslConfig {
+  const certificate = service.clientCertificate ?? upstream?.clientCertificate ?? null;
+  const own = certificate === null ? undefined : certificates.get(certificate);
+  const trusted = service.caCertificates.flatMap((id) => caCertificates.get(id)?.cert ?? []);
+  return {
+    ...ssl,
+    name: '$kong_host',
+    serverName: true,
+    verify: service.tlsVerify ?? false,
+    verifyDepth: service.tlsVerifyDepth ?? ssl.verifyDepth,
+    trustedCertificate: trusted.length === 0 ? null : trusted.join('\n'),
+    certificatePem: own?.cert ?? null,
+    certificateKeyPem: own?.key ?? null,
+  };
+}
+
+export class KnownEntities<Group, Plan extends Planned<Group>> implements KnownCertificates {
   services: ReadonlyMap<string, KongService> = new Map();
   certificates: ReadonlyMap<string, KongCertificate> = new Map();
   caCertificates: ReadonlyMap<string, KongCaCertificate> = new Map();

@@ -1,6 +1,7 @@
 /** How requests for a service are taken to its servers: by HTTP/1.1, or by HTTP/2 where gRPC is spoken. */
 import type { LocationConfig, ProxySslConfig, UpstreamPassConfig, UpstreamSettings } from '../../config/model.ts';
-import type { KongCaCertificate, KongCertificate, KongRoute, KongService } from '../../config/kong/model.ts';
+import { type KnownCertificates, serviceSsl } from '../../config/kong/known.ts';
+import type { KongRoute, KongService } from '../../config/kong/model.ts';
 import type { TargetBook } from '../../upstream/target-book.ts';
 import type { UpstreamGroup } from '../proxy/group.ts';
 import { GrpcPlan } from '../proxy/http2/grpc-plan.ts';
@@ -15,12 +16,10 @@ import type { ResponseHead } from '../wire/response-head.ts';
 import { NO_NAME, NO_PEER } from './answers.ts';
 import type { KongUpstreamGroup } from './group.ts';
 
-export interface KongPlanEnv {
+export interface KongPlanEnv extends KnownCertificates {
   location: LocationConfig;
   variables: VariableTable;
   book: TargetBook<UpstreamGroup>;
-  certificates: ReadonlyMap<string, KongCertificate>;
-  caCertificates: ReadonlyMap<string, KongCaCertificate>;
 }
 
 export type KongPlan = UpstreamPlan & { readonly service: KongService; readonly upstream: KongUpstreamGroup };
@@ -48,7 +47,7 @@ class KongHttpPlan extends ProxyPlan {
   constructor(service: KongService, upstream: KongUpstreamGroup, of: KongBuffering, env: KongPlanEnv) {
     const { requestBuffering, responseBuffering: buffering } = of;
     const { proxy } = env.location;
-    const ssl = sslOf(proxy.ssl, service, upstream, env);
+    const ssl = serviceSsl(proxy.ssl, service, upstream.data.upstream, env);
     const settings = { ...settingsOf(service), requestBuffering, buffering, ssl };
     const location = { ...env.location, proxy: { ...proxy, ...settings } };
     super(location, location.match, parts(service, upstream, ssl, env));
@@ -79,7 +78,7 @@ class KongGrpcPlan extends GrpcPlan {
 
   constructor(service: KongService, upstream: KongUpstreamGroup, env: KongPlanEnv) {
     const grpc = env.location.grpc!;
-    const ssl = sslOf(grpc.ssl, service, upstream, env);
+    const ssl = serviceSsl(grpc.ssl, service, upstream.data.upstream, env);
     super({ ...grpc, ...settingsOf(service), ssl }, parts(service, upstream, ssl, env));
     this.service = service;
     this.upstream = upstream;
@@ -152,26 +151,5 @@ function settingsOf(service: KongService): Partial<UpstreamSettings> {
     nextUpstream: { error: true, timeout: true, invalidHeader: true, nonIdempotent: false, statuses: [] },
     nextUpstreamTries: service.retries + 1,
     nextUpstreamTimeoutMs: 0,
-  };
-}
-
-function sslOf(
-  ssl: ProxySslConfig,
-  service: KongService,
-  { data }: KongUpstreamGroup,
-  { certificates, caCertificates }: KongPlanEnv,
-): ProxySslConfig {
-  const certificate = service.clientCertificate ?? data.upstream?.clientCertificate ?? null;
-  const own = certificate === null ? undefined : certificates.get(certificate);
-  const trusted = service.caCertificates.flatMap((id) => caCertificates.get(id)?.cert ?? []);
-  return {
-    ...ssl,
-    name: '$kong_host',
-    serverName: true,
-    verify: service.tlsVerify ?? false,
-    verifyDepth: service.tlsVerifyDepth ?? ssl.verifyDepth,
-    trustedCertificate: trusted.length === 0 ? null : trusted.join('\n'),
-    certificatePem: own?.cert ?? null,
-    certificateKeyPem: own?.key ?? null,
   };
 }

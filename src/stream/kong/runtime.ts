@@ -3,7 +3,7 @@
  * them. Groups are those of http: peers and their health stand in the same memory.
  */
 import { type KongChange, type KongFeed, wholeChange } from '../../config/kong/groups.ts';
-import { KnownEntities, type Planned } from '../../config/kong/known.ts';
+import { KnownEntities, type Planned, serviceSsl } from '../../config/kong/known.ts';
 import type { KongRoute, KongService } from '../../config/kong/model.ts';
 import type { StreamProxyConfig } from '../../config/stream-model.ts';
 import { parseAddress } from '../../net/networks.ts';
@@ -122,9 +122,6 @@ export class KongStream {
   #settings(service: KongService, { data }: KongStreamGroup, through: boolean): StreamProxyConfig {
     const { proxy } = this.#env;
     const { ssl } = proxy;
-    const certificate = service.clientCertificate ?? data.upstream?.clientCertificate ?? null;
-    const own = certificate === null ? undefined : this.#known.certificates.get(certificate);
-    const trusted = service.caCertificates.flatMap((id) => this.#known.caCertificates.get(id)?.cert ?? []);
     return {
       ...proxy,
       connectTimeoutMs: service.connectTimeoutMs,
@@ -135,16 +132,7 @@ export class KongStream {
       ssl:
         ssl === null || service.protocol !== 'tls' || through
           ? null
-          : {
-              ...ssl,
-              name: '$kong_host',
-              serverName: true,
-              verify: service.tlsVerify ?? false,
-              verifyDepth: service.tlsVerifyDepth ?? ssl.verifyDepth,
-              trustedCertificate: trusted.length === 0 ? null : trusted.join('\n'),
-              certificatePem: own?.cert ?? null,
-              certificateKeyPem: own?.key ?? null,
-            },
+          : serviceSsl(ssl, service, data.upstream, this.#known),
     };
   }
 }
