@@ -8,6 +8,7 @@
  * Who is in a group is read from its table, again and again: servers come and go by reloads, DNS and APIs, and nobody has
  * to tell the monitor. `mandatory` is a property of the table (`requireChecks`): new servers are born "checking".
  */
+import type { CheckRulesConfig } from '../config/model-health.ts';
 import { CHECKING, UNHEALTHY } from '../upstream/table/layout.ts';
 import { members, type Member, tableEdits, tableHead, tableVersion } from '../upstream/table/members.ts';
 import { updateServer } from '../upstream/table/servers.ts';
@@ -30,6 +31,17 @@ export interface HealthCheck extends CheckRules {
   servers?: ReadonlySet<string>;
   /** Hears of each outcome. @param inRow how many in a row were like it */
   ended?(member: Member, outcome: ProbeOutcome, inRow: number): void;
+}
+
+/**
+ * What is the same of checks, whatever they ask.
+ * @param name of its `match`
+ * @param more what else two checks must have in common to be the same one
+ */
+export function checkOf(check: CheckRulesConfig, name: string, more: readonly unknown[], kind: ProbeKind): HealthCheck {
+  const { place: _, ...rules } = check;
+  const { intervalMs, jitterMs, fails, passes, mandatory, port } = check;
+  return { id: JSON.stringify([rules, ...more]), name, intervalMs, jitterMs, fails, passes, mandatory, port, kind };
 }
 
 export interface CheckedGroup {

@@ -11,7 +11,7 @@ import type {
   UpstreamSettings,
 } from '../../config/model.ts';
 import type { Matcher } from '../../health/match.ts';
-import type { HealthCheck } from '../../health/monitor.ts';
+import { checkOf, type HealthCheck } from '../../health/monitor.ts';
 import type { ProbeKind } from '../../health/probe.ts';
 import { viasOf } from '../../net/via.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
@@ -57,18 +57,7 @@ export abstract class CheckMaker {
   protected abstract kind(check: HealthCheckConfig, matcher: Matcher): ProbeKind;
 
   make(check: HealthCheckConfig, matcher: Matcher): HealthCheck {
-    const { place: _, ...rules } = check;
-    return {
-      id: JSON.stringify([rules, this.location.name, this.identity]),
-      name: matcher.name,
-      intervalMs: check.intervalMs,
-      jitterMs: check.jitterMs,
-      fails: check.fails,
-      passes: check.passes,
-      mandatory: check.mandatory,
-      port: check.port,
-      kind: this.kind(check, matcher),
-    };
+    return checkOf(check, matcher.name, [this.location.name, this.identity], this.kind(check, matcher));
   }
 
   protected request(uri: string): ProbeRequest {

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { type CheckedServer, checkedServers } from '../../config/health-checks.ts';
 import type { Config, StreamCheckConfig, UpstreamConfig } from '../../config/model.ts';
 import type { StreamConfig } from '../../config/stream-model.ts';
-import type { HealthCheck } from '../../health/monitor.ts';
+import { checkOf, type HealthCheck } from '../../health/monitor.ts';
 import { writeProxyV1, writeProxyV2 } from '../../net/proxy-protocol.ts';
 import { viasOf } from '../../net/via.ts';
 import type { ErrorLog } from '../../observe/error-log.ts';
@@ -51,7 +51,6 @@ function makeCheck(
   matcher: StreamMatcher,
   log: ErrorLog,
 ): HealthCheck {
-  const { place: _, ...rules } = check;
   const runtime = new StreamServer(server, log);
   const settings: StreamProbeSettings = {
     plan,
@@ -67,17 +66,8 @@ function makeCheck(
         `health check "${matcher.name}" of peer ${address} in upstream "${group.name}"`,
       ),
   };
-  return {
-    id: JSON.stringify([rules, plan.tls !== null, server.healthTimeoutMs]),
-    name: matcher.name,
-    intervalMs: check.intervalMs,
-    jitterMs: check.jitterMs,
-    fails: check.fails,
-    passes: check.passes,
-    mandatory: check.mandatory,
-    port: check.port,
-    kind: check.udp ? new UdpProbeKind(settings, check.intervalMs) : new TcpProbeKind(settings),
-  };
+  const kind = check.udp ? new UdpProbeKind(settings, check.intervalMs) : new TcpProbeKind(settings);
+  return checkOf(check, matcher.name, [plan.tls !== null, server.healthTimeoutMs], kind);
 }
 
 /** The header of a connection that the proxy makes for itself: UNKNOWN in version 1, LOCAL in version 2. */
