@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import type { ClientAddress } from '../client-address.ts';
 import { MAGIC_NONE, sniffMagic } from '../magic.ts';
 import { parseSocketAddress } from './address.ts';
+import { LENGTH_BYTES, PART_MAX, readHeader, tomlFrame } from './toml-frame.ts';
 import { readToml, writeToml } from './toml.ts';
 import type { TomlValue } from './toml.ts';
 
@@ -17,11 +18,8 @@ const MAGICS: Readonly<Record<PacketMagic, Buffer>> = {
   '2024-08': Buffer.from('${4anyproxy}', 'latin1'),
 };
 const MAGIC_BYTES = 12;
-const LENGTH_BYTES = 2;
-/** Most bytes of a header, and of a body. */
-export const PACKET_PART_MAX = 4096;
 /** Most bytes of a packet. */
-export const PACKET_MAX: number = MAGIC_BYTES + LENGTH_BYTES + 2 * PACKET_PART_MAX;
+export const PACKET_MAX: number = MAGIC_BYTES + LENGTH_BYTES + 2 * PART_MAX;
 
 /** What is written; it is never checked. */
 export const PACKET_VERSION = 'anyproxy.0.1.0';
@@ -43,7 +41,7 @@ export type Packet =
   | { kind: 'hello'; magic: PacketMagic; hello: Hello }
   | { kind: 'heartbeat' | 'heartbeat_answer'; magic: PacketMagic };
 
-/** @throws {RangeError} when it does not fit (PACKET_PART_MAX) */
+/** @throws {RangeError} when it does not fit (PART_MAX) */
 export function writeHello(hello: Hello, magic: PacketMagic = '2024-08'): Buffer {
   const { text, port } = hello.client;
   const body = writeToml([
@@ -62,18 +60,10 @@ export function writeHeartbeat(answer: boolean, magic: PacketMagic = '2024-08'):
 
 function writePacket(type: number, text: string, magic: PacketMagic): Buffer {
   const body = Buffer.from(text);
-  if (body.length > PACKET_PART_MAX) {
-    throw new RangeError(`packet of ${body.length} bytes: at most ${PACKET_PART_MAX} are taken`);
+  if (body.length > PART_MAX) {
+    throw new RangeError(`packet of ${body.length} bytes: at most ${PART_MAX} are taken`);
   }
-  const header = Buffer.from(
-    writeToml([
-      ['header_type', type],
-      ['body_size', body.length],
-    ]),
-    'latin1',
-  );
-  const length = Buffer.from([header.length >> 8, header.length & 255]);
-  return Buffer.concat([MAGICS[magic], length, header, body]);
+  return tomlFrame(MAGICS[magic], type, body);
 }
 
 /** More bytes are needed. */
@@ -116,17 +106,16 @@ export class PacketReader {
     if (bytes.length < MAGIC_BYTES + LENGTH_BYTES) return PACKET_MORE;
     if (this.#headerEnd === 0) {
       const length = bytes.readUInt16BE(MAGIC_BYTES);
-      if (length < 1 || length > PACKET_PART_MAX) return this.#broken(`header of ${length} bytes`);
+      if (length < 1 || length > PART_MAX) return this.#broken(`header of ${length} bytes`);
       this.#headerEnd = MAGIC_BYTES + LENGTH_BYTES + length;
     }
     if (bytes.length < this.#headerEnd) return PACKET_MORE;
     if (this.#end === 0) {
-      const header = readToml(bytes.toString('utf8', MAGIC_BYTES + LENGTH_BYTES, this.#headerEnd));
-      const type = header?.get('header_type');
-      const size = header?.get('body_size');
-      if (typeof type !== 'number' || typeof size !== 'number') return this.#broken('unreadable header');
+      const header = readHeader(bytes, MAGIC_BYTES + LENGTH_BYTES, this.#headerEnd);
+      if (header === null) return this.#broken('unreadable header');
+      const { type, size } = header;
       if (type < HELLO || type > HEARTBEAT_ANSWER) return this.#broken(`unknown type ${type}`);
-      if (size < 1 || size > PACKET_PART_MAX) return this.#broken(`body of ${size} bytes`);
+      if (size < 1 || size > PART_MAX) return this.#broken(`body of ${size} bytes`);
       this.#type = type;
       this.#end = this.#headerEnd + size;
     }

@@ -3,6 +3,7 @@
  * first), a header and a body of TOML, and behind a data frame its bytes. Pure: bytes in, frames out.
  */
 import { Buffer } from 'node:buffer';
+import { LENGTH_BYTES, PART_MAX, readHeader, tomlFrame } from '../../anyproxy/toml-frame.ts';
 import { readToml, writeToml } from '../../anyproxy/toml.ts';
 import type { TomlValue } from '../../anyproxy/toml.ts';
 import { MAGIC_NONE, sniffMagic } from '../../magic.ts';
@@ -12,7 +13,6 @@ export const ANYPROXY_TUNNEL_MAGIC: Buffer = Buffer.from('${7tunnel_anyproxy}', 
 export const ANYPROXY_TUNNEL_VERSION = 'tunnel.0.1.0';
 
 const MAGIC_BYTES = ANYPROXY_TUNNEL_MAGIC.length;
-const PART_MAX = 4096;
 /** Most bytes of a data frame. */
 export const ANYPROXY_PACK_MAX: number = 16 * 1024 * 1024;
 
@@ -49,16 +49,7 @@ export interface AnyproxyFrames {
 }
 
 function frame(type: number, entries: readonly (readonly [string, TomlValue])[]): Buffer {
-  const body = Buffer.from(writeToml(entries));
-  const header = Buffer.from(
-    writeToml([
-      ['header_type', type],
-      ['body_size', body.length],
-    ]),
-    'latin1',
-  );
-  const length = Buffer.from([header.length >> 8, header.length & 255]);
-  return Buffer.concat([ANYPROXY_TUNNEL_MAGIC, length, header, body]);
+  return tomlFrame(ANYPROXY_TUNNEL_MAGIC, type, Buffer.from(writeToml(entries)));
 }
 
 export function anyproxyHello(hello: AnyproxyHello): Buffer {
@@ -99,9 +90,9 @@ export function anyproxyClose(byClient: boolean): Buffer {
 export class AnyproxyFrameReader {
   readonly #to: AnyproxyFrames;
   /** Of a frame up to its body's end; never more than this. */
-  readonly #scratch = Buffer.allocUnsafe(MAGIC_BYTES + 2 + 2 * PART_MAX);
+  readonly #scratch = Buffer.allocUnsafe(MAGIC_BYTES + LENGTH_BYTES + 2 * PART_MAX);
   #have = 0;
-  #need = MAGIC_BYTES + 2;
+  #need = MAGIC_BYTES + LENGTH_BYTES;
   #headerEnd = 0;
   #type = -1;
   /** Bytes of the present data frame that have not come. */
@@ -147,14 +138,13 @@ export class AnyproxyFrameReader {
     if (this.#headerEnd === 0) {
       const length = bytes.readUInt16BE(MAGIC_BYTES);
       if (length < 1 || length > PART_MAX) return false;
-      this.#headerEnd = this.#need = MAGIC_BYTES + 2 + length;
+      this.#headerEnd = this.#need = MAGIC_BYTES + LENGTH_BYTES + length;
       return true;
     }
     if (this.#type < 0) {
-      const header = readToml(bytes.toString('utf8', MAGIC_BYTES + 2, this.#headerEnd));
-      const type = header?.get('header_type');
-      const size = header?.get('body_size');
-      if (typeof type !== 'number' || typeof size !== 'number') return false;
+      const header = readHeader(bytes, MAGIC_BYTES + LENGTH_BYTES, this.#headerEnd);
+      if (header === null) return false;
+      const { type, size } = header;
       if (type < HELLO || type > CLOSE || size < 0 || size > PART_MAX) return false;
       this.#type = type;
       this.#need = this.#headerEnd + size;
@@ -163,7 +153,7 @@ export class AnyproxyFrameReader {
     const body = readToml(bytes.toString('utf8', this.#headerEnd, this.#need));
     const type = this.#type;
     this.#have = 0;
-    this.#need = MAGIC_BYTES + 2;
+    this.#need = MAGIC_BYTES + LENGTH_BYTES;
     this.#headerEnd = 0;
     this.#type = -1;
     return body !== null && this.#tell(type, body);
