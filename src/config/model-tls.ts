@@ -1,4 +1,56 @@
-/** Types of `Config` about whether certificates were revoked (OCSP, RFC 6960). Parts of the model: see model.ts. */
+/** Types of `Config` about TLS of clients, and whether certificates were revoked (OCSP, RFC 6960). Parts of the model: see model.ts. */
+
+export interface SslServerConfig {
+  /** Absent: off, as are the next. */
+  stapling?: StaplingConfig;
+  ocsp?: OcspConfig;
+  certificates: { certificateFile: string; keyFile: string; certificate: string; key: string }[];
+  passphrases: string[];
+  protocols: string[];
+  ciphers: string;
+  preferServerCiphers: boolean;
+  ecdhCurve: string;
+  dhparam: string | null;
+  verifyClient: 'off' | 'on' | 'optional' | 'optional_no_ca';
+  verifyDepth: number;
+  clientCertificate: string | null;
+  trustedCertificate: string | null;
+  crl: string | null;
+  sessionTimeoutSec: number;
+  sessionTickets: boolean;
+  sessionCache: 'off' | 'none' | 'builtin' | 'shared';
+  sessionTicketKeys: string[];
+  rejectHandshake: boolean;
+  certificateCompression: boolean;
+  certificateCache: CertificateCacheConfig | null;
+  commands: SslCommands;
+}
+
+/** `ssl_certificate_cache`: of certificates and keys whose names hold variables. */
+export interface CertificateCacheConfig {
+  /** Certificates and keys, counted alike. */
+  max: number;
+  /** Not asked for so long: dropped. */
+  inactiveMs: number;
+  /** After that the file is looked at again. */
+  validMs: number;
+}
+
+/** What `ssl_conf_command` says beyond the other directives; a field that is absent leaves theirs. */
+export interface SslCommands {
+  certificate?: string;
+  key?: string;
+  ciphers?: string;
+  /** Of TLS 1.3. */
+  ciphersuites?: string;
+  groups?: string;
+  signatureAlgorithms?: string;
+  dhparam?: string;
+  protocols?: string[];
+  /** Bits of `SSL_OP_…` to set and to clear. */
+  set?: number;
+  clear?: number;
+}
 
 /** `ssl_stapling`: answers of OCSP responders that clients are shown with a certificate. */
 export interface StaplingConfig {

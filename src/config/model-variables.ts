@@ -1,5 +1,19 @@
-/** Types of `Config` for variables that `geo` and `split_clients` define. Parts of the model: see model.ts. */
-import type { ValueText } from './model.ts';
+/** Types of `Config` for variables that `map`, `geo` and `split_clients` define. Parts of the model: see model.ts. */
+import type { RegexText, ValueText } from './model.ts';
+
+export interface MapConfig {
+  source: ValueText;
+  /** Variable name without `$`. */
+  variable: string;
+  hostnames: boolean;
+  volatile: boolean;
+  default: ValueText;
+  /** Exact keys, lower-case, to values. */
+  exact: [key: string, value: ValueText][];
+  /** Wildcard host names (only with `hostnames`). */
+  wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
+  regexes: { regex: RegexText; value: ValueText }[];
+}
 
 /**
  * Addresses in order, each the first of a stretch that has one value: what `geo` says, ready to be searched.

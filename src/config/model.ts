@@ -21,8 +21,10 @@ import type {
 } from './model-access.ts';
 import type { CharsetConfig, CharsetsConfig, GzipConfig } from './model-answers.ts';
 import type { HealthCheckConfig, MatchConfig } from './model-health.ts';
-import type { OcspConfig, StaplingConfig } from './model-tls.ts';
-import type { GeoConfig, KeyvalConfig, KeyvalZoneConfig, SplitClientsConfig } from './model-variables.ts';
+import type { RewriteOp } from './model-rewrite.ts';
+import type { SslServerConfig } from './model-tls.ts';
+import type { UpstreamConfig } from './model-upstream.ts';
+import type { GeoConfig, KeyvalConfig, KeyvalZoneConfig, MapConfig, SplitClientsConfig } from './model-variables.ts';
 import type { AdditionConfig, AuthRequestConfig, MirrorConfig, SsiConfig, SubFilterConfig } from './model-content.ts';
 import type {
   FastcgiConfig,
@@ -36,10 +38,14 @@ import type {
 } from './model-pass.ts';
 import type { StreamConfig } from './stream-model.ts';
 import type { CacheZoneConfig } from './cache-model.ts';
-import type { ListenExtras, ServerExtras } from './via-model.ts';
+import type { ListenExtras } from './via-model.ts';
 
-export type * from './model-pass.ts';
 export type * from './model-health.ts';
+export type * from './model-pass.ts';
+export type * from './model-rewrite.ts';
+export type * from './model-tls.ts';
+export type * from './model-upstream.ts';
+export type { MapConfig } from './model-variables.ts';
 
 /** Where a statement ended: what error messages cite. `file` is an absolute path. */
 export interface Place {
@@ -194,58 +200,6 @@ export interface ServerConfig {
   root: LocationConfig;
   /** `status_zone`; absent: none. */
   statusZone?: string;
-}
-
-export interface SslServerConfig {
-  /** Absent: off, as are the next. */
-  stapling?: StaplingConfig;
-  ocsp?: OcspConfig;
-  certificates: { certificateFile: string; keyFile: string; certificate: string; key: string }[];
-  passphrases: string[];
-  protocols: string[];
-  ciphers: string;
-  preferServerCiphers: boolean;
-  ecdhCurve: string;
-  dhparam: string | null;
-  verifyClient: 'off' | 'on' | 'optional' | 'optional_no_ca';
-  verifyDepth: number;
-  clientCertificate: string | null;
-  trustedCertificate: string | null;
-  crl: string | null;
-  sessionTimeoutSec: number;
-  sessionTickets: boolean;
-  sessionCache: 'off' | 'none' | 'builtin' | 'shared';
-  sessionTicketKeys: string[];
-  rejectHandshake: boolean;
-  certificateCompression: boolean;
-  certificateCache: CertificateCacheConfig | null;
-  commands: SslCommands;
-}
-
-/** `ssl_certificate_cache`: of certificates and keys whose names hold variables. */
-export interface CertificateCacheConfig {
-  /** Certificates and keys, counted alike. */
-  max: number;
-  /** Not asked for so long: dropped. */
-  inactiveMs: number;
-  /** After that the file is looked at again. */
-  validMs: number;
-}
-
-/** What `ssl_conf_command` says beyond the other directives; a field that is absent leaves theirs. */
-export interface SslCommands {
-  certificate?: string;
-  key?: string;
-  ciphers?: string;
-  /** Of TLS 1.3. */
-  ciphersuites?: string;
-  groups?: string;
-  signatureAlgorithms?: string;
-  dhparam?: string;
-  protocols?: string[];
-  /** Bits of `SSL_OP_…` to set and to clear. */
-  set?: number;
-  clear?: number;
 }
 
 // ---------------------------------------------------------------------------------------------- locations
@@ -437,138 +391,4 @@ export interface ResolverConfig {
   ipv4: boolean;
   ipv6: boolean;
   statusZone: string | null;
-}
-
-// ---------------------------------------------------------------------------------------------- rewrite and map
-
-export type IfCondition =
-  | { kind: 'truthy'; variable: string }
-  | { kind: 'equal'; variable: string; negate: boolean; value: ValueText }
-  | { kind: 'regex'; variable: string; negate: boolean; regex: RegexText }
-  | { kind: 'file'; test: 'f' | 'd' | 'e' | 'x'; negate: boolean; path: ValueText };
-
-export type RewriteOp =
-  | { op: 'set'; variable: string; value: ValueText }
-  | { op: 'return'; status: number; text: ValueText | null }
-  | {
-      op: 'rewrite';
-      regex: RegexText;
-      replacement: ValueText;
-      flag: 'none' | 'last' | 'break' | 'redirect' | 'permanent';
-    }
-  | { op: 'break' }
-  /** `location`: the settings that hold once the condition was true. */
-  | { op: 'if'; condition: IfCondition; ops: RewriteOp[]; location: LocationConfig };
-
-export interface MapConfig {
-  source: ValueText;
-  /** Variable name without `$`. */
-  variable: string;
-  hostnames: boolean;
-  volatile: boolean;
-  default: ValueText;
-  /** Exact keys, lower-case, to values. */
-  exact: [key: string, value: ValueText][];
-  /** Wildcard host names (only with `hostnames`). */
-  wildcards: { kind: 'suffix' | 'prefix'; name: string; value: ValueText }[];
-  regexes: { regex: RegexText; value: ValueText }[];
-}
-
-// ---------------------------------------------------------------------------------------------- upstream
-
-export type BalancerConfig =
-  | { kind: 'round_robin' }
-  | { kind: 'hash'; key: ValueText; consistent: boolean }
-  | { kind: 'ip_hash' }
-  | { kind: 'least_conn' }
-  /** any-proxy's `ip_hash` and `ip_hash_active`: modulo all servers, or those that are up. */
-  | { kind: 'address_hash'; active: boolean }
-  /** any-proxy's: whose heartbeats are answered fastest. */
-  | { kind: 'fair' }
-  /** Kong's consistent hashing. */
-  | { kind: 'target_ring' }
-  /** Kong's `latency`. */
-  | { kind: 'peak_ewma' }
-  | { kind: 'least_time'; mode: LeastTimeMode; inflight: boolean }
-  /** `two`: null draws one; else the method that chooses between two draws. */
-  | { kind: 'random'; two: null | { kind: 'least_conn' } | { kind: 'least_time'; mode: LeastTimeMode } };
-
-export type LeastTimeMode = 'header' | 'connect' | 'first_byte' | 'last_byte';
-
-export type StickyConfig =
-  | {
-      mode: 'cookie';
-      name: string;
-      /** Seconds; `max` for the far future; null: a session cookie. */
-      expires: number | 'max' | null;
-      domain: ValueText | null;
-      httpOnly: boolean;
-      secure: boolean;
-      sameSite: ValueText | null;
-      path: string | null;
-    }
-  /** Variable names without `$`, in order; the first that is not empty counts. */
-  | { mode: 'route'; variables: string[] }
-  | {
-      mode: 'learn';
-      create: string[];
-      lookup: string[];
-      zone: { name: string; size: number };
-      timeoutMs: number;
-      header: boolean;
-    };
-
-export interface UpstreamConfig {
-  name: string;
-  place: Place;
-  /** Made from a literal `proxy_pass` host: no keepalive, not visible to other directives. */
-  implicit: boolean;
-  /** Default port of implicit groups, `$proxy_port`. */
-  port: number;
-  balancer: BalancerConfig;
-  sticky: StickyConfig | null;
-  zone: { name: string; size: number } | null;
-  servers: UpstreamServerConfig[];
-  keepalive: { connections: number; local: boolean; requests: number; timeMs: number; timeoutMs: number };
-  resolver: ResolverConfig | null;
-  resolverTimeoutMs: number;
-  queue: { size: number; timeoutMs: number } | null;
-  ntlm: boolean;
-  stateFile: string | null;
-}
-
-/** One `server` line. A name that resolved to several addresses when loaded has several `addresses`. */
-export interface UpstreamServerConfig extends ServerExtras {
-  place: Place;
-  /** As written, without default port: what consistent hashing sees and `$upstream_last_server_name` shows. */
-  server: string;
-  /** Host name or address without port. */
-  host: string;
-  /** 80 when not written; 0 with `service`. */
-  port: number;
-  /** Empty for servers that are resolved at run time. */
-  addresses: PeerAddress[];
-  weight: number;
-  /** 0: no limit. */
-  maxConns: number;
-  /** 0: failures are not counted. */
-  maxFails: number;
-  failTimeoutSec: number;
-  slowStartMs: number;
-  backup: boolean;
-  down: boolean;
-  drain: boolean;
-  /** Null: the MD5 of the address. */
-  route: string | null;
-  resolve: boolean;
-  service: string | null;
-}
-
-/** A concrete socket address. `text` is what logs and `$upstream_addr` show: `127.0.0.1:80`, `[::1]:80`, `unix:/path`. */
-export interface PeerAddress {
-  text: string;
-  family: 4 | 6 | 'unix';
-  /** Address without brackets, or the path. */
-  host: string;
-  port: number;
 }
