@@ -4,6 +4,7 @@
  * entries come, and lose their meaning, but do not move. Main thread only; workers know peers alone.
  */
 import { parseUrl } from '../config/address.ts';
+import { DEFAULT_SERVER } from '../config/server-defaults.ts';
 import type { UpstreamConfig, UpstreamServerConfig } from '../config/model.ts';
 import { Table } from '../upstream/table/layout.ts';
 import { members } from '../upstream/table/members.ts';
@@ -78,13 +79,7 @@ export class GroupNames {
       host,
       port,
       addresses: [],
-      weight: 1,
-      maxConns: 0,
-      maxFails: 1,
-      failTimeoutSec: 10,
-      slowStartMs: 0,
-      down: false,
-      drain: false,
+      ...DEFAULT_SERVER,
       ...change,
       backup,
       route,

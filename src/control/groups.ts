@@ -16,7 +16,7 @@
  * A name that DNS stands for has an id, too (`names`). Changes that cannot be made throw `GroupError`, and have changed nothing.
  */
 import { peerAddress, parseUrl } from '../config/address.ts';
-import type { UpstreamConfig } from '../config/model.ts';
+import type { ServerParameters, UpstreamConfig } from '../config/model.ts';
 import type { CountersOf, HealthCounters } from '../health/monitor.ts';
 import { BUCKETS } from '../observe/histogram.ts';
 import { knowsBackup } from '../upstream/backup.ts';
@@ -33,15 +33,7 @@ import { GroupNames, type NameView, type NameWatcher } from './group-names.ts';
 import { type StateServer, StateFile, stateText } from './state-file.ts';
 
 /** What can be said of a server; the rest has the defaults of a `server` line. */
-export interface ServerChange {
-  weight?: number;
-  maxConns?: number;
-  maxFails?: number;
-  failTimeoutSec?: number;
-  slowStartMs?: number;
-  down?: boolean;
-  drain?: boolean;
-}
+export type ServerChange = Partial<ServerParameters>;
 
 export interface ServerAddition extends ServerChange {
   /** `address:port`, `[v6]:port`, `unix:/path`, `name:port`; without a port 80 in http. */

@@ -1,4 +1,5 @@
 /** Groups as targets with variables find them: those of the configuration, and those made of addresses found at run time. */
+import { DEFAULT_SERVER } from '../config/server-defaults.ts';
 import type { PeerAddress, UpstreamConfig } from '../config/model.ts';
 import { createTable } from './table/create.ts';
 
@@ -61,17 +62,8 @@ function implicitGroup(name: string, addresses: readonly PeerAddress[]): Upstrea
       host: address.host,
       port: address.port,
       addresses: [address],
-      weight: 1,
-      maxConns: 0,
+      ...DEFAULT_SERVER,
       maxFails: 0,
-      failTimeoutSec: 10,
-      slowStartMs: 0,
-      backup: false,
-      down: false,
-      drain: false,
-      route: null,
-      resolve: false,
-      service: null,
     })),
     keepalive: { connections: 0, local: false, requests: 1, timeMs: 0, timeoutMs: 0 },
     resolver: null,

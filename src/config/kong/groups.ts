@@ -1,6 +1,7 @@
 /** Kong's upstreams as groups of the core, and what workers are told of them. Pure. */
 import { formatIpv6, parseIpv6, peerAddress } from '../address.ts';
 import type { BalancerConfig, PeerAddress, UpstreamConfig, UpstreamServerConfig } from '../model.ts';
+import { DEFAULT_SERVER } from '../server-defaults.ts';
 import { parseHost } from './host.ts';
 import type { KongCaCertificate, KongCertificate, KongRoute, KongService, KongTarget, KongUpstream } from './model.ts';
 
@@ -85,19 +86,15 @@ function serverOf(target: KongTarget, failover: boolean): UpstreamServerConfig {
     host,
     port,
     addresses: kind === 'name' ? [] : [literal(kind, host, port)],
+    ...DEFAULT_SERVER,
     weight: Math.max(1, weight),
-    maxConns: 0,
     // Kong's health checks count failures, by their own rules.
     maxFails: 0,
     failTimeoutSec: 0,
-    slowStartMs: 0,
     backup: failover && target.failover,
-    down: false,
     // Gets nothing new; who is bound to it by a cookie may go on.
     drain: weight === 0,
-    route: null,
     resolve: kind === 'name',
-    service: null,
   };
 }
 

@@ -5,6 +5,7 @@
 import { parseUrl, peerAddress } from '../address.ts';
 import type { ParsedUrl } from '../address.ts';
 import { ConfigError, at } from '../errors.ts';
+import { DEFAULT_SERVER } from '../server-defaults.ts';
 import type {
   BalancerConfig,
   PassScheme,
@@ -158,24 +159,7 @@ export function newServer(
   port: number,
   box: AddressBox,
 ): RawUpstreamServer {
-  return {
-    place,
-    server,
-    host,
-    port,
-    box,
-    weight: 1,
-    maxConns: 0,
-    maxFails: 1,
-    failTimeoutSec: 10,
-    slowStartMs: 0,
-    backup: false,
-    down: false,
-    drain: false,
-    route: null,
-    resolve: false,
-    service: null,
-  };
+  return { place, server, host, port, box, ...DEFAULT_SERVER };
 }
 
 /** Gives an implicit group its one server line; its name is resolved like those of explicit ones. */

@@ -1,4 +1,6 @@
 /** Changing single peers at run time: the APIs' operations. Main thread only. */
+import type { ServerParameters } from '../../config/model.ts';
+import { DEFAULT_PARAMETERS } from '../../config/server-defaults.ts';
 import { CHECKING, DOWN, DRAINING, LIVE, Table, UNHEALTHY } from './layout.ts';
 import { edit } from './lists.ts';
 import { claim, type PeerSpec, retire, setDown, setWeight } from './slots.ts';
@@ -12,14 +14,7 @@ export interface NewServer extends Partial<Omit<PeerSpec, 'server' | 'address'>>
   backup?: boolean;
 }
 
-export interface ServerPatch {
-  weight?: number;
-  maxConns?: number;
-  maxFails?: number;
-  failTimeoutSec?: number;
-  slowStartMs?: number;
-  down?: boolean;
-  drain?: boolean;
+export interface ServerPatch extends Partial<ServerParameters> {
   /** Set by health checks. */
   unhealthy?: boolean;
   checking?: boolean;
@@ -36,13 +31,7 @@ export function addServer(buffer: SharedArrayBuffer, server: NewServer, nowMs = 
   const spec: PeerSpec = {
     serverIndex: -1,
     route: null,
-    weight: 1,
-    maxConns: 0,
-    maxFails: 1,
-    failTimeoutSec: 10,
-    slowStartMs: 0,
-    down: false,
-    drain: false,
+    ...DEFAULT_PARAMETERS,
     origin: 0,
     resolved: false,
     priority: 0,

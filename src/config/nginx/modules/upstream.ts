@@ -1,4 +1,5 @@
 /** `upstream` blocks: servers, zone, keepalive, resolver, and what NGINX Plus adds. Methods: `upstream-methods.ts`. */
+import type { DEFAULT_SERVER } from '../../server-defaults.ts';
 import { parseUrl, peerAddress } from '../../address.ts';
 import { decodeText, encodeText } from '../../bytes.ts';
 import { parseNumber, parseSize, parseTime } from '../../units.ts';
@@ -38,23 +39,7 @@ function stateLine(cf: Conf): void {
   server(cf);
 }
 
-type ServerOptions = Pick<
-  RawUpstreamServer,
-  | 'weight'
-  | 'maxConns'
-  | 'maxFails'
-  | 'failTimeoutSec'
-  | 'slowStartMs'
-  | 'backup'
-  | 'down'
-  | 'drain'
-  | 'route'
-  | 'resolve'
-  | 'service'
-  | 'via'
-  | 'heartbeat'
-  | 'lookup'
->;
+type ServerOptions = Pick<RawUpstreamServer, keyof typeof DEFAULT_SERVER | 'via' | 'heartbeat' | 'lookup'>;
 
 function readServerOption(cf: Conf, group: RawUpstream, options: Partial<ServerOptions>, arg: string): void {
   const [key = '', value] = arg.split(/=(.*)/s);
