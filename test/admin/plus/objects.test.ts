@@ -236,8 +236,8 @@ test('older versions have what they had', async () => {
     (await ask(scope, h.port('api'), `/api${path}`)).body.toString();
   assert.equal((await ask(scope, h.port('api'), '/api/5/http/limit_reqs')).status, 404);
   assert.equal((await ask(scope, h.port('api'), '/api/4/resolvers')).status, 404);
-  assert.equal(await list('/5/http'), '["requests","server_zones","location_zones","caches","upstreams"]');
-  assert.equal(await list('/9/stream'), '["server_zones","limit_conns","upstreams"]');
+  assert.equal(await list('/5/http'), '["requests","server_zones","location_zones","caches","upstreams","keyvals"]');
+  assert.equal(await list('/9/stream'), '["server_zones","limit_conns","upstreams","keyvals"]');
   assert.doesNotMatch(await list('/6/http/upstreams/app'), /"codes"/);
   assert.deepEqual(Object.keys(JSON.parse(await list('/7/ssl')) as object), [
     'handshakes',
