@@ -9,6 +9,7 @@ import {
   HealthMonitor,
   type Lateness,
 } from '../health/monitor.ts';
+import { clock } from '../net/clock.ts';
 import type { LinkLog } from '../net/via.ts';
 import { prepareChecks } from '../http/health/prepare.ts';
 import { prepareStreamChecks } from '../stream/health/prepare.ts';
@@ -23,7 +24,7 @@ export class HealthChecks {
   constructor(log: ErrorLog, changed: () => void) {
     this.#log = log;
     this.monitor = new HealthMonitor({
-      now: () => performance.now(),
+      now: () => clock.update(),
       wall: () => Date.now(),
       random: Math.random,
       timer: (ms, fire) => {

@@ -310,17 +310,12 @@ export class HealthMonitor {
   /** @internal A probe has ended. */
   ended(peer: CheckedPeer, { check, record }: PeerCheck, outcome: ProbeOutcome): void {
     const { passed, stage, error } = outcome;
-    const { config } = peer.group;
-    const place = (): string => {
-      const port = check.port === null ? '' : `, port ${check.port}`;
-      return `health check "${check.name}" of peer ${peer.member.address} in upstream "${config.name}"${port}`;
-    };
-    if (error !== null) this.env.log('error', `${error}, ${place()}`);
+    if (error !== null) this.env.log('error', `${error}, ${placeOf(peer, check)}`);
     const changed = record.note(passed, check);
     check.ended?.(peer.member, outcome, record.streak);
     if (!changed) return;
-    if (passed) this.env.log('notice', `peer is healthy while ${stage}, ${place()}`);
-    else this.env.log('warn', `peer is unhealthy while ${stage}, ${place()}`);
+    if (passed) this.env.log('notice', `peer is healthy while ${stage}, ${placeOf(peer, check)}`);
+    else this.env.log('warn', `peer is unhealthy while ${stage}, ${placeOf(peer, check)}`);
     this.#settle(peer);
   }
 
@@ -339,6 +334,12 @@ export class HealthMonitor {
     if (known) group.version = tableVersion(group.head);
     if (wanted === 0) this.env.changed();
   }
+}
+
+/** What logs call a check of a server. */
+function placeOf({ group, member }: CheckedPeer, { name, port }: HealthCheck): string {
+  const at = port === null ? '' : `, port ${port}`;
+  return `health check "${name}" of peer ${member.address} in upstream "${group.config.name}"${at}`;
 }
 
 /** What identifies a server of a table while it lives. */
