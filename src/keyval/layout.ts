@@ -23,6 +23,8 @@ export const W = {
   factorSeed: 16,
   /** The second in which a full zone was last searched for what has ended. */
   searched: 17,
+  /** Odd while pairs are changed: see `shared/change-mark.ts`. */
+  mark: 18,
   words: 24,
 } as const;
 

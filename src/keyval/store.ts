@@ -10,6 +10,7 @@ import { NONE, SLOT_SIZES } from '../shared/slab.ts';
 import type { SlotCounts } from '../shared/slab.ts';
 import { address, mask, networkBits, readNetwork } from './address.ts';
 import { W } from './layout.ts';
+import { CHANGING } from '../shared/change-mark.ts';
 import { createTable, Key, Table } from './table.ts';
 
 export const KEYVAL_TYPES: readonly KeyvalType[] = ['string', 'ip', 'prefix'];
@@ -53,6 +54,8 @@ export interface SlotUse extends SlotCounts {
 const AT_ONCE = 256;
 /** And how many chains, where texts are made of all that they hold. */
 const CHAINS_AT_ONCE = 32;
+/** How far a chain is followed without the lock; it hardly ever has more than ten pairs. */
+const STEPS = 64;
 /** Each new pair makes room of this many that have ended. */
 const REAP = 2;
 /** Pairs with ends of their own that one `sweep` looks at. */
@@ -91,14 +94,21 @@ export class KeyvalStore {
 
   /** The value for a key, by the rules of the zone's type, or null. */
   get(text: string, now: number): string | null {
-    switch (this.type) {
-      case 'string':
-        return this.exact(text, now);
-      case 'prefix':
-        return this.#longest(text, now);
-      default:
-        return this.#smallest(text, now);
+    const t = this.#table;
+    // Most look-ups meet no change, and do without the lock.
+    const mark = t.mark.read();
+    if (mark !== CHANGING) {
+      const cell = this.#match(text, now, STEPS);
+      if (cell >= 0) {
+        const value = t.valueIfUnchanged(cell, mark);
+        if (value !== null) return value;
+      } else if (cell === NONE && t.mark.unchanged(mark)) return null;
     }
+    t.enter();
+    const cell = this.#match(text, now, Infinity);
+    const value = cell === NONE ? null : t.valueOf(cell);
+    t.leave();
+    return value;
   }
 
   /** The value of the pair with this very key (of addresses: this very network), or null. */
@@ -122,7 +132,7 @@ export class KeyvalStore {
     if (value !== null) return this.#write(text, value, end, now, false, true);
     if (!this.#prepare(text)) return INVALID;
     const t = this.#table;
-    t.enter();
+    t.change();
     const cell = this.#live(t.find(key.bytes, key.length, key.hash), now);
     if (cell !== NONE) t.setEnd(cell, end.at, end.own);
     t.leave();
@@ -138,7 +148,7 @@ export class KeyvalStore {
   remove(text: string, now: number): number {
     if (!this.#prepare(text)) return MISSING;
     const t = this.#table;
-    t.enter();
+    t.change();
     const cell = t.find(key.bytes, key.length, key.hash);
     const live = this.#live(cell, now) !== NONE;
     if (cell !== NONE) t.remove(cell);
@@ -147,7 +157,7 @@ export class KeyvalStore {
   }
 
   clear(): void {
-    this.#table.enter();
+    this.#table.change();
     this.#table.clear();
     this.#table.leave();
   }
@@ -173,13 +183,13 @@ export class KeyvalStore {
     const t = this.#table;
     let more = true;
     while (more) {
-      t.enter();
+      t.change();
       more = t.reap(now, AT_ONCE) === AT_ONCE;
       t.leave();
     }
     more = true;
     for (let n = 0; n < SWEEP && more; n += AT_ONCE) {
-      t.enter();
+      t.change();
       more = t.reapOwn(now, AT_ONCE);
       t.leave();
     }
@@ -188,7 +198,7 @@ export class KeyvalStore {
   /** Whether nothing is held that has not ended. Gives back what has. */
   isEmpty(now: number): boolean {
     const t = this.#table;
-    t.enter();
+    t.change();
     this.#reapAll(now);
     t.leave();
     return t.count === 0;
@@ -198,7 +208,7 @@ export class KeyvalStore {
   forgetOrder(): void {
     const t = this.#table;
     for (let all = false; !all;) {
-      t.enter();
+      t.change();
       all = t.forgetOrder(AT_ONCE);
       t.leave();
     }
@@ -224,7 +234,7 @@ export class KeyvalStore {
     // Other names of a network mean the same pair.
     const name = this.type === 'ip' ? text : '';
     const t = this.#table;
-    t.enter();
+    t.change();
     try {
       let old = t.find(key.bytes, key.length, key.hash);
       const live = this.#live(old, now) !== NONE;
@@ -253,7 +263,7 @@ export class KeyvalStore {
   }
 
   #live(cell: number, now: number): number {
-    if (cell === NONE) return NONE;
+    if (cell < 0) return cell;
     const end = this.#table.endOf(cell);
     return end === 0 || end > now ? cell : NONE;
   }
@@ -294,9 +304,25 @@ export class KeyvalStore {
     key.hash = hash;
   }
 
-  #longest(text: string, now: number): string | null {
+  /**
+   * The pair that counts for a text, by the type.
+   * @param steps of a chain that are followed; without the lock there is a limit
+   * @returns NONE, or without the lock LOST
+   */
+  #match(text: string, now: number, steps: number): number {
+    switch (this.type) {
+      case 'string':
+        return this.#prepare(text) ? this.#live(this.#table.find(key.bytes, key.length, key.hash, steps), now) : NONE;
+      case 'prefix':
+        return this.#longest(text, now, steps);
+      default:
+        return this.#smallest(text, now, steps);
+    }
+  }
+
+  #longest(text: string, now: number, steps: number): number {
     const { length } = text;
-    if (length === 0) return null;
+    if (length === 0) return NONE;
     const t = this.#table;
     const bytes = key.reserve(length);
     const factors = t.factors(length);
@@ -308,34 +334,24 @@ export class KeyvalStore {
       hash = (hash + Math.imul(byte + 1, factors[i]!)) | 0;
       hashes[i + 1] = hash;
     }
-    t.enter();
-    let value: string | null = null;
     for (let n = length; n > 0; n--) {
       if (!t.hasLength(n)) continue;
-      const cell = this.#live(t.find(bytes, n, hashes[n]!), now);
-      if (cell === NONE) continue;
-      value = t.valueOf(cell);
-      break;
+      const cell = this.#live(t.find(bytes, n, hashes[n]!, steps), now);
+      if (cell !== NONE) return cell;
     }
-    t.leave();
-    return value;
+    return NONE;
   }
 
-  #smallest(text: string, now: number): string | null {
+  #smallest(text: string, now: number, steps: number): number {
     const width = readNetwork(text);
-    if (width === 0) return null;
+    if (width === 0) return NONE;
     const t = this.#table;
-    t.enter();
-    let value: string | null = null;
     for (let bits = networkBits(); bits >= 0; bits--) {
       if (!t.hasNetwork(width, bits)) continue;
       this.#network(width, bits);
-      const cell = this.#live(t.find(key.bytes, key.length, key.hash), now);
-      if (cell === NONE) continue;
-      value = t.valueOf(cell);
-      break;
+      const cell = this.#live(t.find(key.bytes, key.length, key.hash, steps), now);
+      if (cell !== NONE) return cell;
     }
-    t.leave();
-    return value;
+    return NONE;
   }
 }

@@ -6,6 +6,7 @@
  * thread that died holding it makes everything else anew of the chains.
  */
 import { randomInt } from 'node:crypto';
+import { ChangeMark } from '../shared/change-mark.ts';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
 import type { Lockable } from '../shared/lock.ts';
 import { NONE, PAGE, Slab, slabOverhead } from '../shared/slab.ts';
@@ -16,6 +17,8 @@ const MAGIC = 0x48724b76; // 'HrKv'
 /** Words of a pair before its bytes: key, the key as it was written if that is something else, value. */
 const N = { next: 0, hash: 1, end: 2, newer: 4, older: 5, key: 6, name: 7, value: 8, words: 9 };
 const HEADER = N.words * 4;
+/** Neither found nor known to be missing. */
+export const LOST = -2;
 /** Lists that a pair may be in; a field of `N.name`. */
 const IN_NONE = 0;
 const IN_TIMED = 1;
@@ -98,11 +101,16 @@ export class Table implements Lockable {
   readonly #lengths: Int32Array;
   /** Keys are networks: their bits, and the bytes of the address. */
   readonly #networks: boolean;
+  /** Whether what is read without the lock can be relied on. */
+  readonly mark: ChangeMark;
   readonly #lock: SharedLock;
+  #changes = false;
   readonly #chains: Int32Array;
   readonly #words: Int32Array;
   readonly #ends: Float64Array;
   readonly #bytes: Buffer;
+  /** No pair begins behind this. */
+  readonly #cells: number;
   readonly #seed: number;
   readonly #factorSeed: number;
   #factors = new Int32Array(0);
@@ -124,20 +132,36 @@ export class Table implements Lockable {
     this.#words = this.slab.words;
     this.#ends = new Float64Array(buffer, before + slabOverhead(pages), (pages * PAGE) / 8);
     this.#bytes = Buffer.from(buffer, before + slabOverhead(pages), pages * PAGE);
+    this.#cells = (pages * PAGE - HEADER) / 8;
     this.#seed = head[W.seed]!;
     this.#factorSeed = head[W.factorSeed]!;
     const row = rowOf(this, workerId);
     this.#lock = new SharedLock(this, row);
+    this.mark = new ChangeMark(head, W.mark);
     Atomics.store(this.alive, row, 1);
   }
 
-  /** Without the lock. */
+  /** Takes the lock, to read. */
   enter(): void {
     this.#lock.enter();
-    if (this.head[LOCK.indexStale] !== 0) this.#rebuild();
+    if (this.head[LOCK.indexStale] === 0) return;
+    this.mark.begin();
+    this.#rebuild();
+    this.mark.end();
+  }
+
+  /** Takes the lock, to change. */
+  change(): void {
+    this.enter();
+    this.#changes = true;
+    this.mark.begin();
   }
 
   leave(): void {
+    if (this.#changes) {
+      this.#changes = false;
+      this.mark.end();
+    }
     this.#lock.leave();
   }
 
@@ -174,12 +198,19 @@ export class Table implements Lockable {
     return this.#lengths[width === 4 ? bits : OF_IPV6 + bits] !== 0;
   }
 
-  /** The pair with these bytes for a key, or NONE. */
-  find(bytes: Uint8Array, length: number, hash: number): number {
+  /**
+   * The pair with these bytes for a key, or NONE.
+   * @param steps without the lock: how far a chain is followed. Then LOST: it is longer, or was changed meanwhile
+   */
+  find(bytes: Uint8Array, length: number, hash: number, steps = Infinity): number {
     const words = this.#words;
-    for (let cell = this.#chains[this.#chainOf(hash)]!; cell !== NONE; cell = words[cell * 2]!) {
+    let left = steps;
+    let cell = this.#chains[this.#chainOf(hash)]!;
+    while (cell !== NONE) {
+      if (left-- === 0 || cell < 0 || cell >= this.#cells) return LOST;
       const at = cell * 2;
       if (words[at + N.hash] === hash && words[at + N.key] === length && this.#holds(cell, bytes, length)) return cell;
+      cell = words[at]!;
     }
     return NONE;
   }
@@ -202,9 +233,18 @@ export class Table implements Lockable {
 
   /** One character a byte. */
   valueOf(cell: number): string {
-    const at = cell * 2;
-    const start = cell * 8 + HEADER + this.#words[at + N.key]! + (this.#words[at + N.name]! >> 2);
-    return this.#bytes.latin1Slice(start, start + this.#words[at + N.value]!);
+    const start = this.#valueAt(cell);
+    return this.#bytes.latin1Slice(start, start + this.#words[cell * 2 + N.value]!);
+  }
+
+  /** The same without the lock. @param mark that of the reading which found the pair @returns null: it has changed since */
+  valueIfUnchanged(cell: number, mark: number): string | null {
+    const start = this.#valueAt(cell);
+    const length = this.#words[cell * 2 + N.value]!;
+    // The length is to be relied on before a text is made of it.
+    if (!this.mark.unchanged(mark)) return null;
+    const value = this.#bytes.latin1Slice(start, start + length);
+    return this.mark.unchanged(mark) ? value : null;
   }
 
   /**
@@ -341,6 +381,11 @@ export class Table implements Lockable {
       for (let cell = this.#chains[i]!; cell !== NONE; cell = this.#words[cell * 2]!) take(cell);
     }
     return end;
+  }
+
+  #valueAt(cell: number): number {
+    const at = cell * 2;
+    return cell * 8 + HEADER + this.#words[at + N.key]! + (this.#words[at + N.name]! >> 2);
   }
 
   #sizeOf(cell: number): number {

@@ -427,6 +427,24 @@ const THREAD = `
   });
 `;
 
+test('look-ups do without the lock, unless a change is under way', () => {
+  for (const type of ['string', 'prefix', 'ip'] as const) {
+    const zone = createKeyvalZone(SMALL, type, 4);
+    const s = new KeyvalStore(zone, 0);
+    s.add('10.0.0.1', 'x', NEVER, 0);
+    const head = new Int32Array(zone);
+    const acquisitions = (): number => head[LOCK.lockSeq]!;
+    const before = acquisitions();
+    assert.equal(s.get('10.0.0.1', 0), 'x');
+    assert.equal(s.get('10.0.0.2', 0), null);
+    assert.equal(s.get('', 0), null);
+    assert.equal(acquisitions(), before);
+    head[W.mark]! |= 1;
+    assert.equal(s.get('10.0.0.1', 0), 'x');
+    assert.equal(acquisitions(), before + 1);
+  }
+});
+
 test('threads see whole values, and none is lost', async () => {
   const zone = createKeyvalZone(SMALL, 'string', 4);
   const threads = [0, 1, 2].map(
