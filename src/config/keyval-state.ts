@@ -21,9 +21,14 @@ export class StateFault extends Error {
   }
 }
 
-export function formatKeyvalState(pairs: readonly KeyvalRecord[]): string {
-  const lines = pairs.map(({ key, value, end }) => JSON.stringify(end === 0 ? [key, value] : [key, value, end]));
+/** A file's text, of its lines. */
+export function formatKeyvalState(lines: readonly string[]): string {
   return lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`;
+}
+
+/** A pair's line. */
+export function formatKeyvalPair({ key, value, end }: KeyvalRecord): string {
+  return JSON.stringify(end === 0 ? [key, value] : [key, value, end]);
 }
 
 /**

@@ -2,13 +2,14 @@
  * The zones of `keyval_zone` in the main thread: their memory over reloads, changes by the API, what has ended, and files of
  * their state. Loaded when a configuration has such zones.
  */
-import { formatKeyvalState } from '../config/keyval-state.ts';
+import { formatKeyvalPair, formatKeyvalState } from '../config/keyval-state.ts';
 import type { Config } from '../config/model.ts';
 import type { KeyvalZoneConfig } from '../config/model-variables.ts';
 import { createKeyvalZone, DONE, FULL, INVALID, KeyvalStore, MISSING } from '../keyval/store.ts';
-import type { End } from '../keyval/store.ts';
+import type { End, Pair } from '../keyval/store.ts';
 import { describeError } from '../observe/errno.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
+import { runSliced } from '../shared/slices.ts';
 import { type Generation, keyvalZonesOf } from './generations.ts';
 import type { Door } from './groups.ts';
 import { ConfigRefused } from './load-config.ts';
@@ -54,6 +55,8 @@ export class ManagedKeyval {
   /** The version that the file has, or that is being written. */
   #written: number;
   #restUntil = 0;
+  /** A round is under way. */
+  #rounds = false;
   /** The write that began last. */
   #writing: Promise<void> = Promise.resolve();
 
@@ -82,9 +85,9 @@ export class ManagedKeyval {
     return this.store.exact(key, Date.now());
   }
 
-  /** All pairs, keys and values as byte strings. */
-  pairs(): [key: string, value: string][] {
-    return this.store.pairs(Date.now()).map(({ key, value }) => [key, value]);
+  /** All pairs, some at a time; keys and values are byte strings. */
+  pieces(): Generator<Pair[], void> {
+    return this.store.pieces(Date.now());
   }
 
   /**
@@ -128,12 +131,20 @@ export class ManagedKeyval {
   }
 
   /** What has ended goes; what requests have changed is written. */
-  round(): void {
-    this.store.sweep(Date.now());
+  async round(): Promise<void> {
+    if (this.#rounds) return;
+    this.#rounds = true;
+    try {
+      await runSliced(this.store.sweep(Date.now()));
+    } finally {
+      this.#rounds = false;
+    }
     if (this.state === null || this.store.version === this.#written || performance.now() < this.#restUntil) return;
-    void this.#write().catch((error: unknown) => {
-      this.#log.alert(`state file "${this.state!.path}" could not be written: ${describeError(error)}`);
-    });
+    try {
+      await this.#write();
+    } catch (error) {
+      this.#log.alert(`state file "${this.state.path}" could not be written: ${describeError(error)}`);
+    }
   }
 
   /** Writes what is not written yet. */
@@ -182,14 +193,23 @@ export class ManagedKeyval {
 
   async #replaceFile(): Promise<void> {
     let version = 0;
-    const text = (): string => {
-      const start = performance.now();
+    const text = async (): Promise<string> => {
       // The version first: what changes meanwhile is written again.
       version = this.#written = this.store.version;
-      const made = formatKeyvalState(this.store.pairs(Date.now()));
-      const end = performance.now();
-      this.#restUntil = end + REST * (end - start);
-      return made;
+      const lines: string[] = [];
+      let busyMs = 0;
+      const steps = function* (pieces: Iterable<Pair[]>): Generator<void> {
+        let begun = performance.now();
+        for (const pairs of pieces) {
+          for (const pair of pairs) lines.push(formatKeyvalPair(pair));
+          busyMs += performance.now() - begun;
+          yield;
+          begun = performance.now();
+        }
+      };
+      await runSliced(steps(this.pieces()));
+      this.#restUntil = performance.now() + REST * busyMs;
+      return formatKeyvalState(lines);
     };
     try {
       await this.state!.write(text);
@@ -287,7 +307,7 @@ export class KeyvalZones {
   }
 
   #round(): void {
-    for (const zone of this.#zones.values()) zone.round();
+    for (const zone of this.#zones.values()) void zone.round();
   }
 }
 

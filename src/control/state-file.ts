@@ -1,7 +1,7 @@
 /**
- * Files of `state`: what run-time changes have made of a group (here: its servers, one `server …;` a line, as NGINX Plus
- * writes it) or of a keyval zone (`keyvals.ts`). Written whole each time: a temporary file, fsync, rename, fsync of the directory. Whatever dies when, there
- * is the old file or the new one.
+ * Files of `state`: what run-time changes have made of a group (its servers, one `server …;` a line, as NGINX Plus writes it),
+ * or of a keyval zone (`keyvals.ts`). Written whole each time: a temporary file, fsync, rename, fsync of the directory.
+ * Whatever dies when, there is the old file or the new one.
  */
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';

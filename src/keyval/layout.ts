@@ -1,7 +1,7 @@
 /** Where a zone of keys and values has what. Small, for the main thread reads it at every start. */
 import { releaseDead, rowOf } from '../shared/lock.ts';
 
-/** Words of the header; 3, 4, 5 and 12 belong to the lock. */
+/** Words of the header; 3, 4, 5 and 12 belong to the lock. Their number is even: what is behind them begins there. */
 export const W = {
   magic: 0,
   rows: 1,
@@ -34,6 +34,7 @@ export const LENGTHS = 1024;
 /** After a worker's death, before its successor starts. Main thread. */
 export function reclaimKeyvalZone(buffer: SharedArrayBuffer, workerId: number): void {
   const head = new Int32Array(buffer, 0, W.words);
+  // As `table.ts` carves it.
   const zone = { head, alive: new Int32Array(buffer, W.words * 4, head[W.rows]) };
   releaseDead(zone, rowOf(zone, workerId));
 }

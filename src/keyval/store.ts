@@ -6,12 +6,14 @@
  * networks that hold the address (or network), the smallest.
  */
 import type { KeyvalType } from '../config/model-variables.ts';
+import { CHANGING } from '../shared/change-mark.ts';
 import { NONE, SLOT_SIZES } from '../shared/slab.ts';
 import type { SlotCounts } from '../shared/slab.ts';
 import { address, mask, networkBits, readNetwork } from './address.ts';
 import { W } from './layout.ts';
-import { CHANGING } from '../shared/change-mark.ts';
-import { createTable, Key, Table } from './table.ts';
+
+import { Key } from './key.ts';
+import { createTable, Table } from './table.ts';
 
 export const KEYVAL_TYPES: readonly KeyvalType[] = ['string', 'ip', 'prefix'];
 
@@ -162,10 +164,10 @@ export class KeyvalStore {
     this.#table.leave();
   }
 
-  /** All pairs, in no order. Others may change them meanwhile: each is as it was at some moment. */
-  pairs(now: number): Pair[] {
+  /** All pairs, in no order, some at a time. Others may change them meanwhile: each is as it was at some moment. */
+  *pieces(now: number): Generator<Pair[], void> {
     const t = this.#table;
-    const found: Pair[] = [];
+    let found: Pair[] = [];
     const take = (cell: number): void => {
       const end = t.endOf(cell);
       if (end === 0 || end > now) found.push({ key: t.nameOf(cell), value: t.valueOf(cell), end });
@@ -174,24 +176,32 @@ export class KeyvalStore {
       t.enter();
       chain = t.visit(chain, CHAINS_AT_ONCE, take);
       t.leave();
+      yield found;
+      found = [];
     }
-    return found;
   }
 
-  /** Gives the memory of pairs that have ended back, as far as little work does. */
-  sweep(now: number): void {
+  /** All pairs at once, for zones that nobody waits for. */
+  pairs(now: number): Pair[] {
+    return [...this.pieces(now)].flat();
+  }
+
+  /** Gives the memory of pairs that have ended back, in steps; of those with ends of their own, some. */
+  *sweep(now: number): Generator<void> {
     const t = this.#table;
     let more = true;
     while (more) {
       t.change();
       more = t.reap(now, AT_ONCE) === AT_ONCE;
       t.leave();
+      yield;
     }
     more = true;
     for (let n = 0; n < SWEEP && more; n += AT_ONCE) {
       t.change();
       more = t.reapOwn(now, AT_ONCE);
       t.leave();
+      yield;
     }
   }
 
@@ -279,7 +289,7 @@ export class KeyvalStore {
     const { length } = text;
     if (length === 0) return false;
     const bytes = key.reserve(length);
-    const factors = this.#table.factors(length);
+    const factors = this.#table.factors.upTo(length);
     let hash = 0;
     for (let i = 0; i < length; i++) {
       const byte = text.charCodeAt(i) & 0xff;
@@ -294,7 +304,7 @@ export class KeyvalStore {
   #network(width: number, bits: number): void {
     mask(width, bits);
     const bytes = key.reserve(width + 1);
-    const factors = this.#table.factors(width + 1);
+    const factors = this.#table.factors.upTo(width + 1);
     bytes[0] = bits;
     let hash = Math.imul(bits + 1, factors[0]!);
     for (let i = 0; i < width; i++) {
@@ -325,7 +335,7 @@ export class KeyvalStore {
     if (length === 0) return NONE;
     const t = this.#table;
     const bytes = key.reserve(length);
-    const factors = t.factors(length);
+    const factors = t.factors.upTo(length);
     if (hashes.length <= length) hashes = new Int32Array(bytes.length + 1);
     let hash = 0;
     for (let i = 0; i < length; i++) {

@@ -6,11 +6,14 @@
  * thread that died holding it makes everything else anew of the chains.
  */
 import { randomInt } from 'node:crypto';
+import { MEASURE } from '../shared/carver.ts';
 import { ChangeMark } from '../shared/change-mark.ts';
 import { LOCK, rowOf, SharedLock } from '../shared/lock.ts';
-import type { Lockable } from '../shared/lock.ts';
-import { NONE, PAGE, Slab, slabOverhead } from '../shared/slab.ts';
+import { NONE, PAGE, Slab } from '../shared/slab.ts';
+import { Factors, mix } from './key.ts';
+import type { Key } from './key.ts';
 import { LENGTHS, W } from './layout.ts';
+import { TableMemory } from './memory.ts';
 
 const MAGIC = 0x48724b76; // 'HrKv'
 
@@ -28,36 +31,10 @@ const IN_OWN = 2;
 const OLDEST = [0, W.timedOldest, W.ownOldest];
 const NEWEST = [0, W.timedNewest, W.ownNewest];
 
-/** Bytes of a page that a pair takes at least, as chains are made for. */
-const BYTES_A_CHAIN = 128;
-
 /** The type of zones whose keys are networks. */
 export const NETWORKS = 1;
 /** Where the counts of networks of IPv6 begin, by their bits; before them are those of IPv4. */
 const OF_IPV6 = 64;
-
-/** As murmur3 ends. */
-function mix(word: number): number {
-  let h = word;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-  return h ^ (h >>> 16);
-}
-
-/** What a zone has room for, in pages. */
-export function pagesOf(size: number): number {
-  return Math.max(1, Math.floor(size / PAGE));
-}
-
-function chainsFor(pages: number): number {
-  return 2 ** Math.ceil(Math.log2((pages * PAGE) / BYTES_A_CHAIN));
-}
-
-/** Words before the slab; an even number. */
-function wordsBefore(rows: number, pages: number): number {
-  const words = W.words + rows + LENGTHS + chainsFor(pages);
-  return words + (words & 1);
-}
 
 /**
  * Makes an empty table. Main thread.
@@ -65,9 +42,9 @@ function wordsBefore(rows: number, pages: number): number {
  */
 export function createTable(size: number, type: number, maxWorkers: number): SharedArrayBuffer {
   const rows = maxWorkers + 1;
-  const pages = pagesOf(size);
-  const buffer = new SharedArrayBuffer(wordsBefore(rows, pages) * 4 + slabOverhead(pages) + pages * PAGE);
-  const head = new Int32Array(buffer, 0, W.words);
+  const pages = Math.max(1, Math.floor(size / PAGE));
+  const buffer = new SharedArrayBuffer(new TableMemory(MEASURE, rows, pages).size);
+  const { head } = new TableMemory(buffer, rows, pages);
   head[W.magic] = MAGIC;
   head[W.rows] = rows;
   head[W.pages] = pages;
@@ -78,25 +55,12 @@ export function createTable(size: number, type: number, maxWorkers: number): Sha
   return buffer;
 }
 
-/** The bytes of a key of this thread's, with what their hash is. */
-export class Key {
-  bytes = new Uint8Array(256);
-  length = 0;
-  hash = 0;
-
-  /** Room for so many bytes; what was there is gone. */
-  reserve(length: number): Uint8Array {
-    if (length > this.bytes.length) this.bytes = new Uint8Array(2 ** Math.ceil(Math.log2(length)));
-    this.length = length;
-    return this.bytes;
-  }
-}
-
 /** A thread's view of a zone's memory. Whatever says nothing else is to be called with the lock held. */
-export class Table implements Lockable {
+export class Table {
   readonly head: Int32Array;
-  readonly alive: Int32Array;
   readonly slab: Slab;
+  /** Of the hash of keys. */
+  readonly factors: Factors;
   readonly chains: number;
   readonly #lengths: Int32Array;
   /** Keys are networks: their bits, and the bytes of the address. */
@@ -112,33 +76,29 @@ export class Table implements Lockable {
   /** No pair begins behind this. */
   readonly #cells: number;
   readonly #seed: number;
-  readonly #factorSeed: number;
-  #factors = new Int32Array(0);
 
   /** @param workerId -1: the main thread */
   constructor(buffer: SharedArrayBuffer, workerId: number) {
-    const head = new Int32Array(buffer, 0, W.words);
-    if (head[W.magic] !== MAGIC) throw new TypeError('not a zone of keys and values');
-    const rows = head[W.rows]!;
-    const pages = head[W.pages]!;
+    const [magic, rows, pages] = new Int32Array(buffer, 0, W.words);
+    if (magic !== MAGIC) throw new TypeError('not a zone of keys and values');
+    const memory = new TableMemory(buffer, rows!, pages!);
+    const { head, slab } = memory;
     this.head = head;
-    this.alive = new Int32Array(buffer, W.words * 4, rows);
-    this.#lengths = new Int32Array(buffer, (W.words + rows) * 4, LENGTHS);
+    this.slab = slab;
+    this.#lengths = memory.lengths;
     this.#networks = head[W.type] === NETWORKS;
-    this.chains = chainsFor(pages);
-    this.#chains = new Int32Array(buffer, (W.words + rows + LENGTHS) * 4, this.chains);
-    const before = wordsBefore(rows, pages) * 4;
-    this.slab = new Slab(buffer, before, pages);
-    this.#words = this.slab.words;
-    this.#ends = new Float64Array(buffer, before + slabOverhead(pages), (pages * PAGE) / 8);
-    this.#bytes = Buffer.from(buffer, before + slabOverhead(pages), pages * PAGE);
-    this.#cells = (pages * PAGE - HEADER) / 8;
+    this.#chains = memory.chains;
+    this.chains = memory.chains.length;
+    this.#words = slab.words;
+    this.#bytes = slab.bytes;
+    this.#ends = new Float64Array(buffer, slab.bytes.byteOffset, slab.bytes.length / 8);
+    this.#cells = (slab.bytes.length - HEADER) / 8;
     this.#seed = head[W.seed]!;
-    this.#factorSeed = head[W.factorSeed]!;
-    const row = rowOf(this, workerId);
-    this.#lock = new SharedLock(this, row);
+    this.factors = new Factors(head[W.factorSeed]!);
+    const row = rowOf(memory, workerId);
+    this.#lock = new SharedLock(memory, row);
     this.mark = new ChangeMark(head, W.mark);
-    Atomics.store(this.alive, row, 1);
+    Atomics.store(memory.alive, row, 1);
   }
 
   /** Takes the lock, to read. */
@@ -173,19 +133,6 @@ export class Table implements Lockable {
   /** Changes with every change. Without the lock. */
   get version(): number {
     return Atomics.load(this.head, W.version);
-  }
-
-  /**
-   * Factors of a hash for keys of up to so many bytes: it is the sum of each byte, plus one, times the factor of its place.
-   * Nobody outside knows the factors, so nobody can choose keys that meet in a chain. Without the lock.
-   */
-  factors(length: number): Int32Array {
-    if (length > this.#factors.length) {
-      this.#factors = Int32Array.from({ length: 2 ** Math.ceil(Math.log2(length)) }, (_, i) =>
-        mix(this.#factorSeed + Math.imul(i, 0x9e3779b9)),
-      );
-    }
-    return this.#factors;
   }
 
   /** Whether some key may have this length. */

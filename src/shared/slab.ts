@@ -4,6 +4,7 @@
  *
  * Places are counted in cells of eight bytes, so that they fit 32 bits in memory of any size that there is.
  */
+import type { Carver } from './carver.ts';
 
 /** No place. */
 export const NONE = -1;
@@ -27,11 +28,6 @@ const BEHIND = 101;
 /** Sizes of slots in bytes, smallest first. */
 export const SLOT_SIZES: readonly number[] = Array.from({ length: CLASSES }, (_, i) => 1 << (MIN_SHIFT + i));
 
-/** Bytes that the allocator needs besides the pages themselves; a multiple of eight. */
-export function slabOverhead(pages: number): number {
-  return COUNTERS * 8 + 8 * Math.ceil((W.words + pages * 5) / 2);
-}
-
 /** What is known of slots of one size. */
 export interface SlotCounts {
   used: number;
@@ -43,6 +39,7 @@ export class Slab {
   /** By size: requests for memory, then those that failed. */
   readonly counters: Float64Array;
   /** The pages; cell `c` is word `2 * c`. */
+  readonly bytes: Buffer;
   readonly words: Int32Array;
   readonly #head: Int32Array;
   readonly #kind: Int32Array;
@@ -53,23 +50,18 @@ export class Slab {
   readonly #next: Int32Array;
   readonly #before: Int32Array;
 
-  /** @param offset of `slabOverhead(pages)` bytes and the pages behind them; a multiple of eight */
-  constructor(buffer: SharedArrayBuffer, offset: number, pages: number) {
+  constructor(c: Carver, pages: number) {
     this.pages = pages;
-    this.counters = new Float64Array(buffer, offset, COUNTERS);
-    let at = offset + COUNTERS * 8;
-    const int32 = (length: number): Int32Array => {
-      const array = new Int32Array(buffer, at, length);
-      at += length * 4;
-      return array;
-    };
-    this.#head = int32(W.words);
-    this.#kind = int32(pages);
-    this.#taken = int32(pages);
-    this.#slots = int32(pages);
-    this.#next = int32(pages);
-    this.#before = int32(pages);
-    this.words = new Int32Array(buffer, offset + slabOverhead(pages), (pages * PAGE) / 4);
+    this.counters = c.float64(COUNTERS);
+    this.#head = c.int32(W.words);
+    this.#kind = c.int32(pages);
+    this.#taken = c.int32(pages);
+    this.#slots = c.int32(pages);
+    this.#next = c.int32(pages);
+    this.#before = c.int32(pages);
+    this.bytes = c.bytes(pages * PAGE);
+    const { buffer, byteOffset, length } = this.bytes;
+    this.words = new Int32Array(buffer, byteOffset, length / 4);
   }
 
   /** All memory is free; counters stay. */

@@ -2,10 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { NONE, PAGE, Slab, SLOT_SIZES, slabOverhead } from '../../src/shared/slab.ts';
+import { Carver, MEASURE } from '../../src/shared/carver.ts';
+import { NONE, PAGE, Slab, SLOT_SIZES } from '../../src/shared/slab.ts';
 
 function slab(pages: number): Slab {
-  const made = new Slab(new SharedArrayBuffer(16 + slabOverhead(pages) + pages * PAGE), 16, pages);
+  const measured = new Carver(MEASURE);
+  new Slab(measured, pages);
+  const made = new Slab(new Carver(new SharedArrayBuffer(measured.size)), pages);
   made.clear();
   return made;
 }

@@ -18,8 +18,33 @@ function shown(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }
 
-function contents(zone: ManagedKeyval): Record<string, string> {
-  return Object.fromEntries(zone.pairs().map(([key, value]) => [shown(key), shown(value)]));
+/** The pairs of a zone as a JSON object, in steps. */
+function* contents(zone: ManagedKeyval): Generator<string, void> {
+  let separator = '{';
+  for (const pairs of zone.pieces()) {
+    let text = '';
+    for (const { key, value } of pairs) {
+      text += `${separator}${JSON.stringify(shown(key))}:${JSON.stringify(shown(value))}`;
+      separator = ',';
+    }
+    yield text;
+  }
+  yield separator === '{' ? '{}' : '}';
+}
+
+/** All zones by their names. */
+function* all(zones: readonly ManagedKeyval[]): Generator<string, void> {
+  let separator = '{';
+  for (const zone of zones) {
+    yield `${separator}${JSON.stringify(zone.config.name)}:`;
+    yield* contents(zone);
+    separator = ',';
+  }
+  yield separator === '{' ? '{}' : '}';
+}
+
+function* names(zones: readonly ManagedKeyval[]): Generator<string, void> {
+  yield JSON.stringify(zones.map(({ config }) => config.name));
 }
 
 export class KeyvalObjects {
@@ -38,7 +63,7 @@ export class KeyvalObjects {
     if (name === undefined) {
       allow(method, 'GET');
       const zones = this.#view.keyvals()?.list(this.#door) ?? [];
-      return { status: 200, value: Object.fromEntries(zones.map((zone) => [zone.config.name, contents(zone)])) };
+      return { status: 200, steps: (fields) => (fields?.size === 0 ? names(zones) : all(zones)) };
     }
     const zone = this.#view.keyvals()?.get(this.#door, name) ?? null;
     if (zone === null) throw new ApiError(404, 'KeyvalNotFound', `keyval "${name}" not found`);
@@ -53,8 +78,10 @@ export class KeyvalObjects {
 
   async #zone(method: string, version: number, zone: ManagedKeyval, body: string, args: string): Promise<Outcome> {
     switch (method) {
-      case 'GET':
-        return { status: 200, value: found(zone, new URLSearchParams(args).get('key')) };
+      case 'GET': {
+        const key = new URLSearchParams(args).get('key');
+        return key === null ? { status: 200, steps: () => contents(zone) } : { status: 200, value: found(zone, key) };
+      }
       case 'POST': {
         const changes = readPairs(body, version);
         for (const { key, value } of changes) {
@@ -77,8 +104,8 @@ export class KeyvalObjects {
   }
 }
 
-function found(zone: ManagedKeyval, key: string | null): Record<string, string> {
-  if (key === null) return contents(zone);
+/** One pair. @throws {ApiError} */
+function found(zone: ManagedKeyval, key: string): Record<string, string> {
   const value = zone.get(encodeText(key));
   if (value === null) throw new ApiError(404, 'KeyvalKeyNotFound', `key "${key}" not found`);
   return Object.fromEntries([[key, shown(value)]]);
