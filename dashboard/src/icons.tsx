@@ -1,5 +1,5 @@
 /** Signs that differ by shape, not by colour alone. */
-import type { PeerState } from './model.ts';
+import type { PeerState } from './model/group.ts';
 import type { Severity } from './problems.ts';
 
 const SHAPES: Readonly<Record<PeerState, string>> = {

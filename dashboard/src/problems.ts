@@ -1,6 +1,8 @@
 /** What is wrong, the worst first: what an operator has to know before anything else. */
 import { many, percent, rate } from './format.ts';
-import { calm, type Group, type Model, type Peer, type PeerState } from './model.ts';
+import { calm } from './series.ts';
+import type { Group, Peer, PeerState } from './model/group.ts';
+import type { Model } from './model.ts';
 
 /** `critical`: requests fail. `warning`: something is out. `note`: somebody wants it so. */
 export type Severity = 'critical' | 'warning' | 'note';

@@ -26,3 +26,22 @@ export function recent(series: Series, count: number): number | null {
   }
   return n === 0 ? null : sum / n;
 }
+
+/** Puts values in, the newest last, nulls before them. */
+export function fill(series: Series, values: Series, length: number): void {
+  series.length = 0;
+  const known = values.slice(-length);
+  for (let i = known.length; i < length; i++) series.push(null);
+  series.push(...known);
+}
+
+/** Growth of a counter; one that went back was made anew. */
+export const grown = (now: number, before: number): number => (now >= before ? now - before : now);
+
+/** Numbers are shown as the mean of so many seconds. */
+const CALM = 3;
+
+/** The number to show for a rate. */
+export function calm(series: Series): number {
+  return recent(series, CALM) ?? 0;
+}

@@ -2,7 +2,8 @@
 import { useState } from 'preact/hooks';
 import { add, type ServerFields } from '../api.ts';
 import { Dialog, Failure } from '../dialog.tsx';
-import type { Group, Model } from '../model.ts';
+import type { Group } from '../model/group.ts';
+import type { Model } from '../model.ts';
 
 interface AddProps {
   model: Model;

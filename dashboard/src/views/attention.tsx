@@ -1,7 +1,8 @@
 /** What is wrong, at the top of everything. */
 import { SeverityIcon } from '../icons.tsx';
 import { many } from '../format.ts';
-import type { Group, Model } from '../model.ts';
+import type { Group } from '../model/group.ts';
+import type { Model } from '../model.ts';
 import type { Problem } from '../problems.ts';
 
 /** More than that are a list of their own: the filter shows them. */

@@ -5,7 +5,9 @@ import { remove } from '../api.ts';
 import { Confirm, type Question } from '../dialog.tsx';
 import { Chevron, SeverityIcon, StateIcon } from '../icons.tsx';
 import { bytes, count, duration, many, percent, rate, span } from '../format.ts';
-import { calm, type Group, type Model, type Peer, type PeerState } from '../model.ts';
+import { calm } from '../series.ts';
+import type { Group, Peer, PeerState } from '../model/group.ts';
+import type { Model } from '../model.ts';
 import { Plot, Spark } from '../plot.tsx';
 import { type Problem, STATE_TEXT, STATE_WHY, worst } from '../problems.ts';
 

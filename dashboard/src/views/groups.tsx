@@ -1,8 +1,9 @@
 /** Groups: found by name, the worst first; each opens to its servers. */
 import { useEffect, useRef } from 'preact/hooks';
 import { count, many, rate } from '../format.ts';
-import type { Group, Model, Peer } from '../model.ts';
-import { calm } from '../model.ts';
+import type { Group, Peer } from '../model/group.ts';
+import type { Model } from '../model.ts';
+import { calm } from '../series.ts';
 import { type Problem, problemsOf, type Severity, worst } from '../problems.ts';
 import { GroupRow } from './group-row.tsx';
 

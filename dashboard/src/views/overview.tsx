@@ -1,6 +1,7 @@
 /** The whole in five numbers. */
 import { bytes, count, duration, many, percent, rate } from '../format.ts';
-import { calm, type Model } from '../model.ts';
+import { calm } from '../series.ts';
+import type { Model } from '../model.ts';
 import { type Line, Plot } from '../plot.tsx';
 import { BAD_SHARE } from '../problems.ts';
 import { recent } from '../series.ts';

@@ -1,6 +1,7 @@
 /** The process and its threads. */
 import { bytes, clockTime, count, percent, rate, span } from '../format.ts';
-import { calm, type Model } from '../model.ts';
+import { calm } from '../series.ts';
+import type { Model } from '../model.ts';
 import { Spark } from '../plot.tsx';
 import { recent } from '../series.ts';
 

@@ -6,7 +6,9 @@ import { change, remove, type ServerFields } from '../api.ts';
 import { Confirm, Dialog, Failure, type Question } from '../dialog.tsx';
 import { bytes, clockTime, count, duration, percent, rate, span, times } from '../format.ts';
 import { StateIcon } from '../icons.tsx';
-import { calm, type Group, type Model, type Peer } from '../model.ts';
+import { calm } from '../series.ts';
+import type { Group, Peer } from '../model/group.ts';
+import type { Model } from '../model.ts';
 import { Plot } from '../plot.tsx';
 import { STATE_TEXT, STATE_WHY } from '../problems.ts';
 

@@ -1,7 +1,10 @@
 /** What servers and locations with a `status_zone` did. */
 import type { ComponentChildren } from 'preact';
 import { bytes, count, duration, many, percent, rate } from '../format.ts';
-import { calm, type Counted, type Model, numberOf, type Zone } from '../model.ts';
+import { calm } from '../series.ts';
+import { type Counted, numberOf } from '../model/counted.ts';
+import type { Model } from '../model.ts';
+import type { Zone } from '../model/zone.ts';
 import { Spark } from '../plot.tsx';
 
 export function Zones({ model }: { model: Model }) {
