@@ -10,6 +10,7 @@ import type { Group, Peer, PeerState } from '../model/group.ts';
 import type { Model } from '../model.ts';
 import { Plot, Spark } from '../plot.tsx';
 import { type Problem, STATE_TEXT, STATE_WHY, worst } from '../problems.ts';
+import { Columns } from './columns.tsx';
 
 interface GroupRowProps {
   model: Model;
@@ -141,41 +142,15 @@ function footnote({ write }: Model, { info, zombies }: Group): string {
 
 function Servers({ model, group, onServer }: { model: Model; group: Group; onServer: (peer: Peer) => void }) {
   const http = group.info.door === 'http';
+  const perSecond = http ? 'Requests/s' : 'Connections/s';
+  const errors = http ? ['4xx, 5xx'] : [];
   return (
     <table class="servers">
       <caption class="hidden">Servers of {group.info.name}</caption>
-      <thead>
-        <tr>
-          <th scope="col">Server</th>
-          <th scope="col">State</th>
-          <th scope="col" class="num">
-            Weight
-          </th>
-          <th scope="col" class="num">
-            Active
-          </th>
-          <th scope="col" class="num">
-            {http ? 'Requests/s' : 'Connections/s'}
-          </th>
-          <th scope="col" class="num">
-            Response
-          </th>
-          {http && (
-            <th scope="col" class="num">
-              4xx, 5xx
-            </th>
-          )}
-          <th scope="col" class="num">
-            Failed
-          </th>
-          <th scope="col" class="num">
-            Checks
-          </th>
-          <th scope="col" class="num">
-            Traffic
-          </th>
-        </tr>
-      </thead>
+      <Columns
+        texts={['Server', 'State']}
+        numbers={['Weight', 'Active', perSecond, 'Response', ...errors, 'Failed', 'Checks', 'Traffic']}
+      />
       <tbody>
         {group.peers.map((peer) => (
           <Server

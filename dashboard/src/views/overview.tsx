@@ -1,10 +1,9 @@
 /** The whole in five numbers. */
 import { bytes, count, duration, many, percent, rate } from '../format.ts';
-import { calm } from '../series.ts';
 import type { Model } from '../model.ts';
 import { type Line, Plot } from '../plot.tsx';
 import { BAD_SHARE } from '../problems.ts';
-import { recent } from '../series.ts';
+import { calm, recent } from '../series.ts';
 
 interface TileProps {
   model: Model;

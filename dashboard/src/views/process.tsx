@@ -1,9 +1,9 @@
 /** The process and its threads. */
 import { bytes, clockTime, count, percent, rate, span } from '../format.ts';
-import { calm } from '../series.ts';
 import type { Model } from '../model.ts';
 import { Spark } from '../plot.tsx';
-import { recent } from '../series.ts';
+import { calm, recent } from '../series.ts';
+import { Columns } from './columns.tsx';
 
 export function Process({ model }: { model: Model }) {
   const { node, process, workers } = model;
@@ -40,17 +40,10 @@ export function Process({ model }: { model: Model }) {
         <h2>Workers</h2>
         <table class="servers">
           <caption class="hidden">Worker threads</caption>
-          <thead>
-            <tr>
-              <th scope="col">Worker</th>
-              <th scope="col">Busy</th>
-              {['Requests/s', 'Under way', 'Connections', 'Accepted', 'Requests'].map((name) => (
-                <th key={name} scope="col" class="num">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Columns
+            texts={['Worker', 'Busy']}
+            numbers={['Requests/s', 'Under way', 'Connections', 'Accepted', 'Requests']}
+          />
           <tbody>
             {workers.map(({ frame, busy, rps }) => {
               const share = recent(busy, 3) ?? 0;

@@ -6,6 +6,7 @@ import { type Counted, numberOf } from '../model/counted.ts';
 import type { Model } from '../model.ts';
 import type { Zone } from '../model/zone.ts';
 import { Spark } from '../plot.tsx';
+import { Columns } from './columns.tsx';
 
 export function Zones({ model }: { model: Model }) {
   const zones = [...model.zones.values()];
@@ -42,29 +43,23 @@ function Table({ kind, zones }: { kind: Zone['frame']['kind']; zones: readonly Z
       <h2>{TITLES[kind]}</h2>
       <table class="servers zones">
         <caption class="hidden">{many(zones.length, 'zone')}</caption>
-        <thead>
-          <tr>
-            <th scope="col">Zone</th>
-            {[
-              kind === 'stream' ? 'Sessions/s' : 'Requests/s',
-              'Median',
-              '95 %',
-              '2xx/s',
-              '3xx/s',
-              '4xx/s',
-              '5xx/s',
-              'In',
-              'Out',
-              'Under way',
-              'All',
-              'Discarded',
-            ].map((name) => (
-              <th key={name} scope="col" class="num">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Columns
+          texts={['Zone']}
+          numbers={[
+            kind === 'stream' ? 'Sessions/s' : 'Requests/s',
+            'Median',
+            '95 %',
+            '2xx/s',
+            '3xx/s',
+            '4xx/s',
+            '5xx/s',
+            'In',
+            'Out',
+            'Under way',
+            'All',
+            'Discarded',
+          ]}
+        />
         <tbody>
           {zones.map((zone) => (
             <ZoneRow key={zone.frame.key} zone={zone} />
@@ -127,23 +122,14 @@ interface PanelProps {
 }
 
 function Panel({ title, columns, rows }: PanelProps) {
-  const [first, ...others] = columns;
+  const [first = '', ...others] = columns;
   if (rows.length === 0) return null;
   return (
     <section class="panel">
       <h2>{title}</h2>
       <table class="servers">
         <caption class="hidden">{title}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{first}</th>
-            {others.map((name) => (
-              <th key={name} scope="col" class="num">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
+        <Columns texts={[first]} numbers={others} />
         <tbody>
           {rows.map(({ name, cells }) => (
             <tr key={name}>
