@@ -139,7 +139,8 @@ export class AnswerBuffer {
     } else if (this.#mute) this.sent = this.appended;
     if (this.#closed) return;
     this.#write();
-    if (!direct) this.#pump();
+    // The end is still to be said when the last bytes went out beside pieces that are being written.
+    if (!direct || last) this.#pump();
     if (!this.#closed) this.#regulate();
   }
 

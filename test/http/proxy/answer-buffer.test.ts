@@ -48,3 +48,34 @@ for (const size of [1000, 16_000, 16_384, 17_000, 33_000]) {
     buffer.close();
   });
 }
+
+test('a client that has caught up while the disk has not is told of the end', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'headrace-test-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const sent: Buffer[] = [];
+  let ended = false;
+  const buffer = new AnswerBuffer(
+    {
+      forward(buf, start, end, last) {
+        assert.ok(!ended);
+        if (buf !== null) sent.push(Buffer.from(buf.subarray(start, end)));
+        ended = last;
+        return SENT;
+      },
+      pauseServer() {},
+      resumeServer() {},
+      openFile: () => openSync(join(directory, 'answer'), 'w+'),
+      fileFailed: (error) => assert.fail(error),
+    },
+    { memory: 32 * 1024, file: 1 << 30, keep: false, base: 0 },
+  );
+  const body = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7) % 251));
+  buffer.hold();
+  // Too much for memory: it is being written from now on.
+  buffer.append(body, 0, 150_000, false);
+  buffer.drained();
+  buffer.append(body, 150_000, 200_000, true);
+  await until('the end', () => ended);
+  assert.ok(Buffer.concat(sent).equals(body));
+  buffer.close();
+});
