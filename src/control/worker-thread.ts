@@ -3,6 +3,7 @@
  * ends, at the latest when the thread does.
  */
 import { Worker } from 'node:worker_threads';
+import { closeLeftBehind, descriptorTable } from '../net/descriptors.ts';
 import type { AdminReply } from '../http/handlers/admin.ts';
 import type { KongChange } from '../config/kong/groups.ts';
 import type { AdminMessage, FromWorker, GenerationData, ToWorker, WorkerInit } from '../worker/protocol.ts';
@@ -47,16 +48,17 @@ export class WorkerThread {
   #isOnline = false;
   #expected = false;
   #exited = false;
+  readonly #descriptors = descriptorTable();
   /** The generation that runs; 0: none yet. */
   generation = 0;
 
-  constructor(entry: URL, init: WorkerInit, events: ThreadEvents | null = null) {
+  constructor(entry: URL, init: Omit<WorkerInit, 'descriptors'>, events: ThreadEvents | null = null) {
     this.workerId = init.workerId;
     this.events = events;
     // Workers take a path for what it is.
     const errorLogPath = init.errorLogPath === 'stderr' ? '/dev/stderr' : init.errorLogPath;
     this.#worker = new Worker(entry, {
-      workerData: { ...init, errorLogPath } satisfies WorkerInit,
+      workerData: { ...init, errorLogPath, descriptors: this.#descriptors } satisfies WorkerInit,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     this.number = this.#worker.threadId;
@@ -172,6 +174,7 @@ export class WorkerThread {
 
   #ended(code: number): void {
     this.#exited = true;
+    closeLeftBehind(this.#descriptors);
     const lost: Answer = { outcome: 'lost', message: this.#lostText() };
     for (const waiter of this.#waiters) waiter.done(lost);
     const error = this.#expected ? null : (this.#error ?? new Error(`unexpected exit with status ${code}`));

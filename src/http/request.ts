@@ -21,6 +21,7 @@ import type { KongCase } from './kong/case.ts';
 import type { Family } from './subrequest.ts';
 import { FieldList } from './fields.ts';
 import { clock } from '../net/clock.ts';
+import type { Transport } from '../net/transport.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import type { TlsInfo } from '../net/tls-info.ts';
@@ -64,6 +65,16 @@ export interface ClientChannel {
   sendHeadRest(r: HttpRequest, n: number): number;
   /** Sends body bytes; `last` ends the message. `buf` may be null to end it. */
   sendBody(r: HttpRequest, buf: Buffer | null, start: number, end: number, last: boolean): number;
+  /**
+   * The connection on which what is given to `sendBody` goes out as it is, with nothing around it and nothing else done
+   * with it; null or absent: it does not.
+   */
+  bareBody?(r: HttpRequest): Transport | null;
+  /**
+   * Says that the rest of the request's body will only be written to `to`, each piece during its `onBodyData`: see
+   * `Transport.passTo`. Absent: it comes in frames.
+   */
+  passBody?(r: HttpRequest, to: Transport): void;
   /** A subrequest's: true when something else than the error's page is answered. */
   replaceError?(r: HttpRequest, status: number): boolean;
   /** An interim answer (100, 103). */

@@ -1,5 +1,5 @@
 /** Addresses of clients. */
-import type { Socket } from 'node:net';
+import type { Ends } from './transport.ts';
 
 export interface ClientAddress {
   /** Text without brackets; `unix:` for unix sockets. */
@@ -49,11 +49,11 @@ export function addressBytes(text: string): Uint8Array {
 }
 
 /** @param unix the connection came over a unix socket */
-export function addressOf(socket: Socket, unix: boolean): ClientAddress {
+export function addressOf(ends: Ends, unix: boolean): ClientAddress {
   if (unix) return new SocketAddress('unix:', 0);
-  const text = socket.remoteAddress ?? '';
+  const text = ends.remoteAddress ?? '';
   return new SocketAddress(
     text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text,
-    socket.remotePort ?? 0,
+    ends.remotePort ?? 0,
   );
 }

@@ -1,5 +1,6 @@
 /** Makes a ring and its memory, through the C library that Node is linked with (`node:ffi`, Node 26.9 and newer). */
 import { Buffer } from 'node:buffer';
+import { holds, letsGo } from './descriptors.ts';
 
 /** Bytes of one slot for what is received. */
 export const SLOT_SIZE = 16 * 1024;
@@ -9,6 +10,8 @@ export const SLOTS = 128;
 export const ENTRIES = 1024;
 const CQ_ENTRIES = 8192;
 const OUT_SIZE = 256 * 1024;
+/** `struct sockaddr_storage`. */
+export const ADDRESS_SIZE = 128;
 
 const SYS_SETUP = 425;
 const SYS_ENTER = 426;
@@ -82,6 +85,9 @@ export interface RingMemory {
   /** What is to be sent stands here. */
   readonly out: Buffer;
   readonly outAt: bigint;
+  /** Addresses of connections to be opened, one for each submission. */
+  readonly addresses: Buffer;
+  readonly addressesAt: bigint;
   /** An eventfd that becomes readable when the kernel has something to say; whoever reads it closes it. */
   readonly wake: number;
   /** io_uring_enter(2): hands over `n` submissions and lets the kernel complete what it can. */
@@ -119,7 +125,10 @@ export function setUpRing(): RingMemory {
   const mapped: [Pointer, bigint][] = [];
   const fds: number[] = [];
   const close = (): void => {
-    for (const fd of fds) libc.close(fd);
+    for (const fd of fds) {
+      letsGo(fd);
+      libc.close(fd);
+    }
     for (const [at, length] of mapped) libc.munmap(at, length);
     fds.length = mapped.length = libraries.length = 0;
   };
@@ -140,6 +149,7 @@ export function setUpRing(): RingMemory {
     const fd = setup(SYS_SETUP, ENTRIES, ffi.getRawPointer(params));
     if (fd < 0) throw new Error('io_uring_setup() failed');
     fds.push(fd);
+    holds(fd);
     const at = (field: number): number => params.readUInt32LE(field);
     // Both rings are one mapping since Linux 5.4.
     const length = Math.max(at(64) + ENTRIES * 4, at(100) + at(4) * 16);
@@ -155,6 +165,7 @@ export function setUpRing(): RingMemory {
     if (register(SYS_REGISTER, fd, REGISTER_PBUF_RING, ffi.getRawPointer(buffers), 1) < 0)
       throw new Error('io_uring_register() of buffers failed');
     const outAt = map(OUT_SIZE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
+    const addressesAt = map(ENTRIES * ADDRESS_SIZE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
 
     const wake = libc.eventfd(0, EFD_NONBLOCK_CLOEXEC);
     if (wake < 0) throw new Error('eventfd() failed');
@@ -181,6 +192,8 @@ export function setUpRing(): RingMemory {
       free: ffi.toArrayBuffer(freeAt, SLOTS * 16, false),
       out: Buffer.from(ffi.toArrayBuffer(outAt, OUT_SIZE, false)),
       outAt,
+      addresses: Buffer.from(ffi.toArrayBuffer(addressesAt, ENTRIES * ADDRESS_SIZE, false)),
+      addressesAt,
       wake,
       enter: (n) => void enter(SYS_ENTER, fd, n, 0, ENTER_GETEVENTS, 0, 0),
       close,

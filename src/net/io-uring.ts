@@ -1,5 +1,5 @@
 /**
- * Receiving and sending through io_uring (Linux 6.1 and newer), by Node's `node:ffi`.
+ * Sockets through io_uring (Linux 6.1 and newer), by Node's `node:ffi`.
  *
  * libuv tells that a socket is readable, reads it, and calls JavaScript through layers that cost as much as the system
  * call. Here the kernel puts received bytes into memory of ours and says so in a ring that JavaScript reads as a typed
@@ -7,8 +7,8 @@
  * fetches the other. Measured on a bare relay of small messages (64 connections): 6.2 microseconds of CPU per exchange
  * instead of 9.3.
  *
- * Only bytes travel by the ring. Sockets are opened and closed by Node, which also sends what the kernel does not take at
- * once, and reads in bulk (`transport.ts` says when). Where the ring cannot be had, libuv does everything.
+ * Connections are accepted, opened and closed by it, too: Node's sockets would cost more than all the rest of a short
+ * connection. Where the ring cannot be had, libuv does everything.
  *
  * Layouts and constants: `linux/io_uring.h`; `io-uring-setup.ts` makes the ring.
  */
@@ -16,21 +16,26 @@ import { Buffer } from 'node:buffer';
 import { Socket } from 'node:net';
 import type { SocketConstructorOpts } from 'node:net';
 import { clock } from './clock.ts';
-import { ENTRIES, setUpRing, SLOT_SIZE, SLOTS } from './io-uring-setup.ts';
+import { ADDRESS_SIZE, ENTRIES, setUpRing, SLOT_SIZE, SLOTS } from './io-uring-setup.ts';
 import type { RingMemory } from './io-uring-setup.ts';
 
-/** Somebody whose bytes arrive by the ring. */
-export interface Receiver {
-  /** Bytes arrived; valid during the call. */
+/** Somebody who waits for what the ring brings. */
+export interface Waiter {
+  /** `receive`: bytes arrived; valid during the call. */
   received(buf: Buffer, start: number, end: number): void;
-  /** Nothing more comes for this receive. 0: the peer has ended its side; negative: an errno (`ECANCELED` after `cancel`). */
-  receiveEnded(result: number): void;
+  /** `accept`: a connection. */
+  accepted(fd: number): void;
+  /**
+   * Nothing more comes, for the token is free again. Negative: an errno (`ECANCELED` after `cancel`). Else 0 for a receive:
+   * the peer has ended its side; the events of a `poll`; 0 for a connection that is open.
+   */
+  ended(result: number): void;
 }
 
 /** Somebody whose bytes were to be sent by the ring. */
 export interface Sender {
-  /** The kernel did not take `out[start, end)`; valid during the call. */
-  unsent(start: number, end: number): void;
+  /** The kernel did not take `out[start, end)`; valid during the call. @param errno negative: why; 0: it takes no more at present */
+  unsent(start: number, end: number, errno: number): void;
 }
 
 /** Bytes that one `received` gives at most: a receiver that gets as many does better with a larger area. */
@@ -38,17 +43,30 @@ export const RING_READ: number = SLOT_SIZE;
 
 export const ECANCELED = -125;
 export const ENOBUFS = -105;
+export const EAGAIN = -11;
+/** What `poll` waits for. */
+export const POLL_IN = 1;
+export const POLL_OUT = 4;
 
+/** The kernel has completions that it gives out when it is entered. */
+const SQ_CQ_OVERFLOW = 1 << 1;
 const SQ_TASKRUN = 1 << 2;
 const CQ_EVENTFD_DISABLED = 1;
+const CQE_BUFFER = 1 << 0;
 const CQE_MORE = 1 << 1;
 
+const OP_POLL_ADD = 6;
+const OP_ACCEPT = 13;
 const OP_ASYNC_CANCEL = 14;
+const OP_CONNECT = 16;
+const OP_CLOSE = 19;
 const OP_SEND = 26;
 const OP_RECV = 27;
 const SQE_BUFFER_SELECT = 1 << 5;
 const SQE_SKIP_SUCCESS = 1 << 6;
 const RECV_MULTISHOT = 1 << 1;
+const ACCEPT_MULTISHOT = 1 << 0;
+const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
 /** MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL: done during the call, and a message sent in part counts as failed. */
 const SEND_FLAGS = 0x40 | 0x100 | 0x4000;
 
@@ -61,9 +79,10 @@ const ROUNDS = 4;
 const SQE_WORDS = 16;
 const CQE_WORDS = 4;
 
-const RECEIVE = 1;
+/** What a completion is of: for a waiter, of a send, or of what nobody waits for. */
+const WAIT = 1;
 const SEND = 2;
-const CANCEL = 3;
+const OTHER = 3;
 
 export class IoUring {
   /** What is to be sent stands here. */
@@ -94,10 +113,12 @@ export class IoUring {
   readonly #slotHigh: Int32Array = new Int32Array(SLOTS);
   readonly #outLow: number;
   readonly #outHigh: number;
+  readonly #addressesLow: number;
+  readonly #addressesHigh: number;
 
   #tail = 0;
   #running = false;
-  readonly #receivers: (Receiver | null)[] = [];
+  readonly #waiters: (Waiter | null)[] = [];
   readonly #freeTokens: number[] = [];
   readonly #senders: Sender[] = [];
   readonly #sendStart: number[] = [];
@@ -123,6 +144,8 @@ export class IoUring {
     this.#freeHalves = new Uint16Array(memory.free);
     this.#outLow = Number(BigInt.asUintN(32, memory.outAt));
     this.#outHigh = Number(memory.outAt >> 32n);
+    this.#addressesLow = Number(BigInt.asUintN(32, memory.addressesAt));
+    this.#addressesHigh = Number(memory.addressesAt >> 32n);
     for (let i = 0; i < SLOTS; i++) {
       const at = memory.inAt + BigInt(i * SLOT_SIZE);
       this.#slotLow[i] = Number(BigInt.asIntN(32, at));
@@ -165,31 +188,74 @@ export class IoUring {
 
   /**
    * Receives from a socket until `cancel`, its end, or an error.
-   * @returns a token for `cancel`; it is the receiver's until `receiveEnded`
+   * @returns a token for `cancel`; it is the waiter's until `ended`
    */
-  receive(fd: number, receiver: Receiver): number {
-    const token = this.#freeTokens.pop() ?? this.#receivers.length;
-    this.#receivers[token] = receiver;
+  receive(fd: number, waiter: Waiter): number {
     const at = this.#next();
+    this.#sqes[at] = OP_RECV | (SQE_BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16);
+    return this.#wait(at, fd, waiter);
+  }
+
+  /** Waits until a socket can be read or written, once. @returns as `receive` */
+  poll(fd: number, events: number, waiter: Waiter): number {
+    const at = this.#next();
+    this.#sqes[at] = OP_POLL_ADD;
+    this.#sqes[at + 7] = events;
+    return this.#wait(at, fd, waiter);
+  }
+
+  /** Accepts connections of a listening socket. @returns as `receive` */
+  accept(fd: number, waiter: Waiter): number {
+    const at = this.#next();
+    this.#sqes[at] = OP_ACCEPT | (ACCEPT_MULTISHOT << 16);
+    this.#sqes[at + 7] = SOCK_NONBLOCK_CLOEXEC;
+    return this.#wait(at, fd, waiter);
+  }
+
+  /** Opens a connection. @param address `struct sockaddr` @returns as `receive` */
+  connect(fd: number, address: Buffer, waiter: Waiter): number {
+    const at = this.#next();
+    // The kernel reads the address when it is submitted: it stands beside the submission until then.
+    const offset = (at / SQE_WORDS) * ADDRESS_SIZE;
+    address.copy(this.#memory.addresses, offset);
+    const low = this.#addressesLow + offset;
+    this.#sqes[at] = OP_CONNECT;
+    this.#sqes[at + 2] = address.length;
+    this.#sqes[at + 4] = low | 0;
+    this.#sqes[at + 5] = low > 0xffff_ffff ? this.#addressesHigh + 1 : this.#addressesHigh;
+    return this.#wait(at, fd, waiter);
+  }
+
+  #wait(at: number, fd: number, waiter: Waiter): number {
+    const token = this.#freeTokens.pop() ?? this.#waiters.length;
+    this.#waiters[token] = waiter;
     const sqes = this.#sqes;
-    sqes[at] = OP_RECV | (SQE_BUFFER_SELECT << 8) | (RECV_MULTISHOT << 16);
     sqes[at + 1] = fd;
     sqes[at + 8] = token;
-    sqes[at + 9] = RECEIVE;
+    sqes[at + 9] = WAIT;
     this.#soon();
     return token;
   }
 
-  /** Ends a receive: `receiveEnded` follows. With `now` it has let go of the socket when this returns. */
-  cancel(token: number, now: boolean): void {
+  /** Ends what was waited for: `ended` follows. */
+  cancel(token: number): void {
     const at = this.#next();
     const sqes = this.#sqes;
     sqes[at] = OP_ASYNC_CANCEL | (SQE_SKIP_SUCCESS << 8);
     sqes[at + 1] = -1;
     sqes[at + 4] = token;
-    sqes[at + 5] = RECEIVE;
-    sqes[at + 9] = CANCEL;
-    if (now) this.#submit();
+    sqes[at + 5] = WAIT;
+    sqes[at + 9] = OTHER;
+    this.#soon();
+  }
+
+  /** Closes a socket, after what was asked for before (`cancel`, above all: who waits for a socket keeps it open). */
+  close(fd: number): void {
+    const at = this.#next();
+    const sqes = this.#sqes;
+    sqes[at] = OP_CLOSE | (SQE_SKIP_SUCCESS << 8);
+    sqes[at + 1] = fd;
+    sqes[at + 9] = OTHER;
     this.#soon();
   }
 
@@ -221,10 +287,11 @@ export class IoUring {
     for (let head = ring[this.#cqHead]!; head !== tail; head = (head + 1) | 0) {
       const at = this.#cqes + (head & this.#cqMask) * CQE_WORDS;
       if (ring[at + 1] !== SEND) continue;
-      ring[at + 1] = CANCEL; // it is dealt with
+      ring[at + 1] = OTHER; // it is dealt with
       const index = ring[at]!;
-      const sent = Math.max(ring[at + 2]!, 0);
-      this.#senders[index]!.unsent(this.#sendStart[index]! + sent, this.#sendEnd[index]!);
+      const result = ring[at + 2]!;
+      const errno = result >= 0 || result === EAGAIN ? 0 : result;
+      this.#senders[index]!.unsent(this.#sendStart[index]! + Math.max(result, 0), this.#sendEnd[index]!, errno);
     }
     this.#sends = 0;
     this.#soon();
@@ -287,6 +354,8 @@ export class IoUring {
       }
     } finally {
       this.#running = false;
+      // What was asked for after the last sends.
+      if (this.#tail !== Atomics.load(ring, this.#sqHead)) this.#submit();
       Atomics.store(ring, this.#cqFlags, 0);
       if (this.#more()) this.#soon();
     }
@@ -295,7 +364,8 @@ export class IoUring {
   #more(): boolean {
     const ring = this.#ring;
     return (
-      Atomics.load(ring, this.#cqTail) !== ring[this.#cqHead] || (Atomics.load(ring, this.#sqFlags) & SQ_TASKRUN) !== 0
+      Atomics.load(ring, this.#cqTail) !== ring[this.#cqHead] ||
+      (Atomics.load(ring, this.#sqFlags) & (SQ_TASKRUN | SQ_CQ_OVERFLOW)) !== 0
     );
   }
 
@@ -310,18 +380,22 @@ export class IoUring {
       const result = ring[at + 2]!;
       const flags = ring[at + 3]!;
       Atomics.store(ring, this.#cqHead, (head + 1) | 0);
-      if (kind !== RECEIVE) continue;
-      const receiver = this.#receivers[token]!;
-      if (result > 0) {
+      if (kind !== WAIT) continue;
+      const waiter = this.#waiters[token]!;
+      const received = (flags & CQE_BUFFER) !== 0;
+      if (received) {
         const slot = flags >>> 16;
-        receiver.received(this.#in, slot * SLOT_SIZE, slot * SLOT_SIZE + result);
+        waiter.received(this.#in, slot * SLOT_SIZE, slot * SLOT_SIZE + result);
         this.#giveBack(slot);
       }
-      if ((flags & CQE_MORE) !== 0) continue;
-      this.#receivers[token] = null;
+      if ((flags & CQE_MORE) !== 0) {
+        if (!received) waiter.accepted(result);
+        continue;
+      }
+      this.#waiters[token] = null;
       this.#freeTokens.push(token);
       // The kernel may end a receive that has nothing wrong: whoever wants more starts another.
-      receiver.receiveEnded(result > 0 ? ENOBUFS : result);
+      waiter.ended(received ? ENOBUFS : result);
     }
   }
 

@@ -1,8 +1,10 @@
 /** One connection, whichever way it is made: what tunnels and probes are given to open theirs. */
 import { connect } from 'node:net';
 import { failedText } from '../observe/errno.ts';
-import { dial, Transport } from './transport.ts';
-import type { ConnectOptions, TransportOwner } from './transport.ts';
+import { dial } from './dial.ts';
+import type { ConnectOptions } from './dial.ts';
+import { SocketTransport } from './socket-transport.ts';
+import type { Transport, TransportOwner } from './transport.ts';
 
 /** Of `connected` and `failed` one is called, once, never before the opening is returned, and neither after `cancel`. */
 export interface Opening {
@@ -80,7 +82,7 @@ export function dialDetachable({ host, port, path, localAddress, localPort, keep
         ? { path, allowHalfOpen: true }
         : { host, port, noDelay: true, allowHalfOpen: true, keepAlive, autoSelectFamily: false, ...local },
     );
-    const transport = new Transport(socket, null);
+    const transport = new SocketTransport(socket, null);
     const opening = new TcpOpening(outcome);
     transport.owner = opening;
     socket.once('connect', () => opening.connected());

@@ -9,7 +9,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { DuplexOptions } from 'node:stream';
-import { Transport } from './transport.ts';
+import { SocketTransport } from './socket-transport.ts';
 
 /** Addresses of whatever carries the pipe. */
 export interface PipeAddresses {
@@ -83,8 +83,8 @@ export abstract class PipeSocket extends Duplex implements PipeAddresses {
 }
 
 /** The pipe as a transport. */
-export function transportOf(pipe: PipeSocket): Transport {
-  return new Transport(asSocket(pipe), null);
+export function transportOf(pipe: PipeSocket): SocketTransport {
+  return new SocketTransport(asSocket(pipe), null);
 }
 
 /** For those who want a socket. */

@@ -11,8 +11,8 @@ import { isLiteral } from './tls-client.ts';
 import type { ClientTls } from './tls-client.ts';
 import { countFailedHandshake, countHandshake } from './tls-counts.ts';
 import { intermediates } from './tls-peer.ts';
-import { Transport } from './transport.ts';
-import type { ConnectOptions } from './transport.ts';
+import type { ConnectOptions } from './dial.ts';
+import { SocketTransport } from './socket-transport.ts';
 
 /** What a handshake with a server goes by. */
 export interface SecureParts {
@@ -66,7 +66,7 @@ function secureOver(
     failed: (message) => void (cancelled || outcome.failed(message)),
     connected(transport) {
       if (cancelled) return;
-      const { socket } = transport;
+      const socket = transport.socket!;
       transport.detach();
       if (parts.preface !== null) socket.write(parts.preface);
       opening = shakeHands(parts, context, socket, begun, outcome);
@@ -115,7 +115,7 @@ function shakeHands(
     }
     settled = true;
     clock.update();
-    outcome.connected(new Transport(secure, null));
+    outcome.connected(new SocketTransport(secure, null));
   });
   secure.on('error', (error) => {
     problem = error;

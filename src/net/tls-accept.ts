@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { HELLO_MORE, HELLO_PLAIN, readClientHello } from './client-hello.ts';
 import { openSsl } from './openssl.ts';
-import { ringInUse } from './transport.ts';
+import { ringInUse } from './dial.ts';
 import { countFailedHandshake, countHandshake } from './tls-counts.ts';
 import type { TlsInfo } from './tls-info.ts';
 import { UNRECOGNIZED_NAME } from './tls-server.ts';
@@ -28,7 +28,7 @@ function asError(message: string): Error {
 
 /** Whether connections of these settings are taken as `TlsTransport`. */
 export function acceptsNatively(chooser: TlsChooser<never>): boolean {
-  return chooser.native && ringInUse() && openSsl() !== null;
+  return chooser.native && ringInUse() !== null && openSsl() !== null;
 }
 
 /**
@@ -80,7 +80,7 @@ export function acceptTlsTransport<A>(
     let chosen: ServerTls;
     let context: bigint;
     try {
-      chosen = chooser.choose(serverName, transport.socket, about, held);
+      chosen = chooser.choose(serverName, transport, about, held);
       context = openSsl()!.context(chosen.nativeContext());
     } catch (error) {
       fail((error as Error).message);

@@ -2,6 +2,7 @@
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { Socket } from 'node:net';
+import type { Ends } from './transport.ts';
 import type { ClientStatus } from './ocsp/client-status.ts';
 import type { Stapler } from './ocsp/stapler.ts';
 import { countFailedHandshake, countHandshake } from './tls-counts.ts';
@@ -33,7 +34,7 @@ export interface TlsChooser<A> {
    * @param hello the client's first message
    * @throws when a certificate that a variable names cannot be used
    */
-  choose(serverName: string, socket: Socket, about: A, hello: Buffer): ServerTls;
+  choose(serverName: string, ends: Ends, about: A, hello: Buffer): ServerTls;
   /** Whether all of its settings can be had by `TlsTransport`. */
   readonly native: boolean;
   /** Whether somebody wants to know what clients offer (`$ssl_ciphers`, `$ssl_curves`). */

@@ -6,11 +6,11 @@
  * asks for chooses the server); whoever accepts it then says `begin` or `goPlain`.
  */
 import { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import { openSsl, WANT_READ, ZERO_RETURN } from './openssl.ts';
 import type { Negotiation, OpenSsl, Session } from './openssl.ts';
-import { HELD, SENT, Transport } from './transport.ts';
-import type { ReadHook } from './transport.ts';
+import type { IoUring } from './io-uring.ts';
+import { RingTransport } from './ring-transport.ts';
+import { HELD, SENT } from './transport.ts';
 import type { TlsInfo } from './tls-info.ts';
 import { helloOffers } from './client-hello.ts';
 import { cipherName, groupName } from './tls-names.ts';
@@ -60,7 +60,7 @@ const OPEN = 2;
 const NO_TLS = 3;
 const OVER = 4;
 
-export class TlsTransport extends Transport {
+export class TlsTransport extends RingTransport {
   readonly #openssl: OpenSsl;
   readonly #stage: Stage;
   #state = HELLO;
@@ -74,9 +74,9 @@ export class TlsTransport extends Transport {
   #endLeft = false;
   #working = false;
 
-  /** @param hook never null: TLS over Node's streams is `new Transport(tlsSocket, null)` */
-  constructor(socket: Socket, hook: ReadHook) {
-    super(socket, hook);
+  /** @param fd as of a `RingTransport` */
+  constructor(ring: IoUring, fd: number) {
+    super(ring, fd);
     this.#openssl = openSsl()!;
     this.#stage = sharedStage ??= new Stage(this.#openssl);
   }
@@ -105,6 +105,10 @@ export class TlsTransport extends Transport {
   /** null: there is none (any more). */
   get session(): Session | null {
     return this.#session;
+  }
+
+  protected override get bare(): boolean {
+    return this.#state === NO_TLS;
   }
 
   override take(buf: Buffer, start: number, end: number): void {
@@ -221,7 +225,7 @@ export class TlsTransport extends Transport {
     }
     const message = this.#openssl.error();
     this.#state = OVER;
-    this.socket.destroy(Object.assign(new Error(message), { code: 'ERR_SSL' }));
+    this.fail(Object.assign(new Error(message), { code: 'ERR_SSL' }));
   }
 
   /** What OpenSSL has to say goes out. @returns as `write` */

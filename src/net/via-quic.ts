@@ -2,7 +2,7 @@
 import type { ProxySslConfig } from '../config/model.ts';
 import type { DialLink } from './link.ts';
 import { DEFAULT_QUIC_CLIENT, QuicClient, QuicHelpers } from './quic/client.ts';
-import type { ConnectOptions } from './transport.ts';
+import type { ConnectOptions } from './dial.ts';
 import type { LinkLog } from './via.ts';
 
 let helpers: QuicHelpers | null = null;

@@ -10,7 +10,7 @@ import { dialTcp } from './link.ts';
 import type { DialLink, Opening } from './link.ts';
 import { openSecure } from './secure-link.ts';
 import { ClientTls } from './tls-client.ts';
-import type { ConnectOptions } from './transport.ts';
+import type { ConnectOptions } from './dial.ts';
 import type * as Tunnels from './via-tunnel.ts';
 
 export type LinkLog = (level: LogLevel, message: string) => void;

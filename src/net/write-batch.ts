@@ -17,6 +17,11 @@ export interface Batched {
   flushBatched(ring: IoUring | null): void;
 }
 
+/** Who waits for the batch to go out. */
+export interface Flushed {
+  flushed(): void;
+}
+
 export const BATCH_SIZE = 256 * 1024;
 /** Larger messages are written at once: they are worth a wake-up. */
 export const BATCHED_MAX = 8192;
@@ -32,6 +37,8 @@ class WriteBatch {
   #scheduled = false;
 
   #flushing = false;
+  /** Who is told when the batch has gone out. */
+  #waiters: Flushed[] = [];
 
   /** From now on one system call sends the whole batch. Before anything was written. */
   useRing(ring: IoUring): void {
@@ -98,6 +105,15 @@ class WriteBatch {
     this.#flushing = false;
     this.#count = 0;
     this.length = 0;
+    if (this.#waiters.length === 0) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.flushed();
+  }
+
+  /** Tells when the batch, in which something of `waiter` is, has gone out. */
+  tell(waiter: Flushed): void {
+    this.#waiters.push(waiter);
   }
 }
 

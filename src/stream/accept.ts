@@ -8,6 +8,7 @@ import { readProxyHeader, readProxyHeaderRaw } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
 import { handshakeInfo } from '../net/tls-info.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
+import { SocketTransport } from '../net/socket-transport.ts';
 import { Transport } from '../net/transport.ts';
 import { ACCEPTED, traffic } from '../observe/traffic.ts';
 import type { StreamListen } from './listen.ts';
@@ -16,24 +17,27 @@ import type { Session } from './session.ts';
 import { TcpSession } from './tcp-session.ts';
 
 /**
- * @param given its transport, when it has one already
+ * @param connection a bare socket where it has to be one: TLS ends here, or it may be passed on
  * @param tls null: a plain address
  * @param client the address that whoever passes it on knows; null: the connection's own
  */
 export function acceptTcp(
   listen: StreamListen,
-  socket: Socket,
-  given: Transport | null,
+  connection: Transport | Socket,
   tls: TlsChooser<Session> | null,
   client: ClientAddress | null = null,
 ): void {
   traffic.row[ACCEPTED]!++;
   const { kind, proxyProtocol, soKeepalive } = listen.runtime.config;
-  if (soKeepalive !== null) socket.setKeepAlive(soKeepalive.on, soKeepalive.idleMs);
+  if (soKeepalive !== null) connection.setKeepAlive(soKeepalive.on, soKeepalive.idleMs);
   // Routes of the Kong door say whether TLS ends here, once the name is known that the client asks for.
   const late = tls !== null && listen.runtime.defaultServer.config.handler.kind === 'kong';
-  const transport = tls === null || late ? (given ?? new Transport(socket, null)) : null;
-  const s = new TcpSession(listen, client ?? addressOf(socket, kind === 'unix'), socket, transport);
+  const address = client ?? addressOf(connection, kind === 'unix');
+  const socket = connection instanceof Transport ? connection.socket : connection;
+  let transport: Transport | null = null;
+  if (connection instanceof Transport) transport = connection;
+  else if (tls === null || late) transport = new SocketTransport(connection, null);
+  const s = new TcpSession(listen, address, socket, transport);
   s.termination = tls;
   if (transport !== null) transport.owner = s;
   s.noteConnected();
@@ -56,7 +60,7 @@ export function acceptTcp(
     },
   };
   const timeout = s.server.config.core.proxyProtocolTimeoutMs;
-  if (transport === null) readProxyHeaderRaw(socket, timeout, outcome);
+  if (transport === null) readProxyHeaderRaw(socket!, timeout, outcome);
   else readProxyHeader(transport, timeout, outcome);
 }
 

@@ -9,7 +9,9 @@ import { countRefusedCertificate } from '../net/tls-counts.ts';
 import { acceptTls } from '../net/tls-server.ts';
 import type { ServerTls, TlsChooser } from '../net/tls-server.ts';
 import { Timer } from '../net/timers.ts';
-import { HELD, Transport } from '../net/transport.ts';
+import { SocketTransport } from '../net/socket-transport.ts';
+import { HELD } from '../net/transport.ts';
+import type { Ends, Transport } from '../net/transport.ts';
 import type { TransportOwner } from '../net/transport.ts';
 import { CLOSED, traffic } from '../observe/traffic.ts';
 import { readOpening } from '../net/accept-opening.ts';
@@ -39,7 +41,8 @@ type Phase = 'handshake' | 'preread' | 'content' | 'sending' | 'closed';
 
 export class TcpSession extends Session implements TransportOwner {
   readonly udp = false;
-  readonly socket: Socket;
+  /** The socket of Node that carries it; null: a transport does without one. */
+  readonly socket: Socket | null;
   /** The client's connection; null: its handshake is under way. */
   transport: Transport | null;
   content: Content | null = null;
@@ -53,7 +56,7 @@ export class TcpSession extends Session implements TransportOwner {
   onTimeout: () => void = () => this.finalize(OK);
   #phase: Phase = 'handshake';
 
-  constructor(listen: StreamListen, peer: ClientAddress, socket: Socket, transport: Transport | null) {
+  constructor(listen: StreamListen, peer: ClientAddress, socket: Socket | null, transport: Transport | null) {
     super(listen, peer);
     this.socket = socket;
     this.transport = transport;
@@ -69,12 +72,16 @@ export class TcpSession extends Session implements TransportOwner {
 
   localAddress(): string {
     if (this.listen.runtime.config.kind === 'unix') return this.listen.address;
-    const text = this.socket.localAddress ?? '';
+    const text = this.#ends.localAddress ?? '';
     return text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text;
   }
 
   localPort(): number {
-    return this.socket.localPort ?? 0;
+    return this.#ends.localPort ?? 0;
+  }
+
+  get #ends(): Ends {
+    return this.socket ?? this.transport!;
   }
 
   #onTimer(): void {
@@ -106,7 +113,7 @@ export class TcpSession extends Session implements TransportOwner {
 
   #handshake(tls: TlsChooser<Session>): void {
     this.action = 'SSL handshaking';
-    acceptTls(this.socket, tls, this as Session, this.server.config.handshakeTimeoutMs, {
+    acceptTls(this.socket!, tls, this as Session, this.server.config.handshakeTimeoutMs, {
       secure: (...secured) => this.#secured(...secured),
       plain: () => this.#handshakeFailed('wrong version number'),
       failed: (error) => this.#handshakeFailed(error === null ? null : error.message),
@@ -120,9 +127,9 @@ export class TcpSession extends Session implements TransportOwner {
     this.transport = null;
     this.held = null;
     this.#phase = 'handshake';
-    if (held !== null) this.socket.unshift(held);
+    if (held !== null) this.socket!.unshift(held);
     this.#handshake(this.termination!);
-    this.socket.resume();
+    this.socket!.resume();
   }
 
   #handshakeFailed(why: string | null): void {
@@ -145,7 +152,7 @@ export class TcpSession extends Session implements TransportOwner {
       return;
     }
     this.tls = new SocketTls(socket, serverName, chosen, hello, revoked);
-    this.transport = new Transport(socket, null);
+    this.transport = new SocketTransport(socket, null);
     chooseServer(this, serverName);
     const refusal = this.#certificateRefusal();
     if (refusal !== null) {
@@ -213,7 +220,7 @@ export class TcpSession extends Session implements TransportOwner {
     this.#phase = 'content';
     this.enterZone();
     const { handler, config } = this.server;
-    if (!config.core.tcpNodelay) this.socket.setNoDelay(false);
+    if (!config.core.tcpNodelay) (this.socket ?? this.transport!).setNoDelay(false);
     if (handler === null) this.finalize(INTERNAL_ERROR);
     else handler(this);
   }
@@ -293,7 +300,7 @@ export class TcpSession extends Session implements TransportOwner {
     this.held = null;
     traffic.row[CLOSED]!++;
     const { transport } = this;
-    if (transport === null) this.socket.destroy();
+    if (transport === null) this.socket!.destroy();
     else closeSoon(transport, this.tls !== null);
   }
 
@@ -317,12 +324,12 @@ export class TcpSession extends Session implements TransportOwner {
  */
 export function closeSoon(transport: Transport, secure: boolean): void {
   if (transport.closed) return;
-  transport.flush();
   const { socket } = transport;
-  if (!secure && socket.writableLength === 0) {
-    transport.destroy();
+  if (!secure || socket === null) {
+    transport.close(LINGER_MS);
     return;
   }
+  transport.flush();
   socket.destroySoon();
   if (socket.destroyed) return;
   const timer = new Timer(() => void socket.destroy());

@@ -1,5 +1,4 @@
 /** Turns accepted sockets into client connections; `secure.ts` those with TLS. */
-import type { Socket } from 'node:net';
 import { Http1Connection } from '../http/server/http1-connection.ts';
 import type { HttpListen } from '../http/server/listen.ts';
 import { addressOf } from '../net/client-address.ts';
@@ -7,7 +6,7 @@ import type { ClientAddress } from '../net/client-address.ts';
 import { readProxyHeader } from '../net/proxy-header.ts';
 import type { ProxyHeaderOutcome } from '../net/proxy-header.ts';
 import type { ProxyProtocolInfo } from '../net/proxy-protocol.ts';
-import { Transport } from '../net/transport.ts';
+import type { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 import { http2 } from './http2.ts';
 
@@ -27,16 +26,10 @@ export function headerOutcome(
 }
 
 /** A connection was accepted on a plain address. @param client its address, when whoever passes it on knows better */
-export function acceptPlain(
-  listen: HttpListen,
-  socket: Socket,
-  given: Transport | null,
-  client: ClientAddress | null = null,
-): void {
+export function acceptPlain(listen: HttpListen, transport: Transport, client: ClientAddress | null = null): void {
   traffic.row[ACCEPTED]!++;
   const { kind, proxyProtocol } = listen.config;
-  const address = client ?? addressOf(socket, kind === 'unix');
-  const transport = given ?? new Transport(socket, null);
+  const address = client ?? addressOf(transport, kind === 'unix');
   if (!proxyProtocol) {
     begin(listen, transport, address, null);
     return;

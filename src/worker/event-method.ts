@@ -1,7 +1,7 @@
 /** How this thread reads and writes plain TCP connections (`use`). */
 import type { MainConfig } from '../config/model.ts';
 import { IoUring } from '../net/io-uring.ts';
-import { useRing } from '../net/transport.ts';
+import { useRing } from '../net/dial.ts';
 import type { ErrorLog } from '../observe/error-log.ts';
 
 let decided = false;

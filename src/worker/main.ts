@@ -14,9 +14,12 @@ import { HttpListen } from '../http/server/listen.ts';
 import type { ListenRuntime } from '../http/server/listen.ts';
 import type { ClientAddress } from '../net/client-address.ts';
 import { clock } from '../net/clock.ts';
+import { noteDescriptorsIn } from '../net/descriptors.ts';
 import { Listener } from '../net/listener.ts';
 import { LiveList } from '../net/live-list.ts';
 import type { OnConnection } from '../net/listener.ts';
+import { SocketTransport } from '../net/socket-transport.ts';
+import type { Transport } from '../net/transport.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { AccessLogs } from '../observe/access-log-writer.ts';
@@ -41,6 +44,7 @@ import type { PreparedStream, StreamSide } from './stream.ts';
 import { listensFor } from './listens.ts';
 
 const init = workerData as WorkerInit;
+noteDescriptorsIn(init.descriptors);
 
 /** The cache of compiled code is written this long after the first commit, when nobody waits for it. */
 const CACHE_DELAY_MS = 2000;
@@ -221,7 +225,7 @@ class HttpWorker {
   #takeHttp(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
     for (const { listen, tls } of this.#bound.values()) {
       if (!listensFor(listen.config, to)) continue;
-      if (tls === null) acceptPlain(listen, socket, null, client);
+      if (tls === null) acceptPlain(listen, new SocketTransport(socket, null), client);
       else this.#secure!.acceptSecure(listen, socket, tls, client);
       return true;
     }
@@ -261,11 +265,12 @@ class HttpWorker {
   #listener(runtime: ListenRuntime, listen: HttpListen, tls: () => HttpTls | null): Listener {
     const { host, port, ipv6only, backlog, ssl } = runtime.config;
     const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
-    const onConnection: OnConnection = (socket, transport) => {
+    const onConnection: OnConnection = (connection) => {
       clock.update();
       const table = tls();
-      if (table === null) acceptPlain(listen, socket, transport);
-      else this.#secure!.takeSecure(listen, socket, transport, table);
+      // A plain address gives no sockets.
+      if (table === null) acceptPlain(listen, connection as Transport);
+      else this.#secure!.takeSecure(listen, connection, table);
     };
     const native = ssl && !runtime.config.proxyProtocol ? this.#secure!.nativeListening(tls) : null;
     return new Listener({ kind, host, port, ipv6only, backlog }, ssl, onConnection, native);

@@ -57,6 +57,8 @@ export interface WorkerInit {
   workerCount: number;
   /** Where early errors go; the configuration's own targets hold once a generation is prepared. */
   errorLogPath: string;
+  /** What it holds without Node's knowledge (`net/descriptors.ts`). */
+  descriptors: SharedArrayBuffer;
 }
 
 export type ToWorker =

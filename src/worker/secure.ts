@@ -16,7 +16,8 @@ import { acceptTls } from '../net/tls-server.ts';
 import type { TlsChooser } from '../net/tls-server.ts';
 import type { TicketSecret } from '../net/tls-tickets.ts';
 import { TlsTransport } from '../net/tls-transport.ts';
-import { Transport } from '../net/transport.ts';
+import { SocketTransport } from '../net/socket-transport.ts';
+import type { Transport } from '../net/transport.ts';
 import { ACCEPTED, CLOSED, traffic } from '../observe/traffic.ts';
 import { headerOutcome } from './connections.ts';
 import { http2 } from './http2.ts';
@@ -61,14 +62,14 @@ export function nativeListening(table: () => HttpTls | null): NativeListening {
       const tls = table();
       return tls !== null && acceptsNatively(tls);
     },
-    make: (socket, hook) => new TlsTransport(socket, hook),
+    make: (ring, fd) => new TlsTransport(ring, fd),
   };
 }
 
 /** A connection was accepted on an `ssl` address, as `nativeListening` wanted it. */
-export function takeSecure(listen: HttpListen, socket: Socket, transport: Transport | null, tls: HttpTls): void {
-  if (transport instanceof TlsTransport) acceptSecureTransport(listen, transport, tls);
-  else acceptSecure(listen, socket, tls);
+export function takeSecure(listen: HttpListen, connection: Transport | Socket, tls: HttpTls): void {
+  if (connection instanceof TlsTransport) acceptSecureTransport(listen, connection, tls);
+  else acceptSecure(listen, connection as Socket, tls);
 }
 
 /** A connection was accepted on an `ssl` address. */
@@ -93,7 +94,7 @@ export function acceptSecure(
 /** A connection was accepted on an `ssl` address whose TLS is done without Node's streams. */
 function acceptSecureTransport(listen: HttpListen, transport: TlsTransport, tls: TlsChooser<ClientAddress>): void {
   traffic.row[ACCEPTED]!++;
-  const address = addressOf(transport.socket, listen.config.kind === 'unix');
+  const address = addressOf(transport, listen.config.kind === 'unix');
   acceptTlsTransport(transport, tls, address, listen.defaultServer.config.clientHeaderTimeoutMs, {
     secure(known) {
       if (known.alpn === 'h2') new http2!.Http2Connection(transport, listen, address, known, null);
@@ -123,12 +124,12 @@ function handshake(
   acceptTls(socket, tls, address, timeout, {
     secure(secure, serverName, chosen, hello, revoked) {
       const known = new SocketTls(secure, serverName, chosen, hello, revoked);
-      const transport = new Transport(secure, null);
+      const transport = new SocketTransport(secure, null);
       if (secure.alpnProtocol === 'h2') new http2!.Http2Connection(transport, listen, address, known, info);
       else new Http1Connection(transport, listen, address, known, info);
     },
     plain() {
-      new Http1Connection(new Transport(socket, null), listen, address, null, info);
+      new Http1Connection(new SocketTransport(socket, null), listen, address, null, info);
     },
     failed: (error) => handshakeFailed(listen, address, error === null ? '' : error.message),
   });

@@ -184,9 +184,9 @@ export class StreamSide {
     const { runtime } = bound.listen;
     const { host, port, ipv6only, backlog } = runtime.config;
     const kind = runtime.config.kind === 'unix' ? 'unix' : 'tcp';
-    return new Listener({ kind, host, port, ipv6only, backlog }, isRaw(runtime), (socket, transport) => {
+    return new Listener({ kind, host, port, ipv6only, backlog }, isRaw(runtime), (connection) => {
       clock.update();
-      acceptTcp(bound.listen, socket, transport, bound.tls);
+      acceptTcp(bound.listen, connection, bound.tls);
     });
   }
 
@@ -225,7 +225,7 @@ export class StreamSide {
   take(to: PeerAddress, socket: Socket, client: ClientAddress): boolean {
     for (const { listen, tls } of this.#bound.values()) {
       if (!listensFor(listen.runtime.config, to)) continue;
-      acceptTcp(listen, socket, null, tls, client);
+      acceptTcp(listen, socket, tls, client);
       return true;
     }
     return false;

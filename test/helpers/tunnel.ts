@@ -6,7 +6,9 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { dialTcp } from '../../src/net/link.ts';
 import type { DialLink } from '../../src/net/link.ts';
-import { HELD, Transport } from '../../src/net/transport.ts';
+import { SocketTransport } from '../../src/net/socket-transport.ts';
+import { HELD } from '../../src/net/transport.ts';
+import type { Transport } from '../../src/net/transport.ts';
 import { TunnelClient } from '../../src/net/tunnel/client.ts';
 import { DEFAULT_TUNNEL_CLIENT, DEFAULT_TUNNEL_SERVER } from '../../src/net/tunnel/options.ts';
 import type { TunnelClientOptions, TunnelServerOptions } from '../../src/net/tunnel/options.ts';
@@ -130,7 +132,7 @@ export class TunnelPair {
     pair.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
-      pair.server.accept(new Transport(socket, null), NOTHING);
+      pair.server.accept(new SocketTransport(socket, null), NOTHING);
     });
     pair.port = await listen(pair.#listener);
     pair.client = pair.newClient(tcpTo(pair.port), client);

@@ -10,7 +10,7 @@ import { HeartbeatProbe } from '../../src/net/anyproxy/heartbeat.ts';
 import { writeHeartbeat, writeHello } from '../../src/net/anyproxy/packet.ts';
 import { addressOf, SocketAddress } from '../../src/net/client-address.ts';
 import { NetworkList } from '../../src/net/networks.ts';
-import { Transport } from '../../src/net/transport.ts';
+import { SocketTransport } from '../../src/net/socket-transport.ts';
 import { TUNNEL_MAGIC } from '../../src/net/tunnel/wire.ts';
 import { assertEchoed, echo, exchange, listen, open, tcpTo, TunnelPair } from '../helpers/tunnel.ts';
 import { until } from '../helpers/wait.ts';
@@ -31,7 +31,7 @@ async function listener(scope: Scope, options: Partial<OpeningOptions>): Promise
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.push(socket);
-    const transport = new Transport(socket, null);
+    const transport = new SocketTransport(socket, null);
     readOpening(
       transport,
       addressOf(socket, false),

@@ -14,7 +14,8 @@ import { dialDetachable, dialTcp, type DialLink, openTcp, type Opening } from '.
 import { openSecure, type SecureParts } from '../../src/net/secure-link.ts';
 import { makeSelfSigned } from '../../src/net/self-signed.ts';
 import { ClientTls } from '../../src/net/tls-client.ts';
-import type { ConnectOptions, Transport } from '../../src/net/transport.ts';
+import type { ConnectOptions } from '../../src/net/dial.ts';
+import type { Transport } from '../../src/net/transport.ts';
 import { requires } from '../helpers/requires.ts';
 import { listen } from '../helpers/stream.ts';
 import { type Scope, suiteScope, until } from '../helpers/wait.ts';

@@ -14,7 +14,7 @@ import type { TlsInfo } from '../../src/net/tls-info.ts';
 import type { TlsChooser } from '../../src/net/tls-server.ts';
 import { createTicketSecret, TicketKeys } from '../../src/net/tls-tickets.ts';
 import { TlsTransport } from '../../src/net/tls-transport.ts';
-import { useRing } from '../../src/net/transport.ts';
+import { useRing } from '../../src/net/dial.ts';
 import { freePort } from '../helpers/ports.ts';
 import { requires } from '../helpers/requires.ts';
 import type { Scope } from '../helpers/wait.ts';
@@ -74,7 +74,7 @@ describe('TLS by io_uring', { skip }, () => {
     const listener = new Listener(
       { kind: 'tcp', host: '127.0.0.1', port, ipv6only: false, backlog: 511 },
       true,
-      (_socket, given) => {
+      (given) => {
         assert.ok(given instanceof TlsTransport);
         const secured: Secured = { transport: given, owner: new Recorder(), info: null, failure: null };
         acceptTlsTransport(given, chooser, null, 60_000, {
@@ -93,7 +93,7 @@ describe('TLS by io_uring', { skip }, () => {
           },
         });
       },
-      { wanted: () => true, make: (socket, hook) => new TlsTransport(socket, hook) },
+      { wanted: () => true, make: (by, fd) => new TlsTransport(by, fd) },
     );
     await listener.listen();
     scope.after(() => listener.close());

@@ -4,7 +4,8 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { Listener } from '../../src/net/listener.ts';
-import { dial, HELD } from '../../src/net/transport.ts';
+import { dial } from '../../src/net/dial.ts';
+import { HELD } from '../../src/net/transport.ts';
 import type { Transport, TransportOwner } from '../../src/net/transport.ts';
 import { freePort } from '../helpers/ports.ts';
 import { suiteScope, until, within } from '../helpers/wait.ts';
@@ -13,7 +14,7 @@ import type { Scope } from '../helpers/wait.ts';
 const HOST = '127.0.0.1';
 
 /** Numbers that look random and are the same in each run. */
-function numbers(seed: number): (below: number) => number {
+export function numbers(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -21,7 +22,7 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-function pattern(length: number, seed: number): Buffer {
+export function pattern(length: number, seed: number): Buffer {
   const next = numbers(seed);
   const bytes = Buffer.alloc(length);
   for (let i = 0; i < length; i++) bytes[i] = next(256);
@@ -70,7 +71,7 @@ export interface Pair {
 async function listen(scope: Scope, onTransport: (transport: Transport) => void): Promise<number> {
   const port = await freePort();
   const options = { kind: 'tcp' as const, host: HOST, port, ipv6only: false, backlog: 511 };
-  const listener = new Listener(options, false, (_socket, transport) => onTransport(transport!));
+  const listener = new Listener(options, false, (connection) => onTransport(connection as Transport));
   await listener.listen();
   scope.after(() => listener.close());
   return port;

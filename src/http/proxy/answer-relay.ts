@@ -225,6 +225,7 @@ export class AnswerRelay implements UpstreamEvents {
     if (!r.headSent) {
       if (end - start >= IN_PLACE_MIN) channel.keepHead();
       result = r.sendHead(buf, start, end, last);
+      if (result === SENT && !last) this.#passOn();
     } else if (end === start && !last) return;
     else result = r.sendBody(buf, start, end, last);
     if (result === SENT) return;
@@ -232,6 +233,15 @@ export class AnswerRelay implements UpstreamEvents {
     // Held: the client does not take more at present. The request is not over, `this` is still its relay.
     if (last) this.copyHead();
     else buffering.held(this.buffered);
+  }
+
+  /** Nothing is done with the rest of the body but to send it: the kernel may move it. */
+  #passOn(): void {
+    const { r, channel, plan } = this.#exchange;
+    if (channel === null || channel.passTo === undefined) return;
+    if (plan.limitRate !== null || r.filter !== null || this.buffering.active) return;
+    const to = r.channel.bareBody?.(r) ?? null;
+    if (to !== null) channel.passTo(to);
   }
 
   /** The channel goes on to other exchanges while ours is not logged yet: keep what the log may ask for. */
@@ -245,7 +255,10 @@ export class AnswerRelay implements UpstreamEvents {
 
   onClientDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onClientDrain();
-    else this.buffering.drained();
+    else {
+      this.buffering.drained();
+      this.#passOn();
+    }
   }
 
   // ------------------------------------------------------------------------------------ other events

@@ -1,6 +1,7 @@
 /** HTTP/1 to servers: bytes in, events out (RFC 9112). */
 import { Buffer } from 'node:buffer';
 import { output } from '../../net/output.ts';
+import type { Transport } from '../../net/transport.ts';
 import { ChunkedDecoder, CHUNK_BAD, CHUNK_DATA, CHUNK_END } from '../wire/chunked.ts';
 import { EOL_CRLF } from '../wire/header-block.ts';
 import { H } from '../wire/known.ts';
@@ -49,8 +50,17 @@ export class Http1Upstream extends TransportChannel {
     return this.transport.write(o.buf, 0, o.length);
   }
 
+  bareBody(): Transport | null {
+    return this.#chunked ? null : this.transport;
+  }
+
   override endBody(): void {
     if (this.#chunked) this.transport.write(LAST_CHUNK, 0, LAST_CHUNK.length);
+  }
+
+  passTo(to: Transport): void {
+    if (this.state === BODY_LENGTH) this.transport.passTo(to, this.#left);
+    else if (this.state === BODY_CLOSE) this.transport.passTo(to, Infinity);
   }
 
   protected read(src: Buffer, pos: number, end: number): void {

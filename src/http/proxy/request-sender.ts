@@ -13,6 +13,8 @@ import type { UpstreamPlan } from './upstream-plan.ts';
 
 /** Where pieces of buffered bodies are read into on their way. */
 const pieceBuffer = Buffer.allocUnsafeSlow(65536);
+/** A body that comes in such pieces may be moved on within the kernel. */
+const PASSED_MIN = 16384;
 /** The longest body that goes out together with the head. */
 const TOGETHER_MAX = 65536;
 
@@ -132,7 +134,12 @@ export class RequestSender implements OutgoingRequest, BodyConsumer {
     const { channel } = this.#exchange;
     if (channel === null) return 0;
     this.#exchange.armSending();
-    return channel.sendBody(buf, start, end, r.body.lastPiece);
+    const result = channel.sendBody(buf, start, end, r.body.lastPiece);
+    if (end - start >= PASSED_MIN && !r.body.lastPiece && result !== HELD && r.channel.passBody !== undefined) {
+      const to = channel.bareBody?.() ?? null;
+      if (to !== null) r.channel.passBody(r, to);
+    }
+    return result;
   }
 
   onBodyEnd(): void {

@@ -9,6 +9,7 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { LogLevel } from '../../config/model.ts';
+import type { Transport } from '../../net/transport.ts';
 import type { IdleEntry } from '../../upstream/pool.ts';
 import type { HttpRequest } from '../request.ts';
 import type { HeaderBlock } from '../wire/header-block.ts';
@@ -58,9 +59,16 @@ export interface UpstreamChannel {
   sendRequest(request: OutgoingRequest): number;
   /** Sends more of the body; valid during the call. `last`: it is known to end with it. @returns as `sendRequest` */
   sendBody(buf: Buffer, start: number, end: number, last: boolean): number;
+  /** The connection on which what is given to `sendBody` goes out as it is; null or absent: it does not. */
+  bareBody?(): Transport | null;
   /** The body is complete. Called once unless it was in `first` as a whole, or there is none. */
   endBody(): void;
 
+  /**
+   * Says that the rest of the body will only be written to `to`, each piece during its `onBody`: see `Transport.passTo`.
+   * Ends with `pause`. Absent: the protocol has its body in frames.
+   */
+  passTo?(to: Transport): void;
   /** Stops reading for now: who takes the answer is slow. */
   pause(): void;
   resume(): void;

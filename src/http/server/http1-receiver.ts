@@ -230,6 +230,10 @@ export abstract class Http1Receiver extends Http1Sender {
     return end;
   }
 
+  passBody(r: HttpRequest, to: Transport): void {
+    if (r.bodyLength > 0 && this.state === BODY) this.transport.passTo(to, r.bodyLength - r.body.received);
+  }
+
   /** The body cannot be read on: tell whoever answers, answer if nothing was sent yet. */
   protected bodyFailed(status: number, why: string): void {
     const r = this.request;

@@ -80,11 +80,11 @@ export abstract class Http1Sender implements ClientChannel {
   }
 
   localAddress(): string {
-    return this.listen.config.kind === 'unix' ? this.listenAddress : (this.transport.socket.localAddress ?? '');
+    return this.listen.config.kind === 'unix' ? this.listenAddress : this.transport.localAddress;
   }
 
   localPort(): number {
-    return this.transport.socket.localPort ?? this.listen.config.port;
+    return this.transport.localPort || this.listen.config.port;
   }
 
   protected arm(kind: number, ms: number): void {
@@ -186,6 +186,10 @@ export abstract class Http1Sender implements ClientChannel {
     if (result === HELD) this.#hold(r);
     if (last) this.#ended(r, result === HELD);
     return result;
+  }
+
+  bareBody(r: HttpRequest): Transport | null {
+    return this.chunked || r.ended || this.state === CLOSED || this.state === ORPHANED ? null : this.transport;
   }
 
   #frame(start: number, end: number, last: boolean): void {

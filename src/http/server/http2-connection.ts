@@ -93,11 +93,11 @@ export class Http2Connection implements ClientConnection, TransportOwner {
 
   localAddress(): string {
     const { config } = this.listen;
-    return config.kind === 'unix' ? config.address : (this.#transport.socket.localAddress ?? '');
+    return config.kind === 'unix' ? config.address : this.#transport.localAddress;
   }
 
   localPort(): number {
-    return this.#transport.socket.localPort ?? this.listen.config.port;
+    return this.#transport.localPort || this.listen.config.port;
   }
 
   /** Whether a server may be reached by HTTP/2 (`http2 on`, or `listen … http2`). */

@@ -49,7 +49,7 @@ class ClientStream {
   constructor(client: TunnelClient, link: TunnelLink, host: StreamHost) {
     this.client = client;
     this.timer = new Timer(() => client.fill(this));
-    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
+    const { remoteAddress, remotePort, localAddress, localPort } = link.transport;
     const { maxStreamSize, channelSize, startStreams, resumeMs } = client.options;
     this.socket = new TunnelSocket(
       randomBytes(SESSION_ID_BYTES),

@@ -110,7 +110,7 @@ export class TunnelServer implements LinkHost, StreamHost {
     const { maxSessions, maxStreamSize, channelSize, resumeMs } = this.options;
     if (this.#closed) return this.#reject(link, REASONS.shutdown);
     if (this.#streams.size >= maxSessions) return this.#reject(link, REASONS.full);
-    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
+    const { remoteAddress, remotePort, localAddress, localPort } = link.transport;
     const limits = {
       maxLinks: Math.min(maxStreamSize, terms.maxLinks),
       channelSize: Math.min(channelSize, terms.channelSize),

@@ -4,7 +4,7 @@ import { openTcp } from '../../net/link.ts';
 import type { LinkOutcome, Opening } from '../../net/link.ts';
 import { openSecure } from '../../net/secure-link.ts';
 import type { SecureParts } from '../../net/secure-link.ts';
-import type { ConnectOptions } from '../../net/transport.ts';
+import type { ConnectOptions } from '../../net/dial.ts';
 import type { Via } from '../../net/via.ts';
 import type { PeerInfo } from '../../upstream/group.ts';
 import type { Session } from '../session.ts';

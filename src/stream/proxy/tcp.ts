@@ -165,7 +165,7 @@ export class TcpProxy implements TransportOwner, Content {
     this.#opening = null;
     this.#server = server;
     server.owner = new ServerSide(this);
-    if (!s.server.config.core.tcpNodelay) server.socket.setNoDelay(false);
+    if (!s.server.config.core.tcpNodelay) server.setNoDelay(false);
     this.#noteConnected(server);
     this.#trace.connectMs = clock.now - this.#attemptAt;
     this.#group.peers.connected(this.#attempt, this.#trace.connectMs);
@@ -186,7 +186,8 @@ export class TcpProxy implements TransportOwner, Content {
     const { held } = s;
     s.held = null;
     if (held !== null) this.#toServer(held, 0, held.length);
-    else this.#client.resume();
+    else this.#clientGoesOn();
+    this.#serverGoesOn();
     if (this.#clientEnded) this.#afterClientEnd();
   }
 
@@ -205,7 +206,7 @@ export class TcpProxy implements TransportOwner, Content {
   #noteConnected(server: Transport): void {
     const s = this.#s;
     if (!s.server.log.enabled('info')) return;
-    const { localAddress = '', localPort = 0 } = server.socket;
+    const { localAddress, localPort } = server;
     const local = localAddress.includes(':') ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`;
     s.note(`proxy ${this.#peer!.family === 'unix' ? 'unix:' : local} connected to ${this.#trace.address}`);
   }
@@ -231,7 +232,19 @@ export class TcpProxy implements TransportOwner, Content {
     else if (this.#server!.write(buf, start, end) === HELD) {
       this.#client.slowDown();
       this.#client.pause();
-    } else if (this.#client.paused) this.#client.resume();
+    } else this.#clientGoesOn();
+  }
+
+  /** What comes is only written to the other side, unless its pace is kept: the kernel may move it there. */
+  #clientGoesOn(): void {
+    this.#client.resume();
+    if (this.#up === null) this.#client.passTo(this.#server!, Infinity);
+  }
+
+  #serverGoesOn(): void {
+    const server = this.#server!;
+    server.resume();
+    if (this.#down === null) server.passTo(this.#client, Infinity);
   }
 
   onData(buf: Buffer, start: number, end: number): void {
@@ -273,14 +286,14 @@ export class TcpProxy implements TransportOwner, Content {
     if (this.#closed || this.#ending !== null) return;
     this.#touch();
     if (this.#down !== null) this.#down.resume();
-    else this.#server?.resume();
+    else if (this.#server !== null) this.#serverGoesOn();
   }
 
   onServerDrain(): void {
     if (this.#closed || this.#ending !== null) return;
     this.#touch();
     if (this.#up !== null) this.#up.resume();
-    else this.#client.resume();
+    else this.#clientGoesOn();
   }
 
   #setPacers(): void {
@@ -343,7 +356,7 @@ export class TcpProxy implements TransportOwner, Content {
     const to = from === 'client' ? this.#server! : this.#client;
     this.#ending = from;
     to.flush();
-    if (to.closed || to.socket.writableLength === 0) {
+    if (to.gone || !to.waits) {
       this.#finish();
       return;
     }
@@ -351,7 +364,7 @@ export class TcpProxy implements TransportOwner, Content {
     this.#server!.pause();
     this.#touch();
     // Its close tells that they are taken.
-    to.socket.destroySoon();
+    to.close(this.#plan.config.timeoutMs);
   }
 
   #finish(): void {

@@ -4,7 +4,8 @@ import { Buffer } from 'node:buffer';
 import { connect, createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { HELD, Transport } from '../../../src/net/transport.ts';
+import { SocketTransport } from '../../../src/net/socket-transport.ts';
+import { HELD } from '../../../src/net/transport.ts';
 import { ClientHandshake } from '../../../src/net/tunnel/handshake.ts';
 import { frame, HELLO, OPEN, openFrame, PING, TUNNEL_MAGIC } from '../../../src/net/tunnel/wire.ts';
 import { assertEchoed, echo, exchange, listen, open, Relay, tcpTo, TunnelPair } from '../../helpers/tunnel.ts';
@@ -100,7 +101,7 @@ describe('streams and their connections', () => {
         assert.ok(taken < 64 * 1024 * 1024, 'bounded');
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
-      return transport.socket.writableLength > 0;
+      return transport.socket!.writableLength > 0;
     });
     // The server's window, and less than a megabyte that has not gone out.
     assert.ok(taken < 8 * 1024 * 1024, `${taken}`);
@@ -417,7 +418,7 @@ describe('peers that mean no good', () => {
 test('a connection that a listener has begun to read is taken with what was read', async (t) => {
   const pair = await TunnelPair.start(t, echo);
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    const transport = new Transport(socket, null);
+    const transport = new SocketTransport(socket, null);
     transport.owner = {
       onData: (buf, start, end) => pair.server.accept(transport, Buffer.from(buf.subarray(start, end))),
       onEnd() {},

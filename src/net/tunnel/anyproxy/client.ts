@@ -38,7 +38,7 @@ export class AnyproxyTunnelClient implements AnyproxyLinkHost, AnyproxyStreamHos
     let cancelled = false;
     let opening: Opening | null = null;
     const begin = (link: AnyproxyLink): void => {
-      const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
+      const { remoteAddress, remotePort, localAddress, localPort } = link.transport;
       const id = newRequestId(`${localAddress}:${localPort}`, `${remoteAddress}:${remotePort}`);
       const stream = new AnyproxySocket(id, { remoteAddress, remotePort, localAddress, localPort }, true, this);
       link.send(this.#hello(stream, false));

@@ -75,7 +75,7 @@ export class AnyproxyTunnelServer implements AnyproxyLinkHost, AnyproxyStreamHos
     const { maxSessions } = this.options;
     if (this.#closed || this.#ended.get(hello.sessionId) !== undefined || this.#streams.size >= maxSessions)
       return false;
-    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = link.transport.socket;
+    const { remoteAddress, remotePort, localAddress, localPort } = link.transport;
     const made = new AnyproxySocket(
       hello.sessionId,
       { remoteAddress, remotePort, localAddress, localPort },

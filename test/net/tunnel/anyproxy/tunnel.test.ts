@@ -8,7 +8,9 @@ import { test } from 'node:test';
 import { readOpening } from '../../../../src/net/accept-opening.ts';
 import { addressOf } from '../../../../src/net/client-address.ts';
 import type { DialLink } from '../../../../src/net/link.ts';
-import { HELD, Transport } from '../../../../src/net/transport.ts';
+import { SocketTransport } from '../../../../src/net/socket-transport.ts';
+import { HELD } from '../../../../src/net/transport.ts';
+import type { Transport } from '../../../../src/net/transport.ts';
 import { AnyproxyTunnelClient } from '../../../../src/net/tunnel/anyproxy/client.ts';
 import { BothTunnels } from '../../../../src/net/tunnel/anyproxy/both.ts';
 import {
@@ -50,7 +52,7 @@ async function start(scope: Scope, onStream: (socket: AnyproxySocket) => void): 
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    const transport = new Transport(socket, null);
+    const transport = new SocketTransport(socket, null);
     const options = { hello: true, heartbeat: true, trusted: null, timeoutMs: 5000, heartbeatIdleMs: 5000 };
     readOpening(
       transport,
@@ -178,7 +180,7 @@ test('one address for both kinds', async (t) => {
   const own = await TunnelPair.start(t, echo);
   const gate = new BothTunnels(own.server, server);
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
-    const transport = new Transport(socket, null);
+    const transport = new SocketTransport(socket, null);
     const options = { hello: true, heartbeat: true, trusted: null, timeoutMs: 5000, heartbeatIdleMs: 5000 };
     const outcome = { ready: () => socket.destroy(), taken() {}, failed() {} };
     readOpening(transport, addressOf(socket, false), { ...options, tunnel: gate }, outcome);
