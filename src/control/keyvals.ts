@@ -251,7 +251,7 @@ export class KeyvalZones {
   }
 
   #make(zone: KeyvalZoneConfig, maxWorkers: number): SharedArrayBuffer {
-    const made = createKeyvalZone(zone.size, zone.type, maxWorkers);
+    const made = create(zone, maxWorkers);
     const store = new KeyvalStore(made, MAIN_THREAD);
     const now = Date.now();
     const running = this.#zones.get(zone.name);
@@ -275,6 +275,8 @@ export class KeyvalZones {
       for (const zone of config[door]?.keyvalZones ?? []) {
         const old = before.get(zone.name) ?? null;
         const memory = data.keyvalZones[zone.name]!;
+        // They are in memory now.
+        zone.records = [];
         this.#zones.set(zone.name, new ManagedKeyval(zone, door, memory, old, stateOf(zone, before), this.#log));
       }
     }
@@ -308,6 +310,16 @@ export class KeyvalZones {
 
   #round(): void {
     for (const zone of this.#zones.values()) void zone.round();
+  }
+}
+
+/** @throws {ConfigRefused} */
+function create({ name, size, type }: KeyvalZoneConfig, maxWorkers: number): SharedArrayBuffer {
+  try {
+    return createKeyvalZone(size, type, maxWorkers);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigRefused([`keyval_zone "${name}": there is no memory for its size of ${size} bytes`]);
   }
 }
 

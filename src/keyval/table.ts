@@ -31,6 +31,9 @@ const IN_OWN = 2;
 const OLDEST = [0, W.timedOldest, W.ownOldest];
 const NEWEST = [0, W.timedNewest, W.ownNewest];
 
+/** Places of more than this do not fit 32 bits. */
+const MOST_PAGES = (2 ** 31 * 8) / PAGE - 1;
+
 /** The type of zones whose keys are networks. */
 export const NETWORKS = 1;
 /** Where the counts of networks of IPv6 begin, by their bits; before them are those of IPv4. */
@@ -39,10 +42,12 @@ const OF_IPV6 = 64;
 /**
  * Makes an empty table. Main thread.
  * @param size bytes for keys and values; what is needed to find them comes on top
+ * @throws {RangeError} if there is not that much memory, or it is more than 16 GB
  */
 export function createTable(size: number, type: number, maxWorkers: number): SharedArrayBuffer {
   const rows = maxWorkers + 1;
   const pages = Math.max(1, Math.floor(size / PAGE));
+  if (pages > MOST_PAGES) throw new RangeError('too large');
   const buffer = new SharedArrayBuffer(new TableMemory(MEASURE, rows, pages).size);
   const { head } = new TableMemory(buffer, rows, pages);
   head[W.magic] = MAGIC;

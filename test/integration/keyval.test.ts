@@ -365,6 +365,11 @@ test('a reload keeps zones; another size, type or timeout brings the pairs along
   await x.logged('keyval_zone "one" of type "ip" cannot have key "k');
   assert.equal(Object.keys((await api(t, x, '/http/keyvals/one')).value).length, 10);
 
+  x.configure((place) => server(place, 'keyval_zone zone=one:90000000m;'));
+  x.signal('SIGHUP');
+  await x.logged('keyval_zone "one": there is no memory for its size of 94371840000000 bytes');
+  assert.equal(await value('10.0.0.1'), '[b]');
+
   await reload('keyval_zone zone=other:64k;', 'keyval $arg_key $value zone=other;');
   assert.equal(codeOf(await api(t, x, '/http/keyvals/one')), 'KeyvalNotFound');
   assert.equal(await value('10.0.0.1'), '[]');
