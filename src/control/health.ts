@@ -1,6 +1,6 @@
 /** Runs the health checks of the running generation, and tells what they know. */
 import type { ErrorLog } from '../observe/error-log.ts';
-import type { UpstreamConfig } from '../config/model.ts';
+import type { MainConfig, UpstreamConfig } from '../config/model.ts';
 import { heartbeatsOf } from '../health/heartbeat.ts';
 import {
   type CheckedGroup,
@@ -10,6 +10,8 @@ import {
   type Lateness,
 } from '../health/monitor.ts';
 import { clock } from '../net/clock.ts';
+import { useRing } from '../net/dial.ts';
+import { IoUring } from '../net/io-uring.ts';
 import type { LinkLog } from '../net/via.ts';
 import { prepareChecks } from '../http/health/prepare.ts';
 import { prepareStreamChecks } from '../stream/health/prepare.ts';
@@ -60,6 +62,7 @@ export class HealthChecks {
     if (stream !== null) {
       add('stream', stream.upstreams, data.stream.tables, prepareStreamChecks(config, stream, this.#log));
     }
+    if (groups.length > 0) chooseEventMethod(config.main.eventMethod);
     this.monitor.follow(groups);
   }
 
@@ -75,6 +78,20 @@ export class HealthChecks {
   close(): void {
     this.monitor.close();
   }
+}
+
+let decided = false;
+
+/**
+ * Probes use io_uring as workers do (`worker/event-method.ts`). Decided with the first check, for who has none shall not pay
+ * for a ring; a configuration that insists on one is told by the workers that there is none.
+ */
+function chooseEventMethod(wanted: MainConfig['eventMethod']): void {
+  if (decided) return;
+  decided = true;
+  if (wanted === 'libuv') return;
+  const ring = IoUring.open();
+  if (typeof ring !== 'string') useRing(ring);
 }
 
 /** Groups of http and of stream may have the same names. */

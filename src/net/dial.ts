@@ -1,4 +1,5 @@
 /** Opens plain connections: by the thread's ring, if it has one, else by libuv. */
+import type { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { clock } from './clock.ts';
 import type { IoUring } from './io-uring.ts';
@@ -10,14 +11,18 @@ import type { Transport, TransportOwner } from './transport.ts';
 import { writeBatch } from './write-batch.ts';
 
 export interface ConnectOptions {
-  host: string;
-  port: number;
+  readonly host: string;
+  readonly port: number;
   /** Path of a unix socket; host and port are ignored. */
-  path: string | null;
+  readonly path: string | null;
   localAddress: string | null;
   /** 0: any. */
   localPort: number;
   keepAlive: boolean;
+  /** Each message is one write, and the next one waits for its answer: no need to tell the kernel not to wait for more. */
+  oneWrite?: true;
+  /** @internal The address as the kernel wants it: made once for those who dial with the same options again. */
+  target?: Buffer | null;
 }
 
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0o2004001;
@@ -47,12 +52,12 @@ export function dial(options: ConnectOptions, owner: TransportOwner, onConnect: 
 function dialByRing(by: IoUring, options: ConnectOptions, onConnect: () => void): RingTransport | null {
   if (options.localAddress !== null) return null;
   const { host, port, path, keepAlive } = options;
-  const address = socketAddress(host, port, path);
+  const address = (options.target ??= socketAddress(host, port, path));
   if (address === null) return null;
   const fd = libc.socket(address.readUInt16LE(0), SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
   if (fd < 0) return null;
   if (path === null) {
-    setOption(fd, NO_DELAY, 1);
+    if (options.oneWrite !== true) setOption(fd, NO_DELAY, 1);
     if (keepAlive) setKeepAlive(fd, true, 0);
   }
   const transport = new RingTransport(by, fd);

@@ -1,16 +1,16 @@
 /**
  * Asks a server by HTTP/1 over a plain connection: what most checks do, and the cheapest way to do it. Thousands of servers
- * are asked every second by one thread, so a probe makes nothing anew but the socket, and not even that with
- * `keepalive_time`: listeners, options and the bytes that are sent are there from the start. What it says of an answer is
- * what `http-probe.ts` says, which speaks everything else.
+ * are asked every second by one thread, so a probe makes nothing anew but the connection, and not even that with
+ * `keepalive_time`: options and the bytes that are sent are there from the start. What it says of an answer is what
+ * `http-probe.ts` says, which speaks everything else.
  */
-import { Buffer } from 'node:buffer';
-import { Socket } from 'node:net';
-import type { OnReadOpts, TcpSocketConnectOpts, IpcSocketConnectOpts } from 'node:net';
+import type { Buffer } from 'node:buffer';
 import type { Matcher } from '../../health/match.ts';
 import type { Probe, ProbeKind, ProbeOutcome, ProbeTarget } from '../../health/probe.ts';
 import { clock } from '../../net/clock.ts';
+import { type ConnectOptions, dial } from '../../net/dial.ts';
 import { Timer } from '../../net/timers.ts';
+import { NOBODY, SENT, type Transport, type TransportOwner } from '../../net/transport.ts';
 import { failedText } from '../../observe/errno.ts';
 import { announcedLength, headFault, HeadReader, READING_HEAD } from '../proxy/head-reader.ts';
 import { CONNECTION_CLOSE, connectionFlags } from '../server/framing.ts';
@@ -47,8 +47,6 @@ export class PlainProbeKind implements ProbeKind {
   }
 }
 
-/** All probes read here: what arrives is looked at during the call. */
-const area = Buffer.allocUnsafeSlow(64 * 1024);
 /** Of answers that are over. */
 const spareReaders: HeadReader[] = [];
 
@@ -61,18 +59,14 @@ const READING_REST = 'reading response from upstream';
 const CHUNKED = -1;
 const UNTIL_CLOSE = -2;
 
-/** `what`: an error, or what else comes with an event. */
-type SocketListener = (this: Socket, what?: unknown) => void;
-type ConnectOptions = (TcpSocketConnectOpts | IpcSocketConnectOpts) & { onread: OnReadOpts };
-
-class PlainProbe implements Probe {
+class PlainProbe implements Probe, TransportOwner {
   readonly #settings: PlainProbeSettings;
   readonly #address: string;
   readonly #options: ConnectOptions;
   readonly #timer = new Timer(() => this.#late());
   #report: ((outcome: ProbeOutcome) => void) | null = null;
   /** The connection of the probe under way, or one that is kept. */
-  #socket: Socket | null = null;
+  #transport: Transport | null = null;
   #connectedAt = 0;
   #beganAt = 0;
   #connectMs = 0;
@@ -89,31 +83,18 @@ class PlainProbe implements Probe {
   #decoder: ChunkedDecoder | null = null;
   #reusable = false;
 
-  // listeners, made once
-  readonly #onConnect: SocketListener;
-  readonly #onDrain: SocketListener;
-  readonly #onEnd: SocketListener;
-
   constructor(settings: PlainProbeSettings, { address, family, host, port }: ProbeTarget) {
     this.#settings = settings;
     this.#address = address;
-    this.#onConnect = this.#listener(() => this.#connected());
-    this.#onDrain = this.#listener(() => {
-      if (this.#stage === SENDING) this.#sent();
-    });
-    this.#onEnd = this.#listener((error) => this.#ended(error));
-    const onread = { buffer: area, callback: (n: number) => this.#read(n) };
     const local = family === 'unix' ? null : settings.localAddress();
-    const bound = local === null ? null : { localAddress: local.text, localPort: local.port };
-    this.#options =
-      family === 'unix' ? { path: host, onread } : { host, port, autoSelectFamily: false, ...bound, onread };
-  }
-
-  /** For events of the present connection: those of one that was let go of are nobody's business. */
-  #listener(act: (error: Error | null) => void): SocketListener {
-    const isPresent = (socket: Socket): boolean => socket === this.#socket;
-    return function (what) {
-      if (isPresent(this)) act(what instanceof Error ? what : null);
+    this.#options = {
+      host,
+      port,
+      path: family === 'unix' ? host : null,
+      localAddress: local?.text ?? null,
+      localPort: local?.port ?? 0,
+      keepAlive: false,
+      oneWrite: true,
     };
   }
 
@@ -122,7 +103,7 @@ class PlainProbe implements Probe {
     this.#heard = false;
     this.#beganAt = clock.update();
     const { keepaliveTimeMs } = this.#settings;
-    this.#reused = this.#socket !== null && this.#beganAt - this.#connectedAt < keepaliveTimeMs;
+    this.#reused = this.#transport !== null && this.#beganAt - this.#connectedAt < keepaliveTimeMs;
     if (this.#reused) this.#send();
     else this.#dial();
   }
@@ -131,21 +112,13 @@ class PlainProbe implements Probe {
     this.#drop();
     this.#stage = CONNECTING;
     this.#timer.arm(this.#settings.connectTimeoutMs);
-    const socket = new Socket(this.#options);
-    this.#socket = socket;
-    socket.on('connect', this.#onConnect);
-    socket.on('drain', this.#onDrain);
-    socket.on('end', this.#onEnd);
-    socket.on('error', this.#onEnd);
-    socket.on('close', this.#onEnd);
-    socket.connect(this.#options);
+    this.#transport = dial(this.#options, this, this.#connected);
   }
 
-  #connected(): void {
-    if (this.#report === null) return;
-    this.#connectedAt = clock.update();
+  readonly #connected = (): void => {
+    this.#connectedAt = clock.now;
     this.#send();
-  }
+  };
 
   #send(): void {
     this.#connectMs = clock.now - this.#beganAt;
@@ -154,7 +127,8 @@ class PlainProbe implements Probe {
     const { headLimit, sendTimeoutMs } = this.#settings;
     this.#reader ??= spareReaders.pop() ?? new HeadReader();
     this.#reader.begin(headLimit);
-    if (this.#socket!.write(this.#settings.request())) {
+    const bytes = this.#settings.request();
+    if (this.#transport!.write(bytes, 0, bytes.length) === SENT) {
       this.#sent();
       return;
     }
@@ -167,28 +141,30 @@ class PlainProbe implements Probe {
     this.#timer.arm(this.#settings.readTimeoutMs);
   }
 
+  onDrain(): void {
+    if (this.#stage === SENDING) this.#sent();
+  }
+
   // ------------------------------------------------------------------------------------------------ the answer
 
-  #read(n: number): true {
-    clock.update();
+  onData(buf: Buffer, start: number, end: number): void {
     if (this.#report === null) {
       // something that nobody asked for: the connection is of no more use
       this.#drop();
-      return true;
+      return;
     }
     this.#heard = true;
-    const start = this.#answer === null ? this.#readHead(n) : 0;
-    if (start >= 0) this.#readBody(start, n);
-    return true;
+    const at = this.#answer === null ? this.#readHead(buf, start, end) : start;
+    if (at >= 0) this.#readBody(buf, at, end);
   }
 
   /** @returns where the body begins; -1: not yet, or the probe is over */
-  #readHead(end: number): number {
+  #readHead(buf: Buffer, start: number, end: number): number {
     const reader = this.#reader!;
     const { head } = reader;
-    let at = 0;
+    let at = start;
     for (;;) {
-      const result = reader.read(area, at, end);
+      const result = reader.read(buf, at, end);
       if (result === MORE) return -1;
       if (result !== DONE) {
         this.#fail(result === NOT_HTTP ? `upstream sent no valid HTTP/1.0 header ${READING_HEAD}` : headFault(result));
@@ -247,13 +223,13 @@ class PlainProbe implements Probe {
     return true;
   }
 
-  #readBody(start: number, end: number): void {
+  #readBody(buf: Buffer, start: number, end: number): void {
     if (this.#left === CHUNKED) {
-      this.#readChunks(start, end);
+      this.#readChunks(buf, start, end);
       return;
     }
     const take = this.#left === UNTIL_CLOSE ? end - start : Math.min(this.#left, end - start);
-    const more = this.#answer!.take(area, start, start + take);
+    const more = this.#answer!.take(buf, start, start + take);
     if (this.#left >= 0) {
       this.#left -= take;
       // more than was announced is no answer to anything
@@ -263,13 +239,13 @@ class PlainProbe implements Probe {
     else this.#readOn(more);
   }
 
-  #readChunks(start: number, end: number): void {
+  #readChunks(buf: Buffer, start: number, end: number): void {
     const decoder = this.#decoder!;
     for (let at = start, more = true; ;) {
-      const event = decoder.next(area, at, end);
+      const event = decoder.next(buf, at, end);
       at = decoder.pos;
       if (event === CHUNK_DATA) {
-        more = this.#answer!.take(area, decoder.dataStart, decoder.dataEnd) && more;
+        more = this.#answer!.take(buf, decoder.dataStart, decoder.dataEnd) && more;
         continue;
       }
       if (event === CHUNK_BAD) this.#fail('upstream sent invalid chunked response while reading upstream');
@@ -303,14 +279,23 @@ class PlainProbe implements Probe {
 
   // ------------------------------------------------------------------------------------------------ the end
 
+  onEnd(): void {
+    this.#ended(null);
+  }
+
+  onClose(error: Error | null): void {
+    this.#transport = null;
+    this.#ended(error);
+  }
+
   /** The connection has ended, in order or not. */
   #ended(error: Error | null): void {
     if (this.#report === null) {
       this.#drop();
       return;
     }
-    clock.update();
     if (error === null && this.#answer !== null && this.#left === UNTIL_CLOSE) {
+      this.#reusable = false;
       this.#judge();
       return;
     }
@@ -352,9 +337,12 @@ class PlainProbe implements Probe {
   }
 
   #drop(): void {
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.destroy();
+    const transport = this.#transport;
+    this.#transport = null;
+    if (transport === null) return;
+    // What comes of it from now on is nobody's business.
+    transport.owner = NOBODY;
+    transport.destroy();
   }
 
   close(): void {

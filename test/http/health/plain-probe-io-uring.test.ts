@@ -1,0 +1,11 @@
+import { describe } from 'node:test';
+import { useRing } from '../../../src/net/dial.ts';
+import { IoUring } from '../../../src/net/io-uring.ts';
+import { plainProbeSuite } from './plain-probe-suite.ts';
+
+const ring = IoUring.open();
+if (typeof ring !== 'string') useRing(ring);
+
+describe('the probe for plain HTTP/1, by io_uring', { skip: typeof ring === 'string' ? ring : false }, () =>
+  plainProbeSuite(),
+);
