@@ -2,7 +2,7 @@
 import type { StickyConfig } from '../../config/model.ts';
 import type { GroupEnv, PeerInfo } from '../../upstream/group.ts';
 import { stickyCookie } from '../../upstream/sticky/cookie.ts';
-import { LearnTable } from '../../upstream/sticky/learn.ts';
+import { firstOf, LearnedSessions } from '../../variables/learned-sessions.ts';
 import { clock } from '../../net/clock.ts';
 import type { HttpRequest } from '../request.ts';
 import type { VariableTable } from '../variables/table.ts';
@@ -31,12 +31,11 @@ export function compileSticky(
     case 'route':
       return new RouteSticky(sticky.variables.map((name) => variables.lookup(name)));
     case 'learn':
-      return new LearnSticky(sticky, variables, new LearnTable(learnZone!, env), env.clock);
+      return new LearnSticky(new LearnedSessions(sticky, variables, learnZone!, env), sticky.header);
   }
 }
 
 type CookieConfig = Extract<StickyConfig, { mode: 'cookie' }>;
-type LearnConfig = Extract<StickyConfig, { mode: 'learn' }>;
 
 class CookieSticky implements Sticky {
   readonly #config: CookieConfig;
@@ -82,29 +81,16 @@ class RouteSticky implements Sticky {
 }
 
 class LearnSticky implements Sticky {
-  readonly #table: LearnTable;
-  readonly #create: Getter[];
-  readonly #lookup: Getter[];
+  readonly #sessions: LearnedSessions<HttpRequest>;
   readonly #atHeader: boolean;
-  readonly #timeoutMs: number;
-  readonly #clock: GroupEnv['clock'];
-  /** No session ends before this moment. */
-  #sweepAt = 0;
 
-  constructor(config: LearnConfig, variables: VariableTable, table: LearnTable, time: GroupEnv['clock']) {
-    this.#table = table;
-    this.#timeoutMs = config.timeoutMs;
-    this.#clock = time;
-    this.#create = config.create.map((name) => variables.lookup(name));
-    this.#lookup = config.lookup.map((name) => variables.lookup(name));
-    this.#atHeader = config.header;
+  constructor(sessions: LearnedSessions<HttpRequest>, atHeader: boolean) {
+    this.#sessions = sessions;
+    this.#atHeader = atHeader;
   }
 
   hint(r: HttpRequest): string {
-    const id = firstOf(this.#lookup, r);
-    if (id === '') return '';
-    this.#sweep();
-    return this.#table.lookup(id);
+    return this.#sessions.hint(r);
   }
 
   chosen(): void {}
@@ -117,31 +103,8 @@ class LearnSticky implements Sticky {
     if (!this.#atHeader) this.#learn(r, peer);
   }
 
-  /** Sessions end when they are looked for, not by a timer: one that nobody asks for takes no room that others need. */
-  #sweep(): void {
-    const now = this.#clock.now();
-    if (now < this.#sweepAt) return;
-    // One that begins after this ends later than `timeoutMs` from now, whichever thread makes it.
-    this.#sweepAt = now + Math.min(this.#table.sweep(this.#timeoutMs), this.#timeoutMs);
-  }
-
   /** A new session comes from the answer; one that the client brought is only kept up. */
   #learn(r: HttpRequest, peer: PeerInfo): void {
-    this.#sweep();
-    const created = firstOf(this.#create, r);
-    if (created !== '') {
-      this.#table.create(created, peer.sid);
-      return;
-    }
-    const known = firstOf(this.#lookup, r);
-    if (known !== '') this.#table.update(known, peer.sid);
+    if (!this.#sessions.create(r, peer.sid)) this.#sessions.renew(r, peer.sid);
   }
-}
-
-function firstOf(lookups: readonly Getter[], r: HttpRequest): string {
-  for (const lookup of lookups) {
-    const value = lookup(r);
-    if (value !== null && value !== '') return value;
-  }
-  return '';
 }

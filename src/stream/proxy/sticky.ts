@@ -4,7 +4,7 @@
  */
 import type { StickyConfig } from '../../config/model.ts';
 import type { GroupEnv, PeerInfo } from '../../upstream/group.ts';
-import { LearnTable } from '../../upstream/sticky/learn.ts';
+import { firstOf, LearnedSessions } from '../../variables/learned-sessions.ts';
 import type { Variables } from '../../variables/table.ts';
 import type { Getter } from '../../variables/value.ts';
 import type { Session } from '../session.ts';
@@ -26,7 +26,8 @@ export function compileSticky(
   env: GroupEnv,
 ): StreamSticky {
   if (sticky.mode === 'route') return new RouteSticky(sticky.variables.map((name) => variables.lookup(name)));
-  if (sticky.mode === 'learn') return new LearnSticky(sticky, variables, new LearnTable(learnZone!, env), env.clock);
+  if (sticky.mode === 'learn')
+    return new LearnSticky(new LearnedSessions(sticky, variables, learnZone!, env), sticky.header);
   throw new TypeError('sticky cookie needs HTTP');
 }
 
@@ -47,66 +48,27 @@ class RouteSticky implements StreamSticky {
 }
 
 class LearnSticky implements StreamSticky {
-  readonly #table: LearnTable;
-  readonly #create: Getter<Session>[];
-  readonly #lookup: Getter<Session>[];
+  readonly #sessions: LearnedSessions<Session>;
   readonly #atFirstByte: boolean;
-  readonly #timeoutMs: number;
-  readonly #clock: GroupEnv['clock'];
-  /** Nothing that was learned ends before this moment. */
-  #sweepAt = 0;
 
-  constructor(
-    config: Extract<StickyConfig, { mode: 'learn' }>,
-    variables: Variables<Session>,
-    table: LearnTable,
-    time: GroupEnv['clock'],
-  ) {
-    this.#table = table;
-    this.#timeoutMs = config.timeoutMs;
-    this.#clock = time;
-    this.#create = config.create.map((name) => variables.lookup(name));
-    this.#lookup = config.lookup.map((name) => variables.lookup(name));
-    this.#atFirstByte = config.header;
+  constructor(sessions: LearnedSessions<Session>, atFirstByte: boolean) {
+    this.#sessions = sessions;
+    this.#atFirstByte = atFirstByte;
   }
 
   hint(s: Session): string {
-    const id = firstOf(this.#lookup, s);
-    if (id === '') return '';
-    this.#sweep();
-    return this.#table.lookup(id);
+    return this.#sessions.hint(s);
   }
 
   connected(s: Session, peer: PeerInfo): void {
-    if (!this.#atFirstByte) this.#learn(s, peer);
+    if (!this.#atFirstByte) this.#sessions.create(s, peer.sid);
   }
 
   firstByte(s: Session, peer: PeerInfo): void {
-    if (this.#atFirstByte) this.#learn(s, peer);
+    if (this.#atFirstByte) this.#sessions.create(s, peer.sid);
   }
 
   ended(s: Session, peer: PeerInfo): void {
-    const id = firstOf(this.#lookup, s);
-    if (id !== '') this.#table.update(id, peer.sid);
+    this.#sessions.renew(s, peer.sid);
   }
-
-  #sweep(): void {
-    const now = this.#clock.now();
-    if (now < this.#sweepAt) return;
-    this.#sweepAt = now + Math.min(this.#table.sweep(this.#timeoutMs), this.#timeoutMs);
-  }
-
-  #learn(s: Session, peer: PeerInfo): void {
-    this.#sweep();
-    const created = firstOf(this.#create, s);
-    if (created !== '') this.#table.create(created, peer.sid);
-  }
-}
-
-function firstOf(lookups: readonly Getter<Session>[], s: Session): string {
-  for (const lookup of lookups) {
-    const value = lookup(s);
-    if (value !== null && value !== '') return value;
-  }
-  return '';
 }
