@@ -1,12 +1,12 @@
 /** TLS handshakes: each server block has its own, sessions resume on every worker and never in another server's place. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
+import { CertificateFiles } from '../helpers/certificate.ts';
 import { raw } from '../helpers/client.ts';
 import { directory, Headrace } from '../helpers/headrace.ts';
 import { findProgram, inCi } from '../helpers/requires.ts';
@@ -19,30 +19,11 @@ describe('TLS handshakes', { skip: openssl === null && !inCi() ? 'openssl is not
   let h: Headrace;
   let dir: string;
   const pem = (name: string): Buffer => readFileSync(join(dir, name));
-  const run = (...args: string[]): void => void execFileSync(openssl!, args, { cwd: dir, stdio: 'pipe' });
-  const selfSigned = (name: string): void =>
-    run(
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.crt`,
-      '-days',
-      '2',
-      '-subj',
-      `/CN=${name}`,
-    );
-
   before(async () => {
     dir = directory(scope);
-    for (const name of ['one', 'two', 'client', 'other']) selfSigned(name);
-    run('ec', '-in', 'one.key', '-aes128', '-passout', 'pass:second', '-out', 'locked.key');
+    const made = new CertificateFiles(openssl!, dir);
+    for (const name of ['one', 'two', 'client', 'other']) made.selfSigned(name);
+    made.run('ec', '-in', 'one.key', '-aes128', '-passout', 'pass:second', '-out', 'locked.key');
     const own = (name: string, key = name): string =>
       `ssl_certificate ${dir}/${name}.crt; ssl_certificate_key ${dir}/${key}.key;`;
     h = await Headrace.start(

@@ -1,13 +1,12 @@
 /** TLS in stream: ended here by the name in the hello, spoken to servers, passed through unread. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect, createServer } from 'node:tls';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
-import { Headrace } from '../helpers/headrace.ts';
+import { CertificateFiles } from '../helpers/certificate.ts';
+import { directory, Headrace } from '../helpers/headrace.ts';
 import { findProgram, inCi } from '../helpers/requires.ts';
 import { Caller, listen } from '../helpers/stream.ts';
 import { suiteScope, until } from '../helpers/wait.ts';
@@ -26,21 +25,12 @@ describe('stream over TLS', { skip }, () => {
   const file = (name: string): string => join(dir, name);
   const pem = (name: string): Buffer => readFileSync(file(name));
 
-  /** A certificate of its own authority. */
-  function issue(name: string): void {
-    execFileSync(
-      openssl!,
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=${name}`
-        .split(' ')
-        .concat('-addext', `subjectAltName=DNS:${name}`, '-keyout', `${name}.key`, '-out', `${name}.crt`),
-      { cwd: dir, stdio: 'pipe' },
-    );
-  }
-
   before(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'headrace-tls-'));
-    scope.after(() => rmSync(dir, { recursive: true, force: true }));
-    for (const name of ['one.test', 'two.test', 'server.test', 'client.test']) issue(name);
+    dir = directory(scope);
+    const made = new CertificateFiles(openssl!, dir);
+    for (const name of ['one.test', 'two.test', 'server.test', 'client.test']) {
+      made.selfSigned(name, name, `subjectAltName=DNS:${name}`);
+    }
 
     const server = createServer(
       {

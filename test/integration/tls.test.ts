@@ -1,14 +1,13 @@
 /** TLS on both sides: listeners with SNI and client certificates, servers that are verified. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { answering, Backend, ok } from '../helpers/backend.ts';
+import { CertificateFiles } from '../helpers/certificate.ts';
 import { ask, Client, compose, raw } from '../helpers/client.ts';
-import { Headrace } from '../helpers/headrace.ts';
+import { directory, Headrace } from '../helpers/headrace.ts';
 import { field, text } from '../helpers/http1.ts';
 import { findProgram, inCi } from '../helpers/requires.ts';
 import { suiteScope, until } from '../helpers/wait.ts';
@@ -24,88 +23,11 @@ describe('TLS', { skip }, () => {
   const file = (name: string): string => join(dir, name);
   const pem = (name: string): Buffer => readFileSync(file(name));
 
-  /** A key and a certificate for `name`, signed by the test's own authority. */
-  function issue(file_: string, name: string): void {
-    const run = (...args: string[]): void => void execFileSync(openssl!, args, { cwd: dir, stdio: 'pipe' });
-    run(
-      'req',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      `${file_}.key`,
-      '-out',
-      `${file_}.csr`,
-      '-subj',
-      `/CN=${name}`,
-    );
-    writeFileSync(join(dir, `${file_}.ext`), `subjectAltName=DNS:${name}\n`);
-    run(
-      'x509',
-      '-req',
-      '-in',
-      `${file_}.csr`,
-      '-CA',
-      'ca.crt',
-      '-CAkey',
-      'ca.key',
-      '-CAcreateserial',
-      '-days',
-      '2',
-      '-out',
-      `${file_}.crt`,
-      '-extfile',
-      `${file_}.ext`,
-    );
-  }
-
   before(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'headrace-tls-'));
-    scope.after(() => rmSync(dir, { recursive: true, force: true }));
-    execFileSync(
-      openssl!,
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-keyout',
-        'ca.key',
-        '-out',
-        'ca.crt',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=Test CA',
-      ],
-      { cwd: dir, stdio: 'pipe' },
-    );
-    execFileSync(
-      openssl!,
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-keyout',
-        'self.key',
-        '-out',
-        'self.crt',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=Myself',
-      ],
-      { cwd: dir, stdio: 'pipe' },
-    );
+    dir = directory(scope);
+    const made = new CertificateFiles(openssl!, dir);
+    made.selfSigned('ca', 'Test CA');
+    made.selfSigned('self', 'Myself');
     for (const [f, name] of [
       ['one', 'one.test'],
       ['two', 'two.test'],
@@ -113,7 +35,7 @@ describe('TLS', { skip }, () => {
       ['backend', 'backend.test'],
       ['client', 'someone'],
     ] as const)
-      issue(f, name);
+      made.issue(f, name, 'ca');
     backend = await Backend.start(
       scope,
       answering((r, c) => {

@@ -1,11 +1,7 @@
 /** TLS to servers: over its own connection, over another way, behind a preface; what is told when it fails, and that it is told once. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createSecureContext, TLSSocket } from 'node:tls';
@@ -16,6 +12,8 @@ import { makeSelfSigned } from '../../src/net/self-signed.ts';
 import { ClientTls } from '../../src/net/tls-client.ts';
 import type { ConnectOptions } from '../../src/net/dial.ts';
 import type { Transport } from '../../src/net/transport.ts';
+import { CertificateFiles } from '../helpers/certificate.ts';
+import { directory } from '../helpers/headrace.ts';
 import { requires } from '../helpers/requires.ts';
 import { listen } from '../helpers/stream.ts';
 import { type Scope, suiteScope, until } from '../helpers/wait.ts';
@@ -271,24 +269,10 @@ test('after cancel nothing is told, and the connection is gone', async () => {
 
 /** A server's certificate signed by an intermediate authority, which a root has signed. */
 function makeChain(openssl: string): { root: string; server: { cert: string; key: string } } {
-  const dir = mkdtempSync(join(tmpdir(), 'headrace-chain-'));
-  try {
-    const run = (args: string): unknown => execFileSync(openssl, args.split(' '), { cwd: dir, stdio: 'pipe' });
-    const key = 'ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
-    writeFileSync(join(dir, 'ca'), 'basicConstraints=critical,CA:TRUE');
-    writeFileSync(join(dir, 'name'), 'subjectAltName=DNS:server.test');
-    run(`req -x509 -newkey ${key} -days 2 -subj /CN=root -keyout root.key -out root.crt`);
-    for (const [name, by, extensions] of [
-      ['middle', 'root', 'ca'],
-      ['leaf', 'middle', 'name'],
-    ]) {
-      run(`req -newkey ${key} -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`);
-      const signer = `-CA ${by}.crt -CAkey ${by}.key -CAcreateserial`;
-      run(`x509 -req -in ${name}.csr ${signer} -days 2 -extfile ${extensions} -out ${name}.crt`);
-    }
-    const read = (file: string): string => readFileSync(join(dir, file), 'utf8');
-    return { root: read('root.crt'), server: { cert: read('leaf.crt') + read('middle.crt'), key: read('leaf.key') } };
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const made = new CertificateFiles(openssl, directory(scope));
+  made.selfSigned('root');
+  made.issue('middle', 'middle', 'root', 'basicConstraints=critical,CA:TRUE');
+  made.issue('leaf', 'server.test', 'middle');
+  const read = (file: string): string => made.read(file).toString();
+  return { root: read('root.crt'), server: { cert: read('leaf.crt') + read('middle.crt'), key: read('leaf.key') } };
 }
