@@ -6,6 +6,10 @@ import { clock } from '../net/clock.ts';
 import type { VariableContext } from './context.ts';
 import type { KeyvalSource, KeyvalTable, KeyvalVariable } from './keyval-source.ts';
 
+/** nginx's limit for variables that need variables. */
+const MAX_DEPTH = 100;
+let depth = 0;
+
 /** The zones of a configuration, for the variables of a thread. */
 export class Keyvals implements KeyvalSource {
   readonly #zones = new Map<string, { store: KeyvalStore; timeoutMs: number }>();
@@ -17,13 +21,24 @@ export class Keyvals implements KeyvalSource {
     }
   }
 
-  compile<C extends VariableContext>({ key, zone }: KeyvalConfig, table: KeyvalTable<C>): KeyvalVariable<C> {
+  compile<C extends VariableContext>({ key, variable, zone }: KeyvalConfig, table: KeyvalTable<C>): KeyvalVariable<C> {
     const { store, timeoutMs } = this.#zones.get(zone)!;
     const source = table.compile(key);
     // Filled in anew for each value that is set.
     const end: End = { at: 0, own: false };
     return {
-      get: (c) => store.get(source.get(c), clock.wall),
+      get: (c) => {
+        if (depth >= MAX_DEPTH) {
+          table.report(c, 'error', `cycle while evaluating variable "${variable}"`);
+          return null;
+        }
+        depth++;
+        try {
+          return store.get(source.get(c), clock.wall);
+        } finally {
+          depth--;
+        }
+      },
       set: (c, value) => {
         const text = source.get(c);
         const now = clock.wall;

@@ -51,6 +51,8 @@ before(async () => {
     keyval $uri $path zone=paths;
     keyval "$http_x_one:$http_x_two" $seen zone=ends;
     keyval pool $Pool zone=texts;
+    keyval $loop_b $loop_a zone=texts;
+    keyval "$loop_a" $loop_b zone=texts;
     map $text $mapped { default no; "~^y" yes; }
     log_format both '$status $text $end';
     server {
@@ -58,6 +60,7 @@ before(async () => {
       location /text { return 200 "[$text]"; }
       location /mapped { return 200 $mapped; }
       location /pool { return 200 $pool; }
+      location /loop { return 200 "[$loop_a]"; }
       location /end { return 200 "[$end]"; }
       location /brief { return 200 "[$brief]"; }
       location /net { if ($net) { return 403; } return 200 "free"; }
@@ -286,6 +289,11 @@ test('type=prefix: the longest beginning', async () => {
   assert.equal(await all('/paths/abb'), '[a]');
   assert.equal(await all('/paths/abcd'), '[abc]');
   assert.equal(await all('/paths'), '[]');
+});
+
+test('variables that need each other end', async () => {
+  assert.equal(await all('/loop'), '[]');
+  await h.logged(/cycle while evaluating variable "loop_[ab]"/);
 });
 
 test('stream: the group of a session, and what sessions set', async () => {
