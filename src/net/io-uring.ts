@@ -38,6 +38,11 @@ export interface Sender {
   unsent(start: number, end: number, errno: number): void;
 }
 
+/** Somebody who is told something a moment later, when nobody is in the middle of anything. */
+export interface Told {
+  told(): void;
+}
+
 /** Bytes that one `received` gives at most: a receiver that gets as many does better with a larger area. */
 export const RING_READ: number = SLOT_SIZE;
 
@@ -124,6 +129,7 @@ export class IoUring {
   readonly #sendStart: number[] = [];
   readonly #sendEnd: number[] = [];
   #sends = 0;
+  #toTell: Told[] = [];
 
   private constructor(memory: RingMemory) {
     this.out = memory.out;
@@ -259,6 +265,12 @@ export class IoUring {
     this.#soon();
   }
 
+  /** Calls `told` once the present call is over. */
+  tell(whom: Told): void {
+    this.#toTell.push(whom);
+    this.#soon();
+  }
+
   /** Sends `out[start, end)` by the `submitSends` that must follow. */
   send(fd: number, sender: Sender, start: number, end: number): void {
     const at = this.#next();
@@ -349,6 +361,8 @@ export class IoUring {
       for (let round = 0; round < ROUNDS; round++) {
         clock.update();
         this.#giveOut();
+        // Before the flush: who is told may write.
+        if (this.#toTell.length > 0) this.#tellAll();
         this.flush();
         if (!this.#more()) break;
       }
@@ -357,8 +371,14 @@ export class IoUring {
       // What was asked for after the last sends.
       if (this.#tail !== Atomics.load(ring, this.#sqHead)) this.#submit();
       Atomics.store(ring, this.#cqFlags, 0);
-      if (this.#more()) this.#soon();
+      if (this.#toTell.length > 0 || this.#more()) this.#soon();
     }
+  }
+
+  #tellAll(): void {
+    const all = this.#toTell;
+    this.#toTell = [];
+    for (const one of all) one.told();
   }
 
   #more(): boolean {

@@ -9,7 +9,7 @@ import { getSystemErrorName } from 'node:util';
 import { clock } from './clock.ts';
 import { holds, letsGo } from './descriptors.ts';
 import { ECANCELED, POLL_OUT } from './io-uring.ts';
-import type { IoUring, Sender, Waiter } from './io-uring.ts';
+import type { IoUring, Sender, Told, Waiter } from './io-uring.ts';
 import { filledPipe, kernelPipe, PIPED } from './kernel-pipe.ts';
 import { addressOfBytes, libc } from './libc.ts';
 import { HEADROOM, LARGE_READ, readArea, SMALL_READ } from './read-area.ts';
@@ -40,7 +40,7 @@ function systemError(errno: number, syscall: string): Error {
   return Object.assign(new Error(`${syscall} ${code}`), { code, errno, syscall });
 }
 
-export class RingTransport extends Transport implements RingSource, Sender, Flushed {
+export class RingTransport extends Transport implements RingSource, Sender, Flushed, Told {
   readonly direct: boolean = true;
   readonly socket = null;
   readonly #ring: IoUring;
@@ -335,11 +335,11 @@ export class RingTransport extends Transport implements RingSource, Sender, Flus
     if (reset) setOption(fd, LINGER, 1, 0);
     letsGo(fd);
     this.#ring.close(fd);
-    process.nextTick(tellClosed, this);
+    this.#ring.tell(this);
   }
 
   /** @internal */
-  tellClosed(): void {
+  told(): void {
     if (this.closed) return;
     this.closed = true;
     clock.update();
@@ -379,10 +379,6 @@ export class RingTransport extends Transport implements RingSource, Sender, Flus
   setKeepAlive(on: boolean, idleMs: number): void {
     if (this.#fd >= 0) setKeepAlive(this.#fd, on, idleMs);
   }
-}
-
-function tellClosed(transport: RingTransport): void {
-  transport.tellClosed();
 }
 
 /** Waits for one thing at a time that a socket is to do: to be connected, to take more. */

@@ -21,6 +21,7 @@ const value = new Scratch(8);
 /** `struct sockaddr_storage`, then its length. */
 const address = new Scratch(136);
 const LENGTH = 128;
+const lengthAt = address.at + BigInt(LENGTH);
 
 /** @param second of those that have two numbers (`struct linger`) */
 export function setOption(fd: number, [level, name]: SocketOption, first: number, second: number | null = null): void {
@@ -55,7 +56,7 @@ export function localEnd(fd: number): End {
 function endOf(ask: (at: bigint, length: bigint) => number): End {
   const { bytes, at } = address;
   bytes.writeInt32LE(LENGTH, LENGTH);
-  if (ask(at, at + BigInt(LENGTH)) !== 0) return NOWHERE;
+  if (ask(at, lengthAt) !== 0) return NOWHERE;
   const family = bytes.readUInt16LE(0);
   const port = bytes.readUInt16BE(2);
   if (family === AF_INET) return { address: `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`, port };

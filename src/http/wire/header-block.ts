@@ -21,9 +21,11 @@ const VALUE_END = 3;
 const ID = 4;
 const HASH = 5;
 
+const EMPTY = Buffer.alloc(0);
+
 export class HeaderBlock {
   /** The bytes; owned by whoever parses. Offsets stay valid as long as it is not overwritten. */
-  buf: Buffer = Buffer.alloc(0);
+  buf: Buffer = EMPTY;
   /** Where the head begins. */
   headStart = 0;
   /** Where the next line begins. */
