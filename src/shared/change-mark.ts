@@ -46,6 +46,6 @@ export class ChangeMark {
   /** Whether everything that was read since `read` stood there together. */
   unchanged(mark: number): boolean {
     Atomics.add(fence, 0, 0);
-    return Atomics.load(this.#head, this.#word) >>> 1 === mark;
+    return Atomics.load(this.#head, this.#word) === mark << 1;
   }
 }

@@ -415,6 +415,10 @@ const THREAD = `
     const store = new KeyvalStore(workerData.zone, workerData.id);
     let torn = 0;
     for (let i = 0; i < workerData.turns; i++) {
+      // These change all the time, and are always there.
+      const kept = 'kept ' + i % 5;
+      if (workerData.id === 0) store.set(kept, String(i % 10).repeat(1 + i % 90), { at: 0, own: false }, 0);
+      else if (store.get(kept, 0) === null) torn++;
       const key = 'key ' + (i * 7 + workerData.id) % 50;
       if (i % 3 === workerData.id % 3) store.set(key, String(i % 10).repeat(1 + i % 90), { at: 0, own: false }, 0);
       else if (i % 11 === 0) store.remove(key, 0);
@@ -447,6 +451,8 @@ test('look-ups do without the lock, unless a change is under way', () => {
 
 test('threads see whole values, and none is lost', async () => {
   const zone = createKeyvalZone(SMALL, 'string', 4);
+  const main = new KeyvalStore(zone, -1);
+  for (let i = 0; i < 5; i++) main.set(`kept ${i}`, '0', NEVER, 0);
   const threads = [0, 1, 2].map(
     (id) =>
       new Worker(THREAD, {
@@ -457,7 +463,7 @@ test('threads see whole values, and none is lost', async () => {
   const torn = await Promise.all(threads.map(async (thread) => ((await once(thread, 'message')) as [number])[0]));
   assert.deepEqual(torn, [0, 0, 0]);
   await Promise.all(threads.map((thread) => thread.terminate()));
-  const s = new KeyvalStore(zone, -1);
+  const s = main;
   const before = s.pairs(0).sort(byKey);
   assert.equal(before.length, s.count);
   // What is made anew of the chains is what was there.
