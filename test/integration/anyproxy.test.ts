@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { directory } from '../helpers/headrace.ts';
 import { freePort } from '../helpers/ports.ts';
-import { Caller, call, listen } from '../helpers/stream.ts';
+import { Caller, listen } from '../helpers/stream.ts';
 import { until } from '../helpers/wait.ts';
 
 const BINARY = fileURLToPath(new URL('../../bin/headrace', import.meta.url));
@@ -86,7 +86,14 @@ test('start, -t, -T, reload, quit', async (t) => {
 
   writeFileSync(file, config(port, 'weight', [two], 'download_limit_rate u64 = 1m;'));
   assert.equal(run('-s', 'reload').status, 0);
-  await until('the new server', async () => (await call(t, port)) === 'two');
+  // Until the reload is through, the old server is the one that answers, and it does not end.
+  const greeting = async (): Promise<string> => {
+    const caller = await Caller.to(t, port);
+    await until('a greeting', () => caller.text !== '');
+    caller.socket.destroy();
+    return caller.text;
+  };
+  await until('the new server', async () => (await greeting()) === 'two');
   session.send(' goes on');
   await session.says('one goes on');
   session.socket.end();
