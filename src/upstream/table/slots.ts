@@ -1,4 +1,5 @@
 /** Giving slots to peers and taking them back. All calls come with the lock held. */
+import type { ServerParameters } from '../../config/model.ts';
 import { BUCKETS } from '../../observe/histogram.ts';
 import { CODE_COUNT } from '../../observe/status-codes.ts';
 import {
@@ -17,19 +18,12 @@ import {
 import { sidOf, writeText } from './text.ts';
 
 /** What makes a peer. */
-export interface PeerSpec {
+export interface PeerSpec extends ServerParameters {
   /** Index of the server line; -1: added at run time. */
   serverIndex: number;
   server: string;
   address: { text: string; family: 4 | 6 | 'unix'; host: string; port: number };
   route: string | null;
-  weight: number;
-  maxConns: number;
-  maxFails: number;
-  failTimeoutSec: number;
-  slowStartMs: number;
-  down: boolean;
-  drain: boolean;
   /** Name that it was resolved from (`originOf`). */
   origin: number;
   resolved: boolean;
