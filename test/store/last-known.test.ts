@@ -34,6 +34,35 @@ test('it is kept at the end, and read again', (t) => {
   assert.equal(kept.read(), null);
 });
 
+test('it is written a while after a change, with all kinds of entities, and not by halves when the end comes', async (t) => {
+  const dir = directory(t);
+  const { entities: many } = readDeclarative(
+    {
+      _format_version: '3.0',
+      services: [{ name: 's', host: 'u', routes: [{ name: 'r', paths: ['/'] }] }],
+      upstreams: Array.from({ length: 400 }, (_, i) => ({ name: `u${i}`, targets: [{ target: `10.0.0.1:${i + 1}` }] })),
+    },
+    { now: () => 1, uuid: randomUUID },
+  );
+  const kept = new LastKnown(join(dir, 'data'), 'db', assert.ifError, 1);
+  kept.note(() => many!);
+  await until('the file', () => kept.read() !== null);
+  assert.deepEqual(kept.read(), { revision: -1, entities: many });
+  // the end comes while it is written: what was noted last is there
+  let begun = false;
+  kept.note(() => {
+    begun = true;
+    return entities!;
+  });
+  await until('the write', () => begun);
+  kept.note(() => many!);
+  kept.note(() => entities!);
+  kept.flush();
+  assert.deepEqual(kept.read(), { revision: -1, entities });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(kept.read(), { revision: -1, entities });
+});
+
 test('where it cannot be written, that is said once', (t) => {
   const dir = directory(t);
   writeFileSync(join(dir, 'file'), '');
