@@ -133,9 +133,9 @@ export class RingTransport extends Transport implements RingSource, Sender, Flus
   }
 
   #pass(to: RingTransport): number {
-    const pipe = to.#takesPiped ? kernelPipe() : null;
-    if (pipe === null) return this.#read(this.#large ? LARGE_N : SMALL_N);
-    const n = pipe.fill(this.#fd, this.#passMost);
+    const n = to.#takesPiped ? (kernelPipe()?.fill(this.#fd, this.#passMost) ?? -1) : -1;
+    // Nothing is there, or it cannot be done here: a read tells which.
+    if (n < 0) return this.#read(this.#large ? LARGE_N : SMALL_N);
     if (n > 0) this.take(PIPED, 0, n);
     return n;
   }
