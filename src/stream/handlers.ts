@@ -58,7 +58,7 @@ function pass(s: Session, text: string, passOn: PassOn): string | null {
   if (url.address === null) return `no addresses in pass "${text}"`;
   if (url.noPort) return `no port in pass "${text}"`;
   const to = peerAddress(url.kind, url.address, url.port);
-  const { socket } = s;
+  const { socket } = s.transport!;
   // Of an address whose sessions may be passed on.
   if (socket === null) throw new Error('passing on a connection without a socket');
   const count = (passes.get(socket) ?? 0) + 1;

@@ -74,6 +74,9 @@ describe('stream over TLS', { skip }, () => {
         server { listen 127.0.0.1:${port('front')} ssl; server_name no.test; ssl_reject_handshake on; return no; }
         server { listen 127.0.0.1:${port('mutual')} ssl; ssl_verify_client on;
                  ssl_client_certificate ${file('client.test.crt')}; return "$ssl_client_s_dn $ssl_client_verify"; }
+        server { listen 127.0.0.1:${port('pass')} ssl; pass 127.0.0.1:${port('inner')}; }
+        server { listen 127.0.0.1:${port('inner')}; proxy_pass 127.0.0.1:${port('inmost')}; }
+        server { listen 127.0.0.1:${port('inmost')}; return "got it"; }
         server { listen 127.0.0.1:${port('slow')} ssl; ssl_handshake_timeout 300ms; return slow; }
         server { listen 127.0.0.1:${port('back')}; proxy_pass 127.0.0.1:${serverPort}; proxy_ssl on;
                  proxy_ssl_server_name on; proxy_ssl_name server.test; proxy_ssl_verify on; proxy_ssl_alpn x2;
@@ -114,6 +117,11 @@ describe('stream over TLS', { skip }, () => {
     await until('a line of the log', () =>
       /^200 TLSv1\.3 one\.test b NONE$/m.test(readFileSync(file('tls.log'), 'latin1')),
     );
+  });
+
+  test('what comes out of TLS is passed to another address', async () => {
+    const { caller } = await secure(h.port('pass'));
+    assert.equal(await caller.rest(), 'got it');
   });
 
   test('clients show certificates; who does not, or is silent, is sent away', async () => {

@@ -33,6 +33,8 @@ before(async () => {
     proxy_cache_path ${dir}/kept keys_zone=kept:1m;
     limit_conn_zone $server_name zone=conns:1m;
     limit_req_zone $server_name zone=reqs:1m rate=10r/s;
+    keyval_zone zone=pairs:64k;
+    keyval $uri $pair zone=pairs;
     upstream app { zone app 64k; resolver 127.0.0.1:1 status_zone=dns; server 127.0.0.1:${one.port}; queue 7 timeout=1s; }
     upstream hashed { zone hashed 64k; hash $request_uri; server 127.0.0.1:${one.port}; }
     upstream fixed { server 127.0.0.1:${one.port}; }
@@ -49,6 +51,8 @@ before(async () => {
       workers: 2,
       stream: ({ port }) => `
       limit_conn_zone $remote_addr zone=callers:1m;
+      keyval_zone zone=lists:64k;
+      keyval $remote_addr $listed zone=lists;
       upstream tcp { zone tcp 64k; server 127.0.0.1:${one.port}; }
       server { listen 127.0.0.1:${port('tcp')}; status_zone lines; proxy_pass tcp; }`,
     },
@@ -61,11 +65,14 @@ describe('objects', () => {
   test('versions, and what there is', async () => {
     assert.equal(text(await ask(scope, h.port('main'), '/api/')), '[1,2,3,4,5,6,7,8,9]');
     const list = async (path: string): Promise<string> => text(await ask(scope, h.port('main'), `/api${path}`));
-    assert.equal(await list('/9/'), '["nginx","processes","connections","ssl","http","stream","resolvers","workers"]');
-    assert.equal(await list('/4'), '["nginx","processes","connections","ssl","http","stream"]');
+    assert.equal(
+      await list('/9/'),
+      '["nginx","processes","connections","ssl","http","stream","resolvers","slabs","workers"]',
+    );
+    assert.equal(await list('/4'), '["nginx","processes","connections","ssl","http","stream","slabs"]');
     assert.equal(
       await list('/9/http'),
-      '["requests","server_zones","location_zones","caches","limit_conns","limit_reqs","upstreams"]',
+      '["requests","server_zones","location_zones","caches","limit_conns","limit_reqs","upstreams","keyvals"]',
     );
     assert.equal(await list('/9/http/upstreams?fields='), '["app","hashed"]');
     assert.equal(JSON.parse(await list('/openapi.json')).openapi, '3.1.0');
@@ -81,6 +88,9 @@ describe('objects', () => {
       '/stream/server_zones': 'lines',
       '/stream/limit_conns': 'callers',
       '/stream/upstreams': 'tcp',
+      '/http/keyvals': 'pairs',
+      '/stream/keyvals': 'lists',
+      '/slabs': 'pairs',
       '/resolvers': 'dns',
     };
     for (const path of Object.keys(PATHS)) {
