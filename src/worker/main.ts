@@ -326,17 +326,19 @@ class HttpWorker {
       return;
     }
     const groups = runtime === null ? [] : runtime.groups;
-    for (const group of groups) group.idle?.closeAll();
+    for (const group of groups) group.closeIdle();
+    let timer: NodeJS.Timeout | undefined;
     const drained = (): void => {
       if (generations.some(({ active }) => active > 0)) return;
+      clearTimeout(timer);
       for (const generation of generations) generation.onDrained = null;
-      for (const group of groups) group.idle?.closeAll();
+      for (const group of groups) group.closeIdle();
       // Who is told of the last request's end may still want to log.
       setImmediate(() => resources.release());
       say({ type: 'drained', id });
     };
     if (shutdownTimeoutMs > 0) {
-      setTimeout(() => {
+      timer = setTimeout(() => {
         if (runtime !== null) this.#connections.each((connection) => connection.expire(runtime.generation));
         this.#stream?.sessions.each((session) => {
           if (session.generation === stream?.runtime.generation) session.expire();

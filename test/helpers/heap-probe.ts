@@ -21,6 +21,8 @@ interface Reply {
 }
 
 setFlagsFromString('--expose-gc');
+// Some time or other it would take away some megabytes: of what was compiled and has not run for a while.
+setFlagsFromString('--no-flush-bytecode');
 const collect = runInNewContext('gc') as () => void;
 const channel = new BroadcastChannel('headrace-test-heap');
 

@@ -39,28 +39,38 @@ export async function heldBy(path: string, threads: number): Promise<Held> {
   return JSON.parse(text) as Held;
 }
 
-/** What a connection or request may leave behind for good, in bytes: nothing; so little is lost in what a program warms up. */
+/** What a connection may leave behind for good, in bytes: nothing; so little is lost in what a program warms up. */
 const EACH = 256;
-const NOISE = 384 * 1024;
+const NOISE = 640 * 1024;
 const NATIVE_NOISE = 768 * 1024;
 
-/** Nothing was left behind by `n` things between the two. */
-export function assertFlat(before: Held, after: Held, n: number): void {
-  for (const [what, noise] of [
-    ['heap', NOISE],
-    ['external', NOISE],
-    ['native', NATIVE_NOISE],
-  ] as const) {
-    const grown = after[what] - before[what];
-    assert.ok(grown < noise + EACH * n, `${what} grew by ${grown} bytes with ${n}: ${before[what]}, ${after[what]}`);
+/** Nothing was left behind between any two of these, with `each` things between two neighbours. @param most bytes for each */
+export function assertFlat(rounds: readonly Held[], each: number, most: number = EACH): void {
+  assert.ok(rounds.length > 1);
+  for (const [i, before] of rounds.entries()) {
+    for (const [j, after] of rounds.entries()) {
+      if (j <= i) continue;
+      const n = each * (j - i);
+      for (const [what, noise] of [
+        ['heap', NOISE],
+        ['external', NOISE],
+        ['native', NATIVE_NOISE],
+      ] as const) {
+        const grown = after[what] - before[what];
+        assert.ok(
+          grown < noise + most * n,
+          `${what} grew by ${grown} bytes with ${n}: ${before[what]}, ${after[what]}`,
+        );
+      }
+    }
   }
 }
 
 /** For diagnostics. @param resident bytes */
-export function table(rounds: readonly Held[], resident: readonly number[]): string {
-  const mib = (numbers: number[]): string => numbers.map((n) => (n / 1048576).toFixed(1)).join(' ');
+export function table(rounds: readonly Held[], resident: readonly number[] = []): string {
+  const mib = (numbers: readonly number[]): string => numbers.map((n) => (n / 1048576).toFixed(1)).join(' ');
   return (
     `heap ${mib(rounds.map(({ heap }) => heap))}; external ${mib(rounds.map(({ external }) => external))}; ` +
-    `native ${mib(rounds.map(({ native }) => native))}; resident ${mib([...resident])} MiB`
+    `native ${mib(rounds.map(({ native }) => native))}; resident ${mib(resident)} MiB`
   );
 }

@@ -125,6 +125,13 @@ export class UpstreamGroup {
     if (idle.overfull && !this.#trimmer.armed) this.#trimmer.arm(TRIM_MS);
   }
 
+  /** The configuration has been replaced: idle connections close, and no timer holds the group any more. */
+  closeIdle(): void {
+    this.idle?.closeAll();
+    this.#sweeper.drop();
+    this.#trimmer.drop();
+  }
+
   readonly #dropIdle = (channel: UpstreamChannel): void => {
     this.idle!.remove(channel);
   };
