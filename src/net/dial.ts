@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer';
 import { connect } from 'node:net';
 import { clock } from './clock.ts';
 import type { IoUring } from './io-uring.ts';
+import { kernelPipe } from './kernel-pipe.ts';
 import { libc } from './libc.ts';
 import { RingTransport } from './ring-transport.ts';
 import { NO_DELAY, setKeepAlive, setOption, socketAddress } from './socket-options.ts';
@@ -33,6 +34,8 @@ let ring: IoUring | null = null;
 export function useRing(given: IoUring): void {
   ring = given;
   writeBatch.useRing(given);
+  // Made at the beginning, so that a thread's descriptors are those of its connections from then on.
+  kernelPipe();
 }
 
 /** The ring that connections of this thread use; null: none. */
