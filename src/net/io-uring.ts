@@ -12,12 +12,11 @@
  *
  * Layouts and constants: `linux/io_uring.h`; `io-uring-setup.ts` makes the ring.
  */
-import { Buffer } from 'node:buffer';
-import { Socket } from 'node:net';
-import type { SocketConstructorOpts } from 'node:net';
+import type { Buffer } from 'node:buffer';
 import { clock } from './clock.ts';
 import { ADDRESS_SIZE, ENTRIES, setUpRing, SLOT_SIZE, SLOTS } from './io-uring-setup.ts';
 import type { RingMemory } from './io-uring-setup.ts';
+import { onWake } from './io-uring-wake.ts';
 
 /** Somebody who waits for what the ring brings. */
 export interface Waiter {
@@ -95,6 +94,7 @@ export class IoUring {
   /** Called in each round, after what arrived was given out: calls `send` for all there is to send, then `submitSends`. */
   flush: () => void = () => this.submitSends();
 
+  readonly #patienceMs: number;
   readonly #memory: RingMemory;
   readonly #ring: Int32Array;
   readonly #sqes: Int32Array;
@@ -131,7 +131,8 @@ export class IoUring {
   #sends = 0;
   #toTell: Told[] = [];
 
-  private constructor(memory: RingMemory) {
+  private constructor(memory: RingMemory, patienceMs: number) {
+    this.#patienceMs = patienceMs;
     this.out = memory.out;
     this.#memory = memory;
     this.#ring = memory.ring;
@@ -158,39 +159,35 @@ export class IoUring {
       this.#slotHigh[i] = Number(at >> 32n);
       this.#giveBack(i);
     }
-    this.#watch(memory.wake);
+    onWake(memory.wake, () => {
+      if (this.#patienceMs === 0) this.run();
+      else this.#runLater();
+    });
   }
 
-  /** A ring, or why there is none. One a thread, and only that thread may use it. */
-  static open(): IoUring | string {
+  /**
+   * A ring, or why there is none. One a thread, and only that thread may use it.
+   * @param patienceMs what the kernel says is looked at so much later, and then all there is: fewer turns for who is not
+   * in a hurry
+   */
+  static open(patienceMs = 0): IoUring | string {
     if (process.platform !== 'linux') return 'io_uring is of Linux';
     try {
       const memory = setUpRing();
       process.once('exit', () => memory.close());
-      return new IoUring(memory);
+      return new IoUring(memory, patienceMs);
     } catch (error) {
       return (error as Error).message;
     }
   }
 
-  /** Has `run` called when the kernel has something to say: libuv reads an eventfd as it reads a pipe. */
-  #watch(fd: number): void {
-    const binding = (process as unknown as { binding(name: string): PipeBinding }).binding('pipe_wrap');
-    const pipe = new binding.Pipe(binding.constants.SOCKET);
-    if (pipe.open(fd) !== 0) throw new Error('libuv takes no eventfd');
-    const socket = new Socket({
-      handle: pipe,
-      onread: {
-        buffer: Buffer.alloc(64),
-        callback: () => {
-          this.run();
-          return true;
-        },
-      },
-    } as unknown as SocketConstructorOpts);
-    socket.unref();
-    socket.resume();
+  /** Not to be woken again until then. */
+  #runLater(): void {
+    Atomics.store(this.#ring, this.#cqFlags, CQ_EVENTFD_DISABLED);
+    setTimeout(this.#runNow, this.#patienceMs);
   }
+
+  readonly #runNow = (): void => this.run();
 
   /**
    * Receives from a socket until `cancel`, its end, or an error.
@@ -433,9 +430,4 @@ export class IoUring {
     // The list's tail lies in the unused end of its first entry.
     Atomics.store(this.#freeHalves, 7, this.#freed);
   }
-}
-
-interface PipeBinding {
-  Pipe: new (type: number) => { open(fd: number): number };
-  constants: { SOCKET: number };
 }
