@@ -143,6 +143,8 @@ export function acceptTls<A>(
       else chosen.clientStatus.check(secured, done);
     });
     secured.on('error', fail);
+    // Who ends its side during the handshake is not waited for.
+    secured.once('end', onEnd);
     secured.once('close', onEnd);
   };
   const onEnd = (): void => fail(null);

@@ -13,6 +13,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import * as h2 from '../../src/http/wire/h2/constants.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { Headrace } from '../helpers/headrace.ts';
+import { helloBytes } from '../helpers/hello.ts';
 import { block, frame, PREFACE, RawHttp2, uint32 } from '../helpers/http2.ts';
 import { requires, requiresThat } from '../helpers/requires.ts';
 import { type Scope, within } from '../helpers/wait.ts';
@@ -46,21 +47,6 @@ async function startBackend(scope: Scope): Promise<number> {
     server.close();
   });
   return (server.address() as AddressInfo).port;
-}
-
-/** What a client of TLS says first. */
-async function helloBytes(options: ConnectionOptions): Promise<Buffer> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const client = connectTls({ port, host: '127.0.0.1', ...options });
-  client.on('error', () => {});
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  const [hello] = (await once(socket, 'data')) as [Buffer];
-  client.destroy();
-  socket.destroy();
-  server.close();
-  return hello;
 }
 
 /** Once it is closed; what it was told is lost. */

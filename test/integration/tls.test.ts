@@ -8,6 +8,7 @@ import { answering, Backend, ok } from '../helpers/backend.ts';
 import { CertificateFiles } from '../helpers/certificate.ts';
 import { ask, Client, compose, raw } from '../helpers/client.ts';
 import { directory, Headrace } from '../helpers/headrace.ts';
+import { helloBytes } from '../helpers/hello.ts';
 import { field, text } from '../helpers/http1.ts';
 import { findProgram, inCi } from '../helpers/requires.ts';
 import { suiteScope, until } from '../helpers/wait.ts';
@@ -174,6 +175,16 @@ describe('TLS', { skip }, () => {
     );
     assert.equal(own.status, 400);
     await h.logged('client SSL certificate verify error');
+  });
+
+  test('a client that ends its side in the handshake is not waited for', async (t) => {
+    const hello = await helloBytes({ servername: 'one.test' });
+    for (const name of ['tls', 'clients']) {
+      const client = await Client.connect(t, h.port(name), { allowHalfOpen: true });
+      await client.send(hello);
+      client.socket.end();
+      await until(`${name} to close`, () => client.closed, 20_000);
+    }
   });
 
   // A TLSSocket cannot be reset: asked to, it throws.
