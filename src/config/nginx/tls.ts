@@ -88,7 +88,7 @@ export function checkPair(certificate: Pem, key: Pem, passphrases: readonly stri
 }
 
 /**
- * Any other file: authorities, CRLs, DH parameters.
+ * A file that every load of a configuration reads, as nginx does: ticket keys, DH parameters, answers for stapling.
  *
  * @param failure nginx's words when it cannot be opened, up to the reason
  * @throws {ConfigError}
@@ -99,10 +99,30 @@ export function readPlain(
   failure: (file: string) => string,
   place: Place,
 ): string | null {
+  return readBy((file) => cycle.readFile(file), cycle, name, failure, place);
+}
+
+/** Authorities and CRLs, which a configuration takes over from the one before: see `Cycle.readObject`. Otherwise as `readPlain`. */
+export function readShared(
+  cycle: Cycle,
+  name: string | undefined,
+  failure: (file: string) => string,
+  place: Place,
+): string | null {
+  return readBy((file) => cycle.readObject(file), cycle, name, failure, place);
+}
+
+function readBy(
+  read: (file: string) => string,
+  cycle: Cycle,
+  name: string | undefined,
+  failure: (file: string) => string,
+  place: Place,
+): string | null {
   if (name === undefined || name === '') return null;
   const file = cycle.fullName(name, 'conf');
   try {
-    return cycle.readObject(file);
+    return read(file);
   } catch (error) {
     throw new ConfigError(`${failure(file)} failed (${errnoText(error)})`, place, at(place));
   }

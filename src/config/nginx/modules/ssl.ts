@@ -26,6 +26,7 @@ import {
   readKey,
   readPasswords,
   readPlain,
+  readShared,
 } from '../tls.ts';
 import { MIN_ZONE_SIZE } from '../upstreams.ts';
 import { checkValue } from '../variables.ts';
@@ -187,9 +188,9 @@ function finish(raw: SslRaw, { place }: ServerBlock, { cycle }: Build): Pick<Ser
     dhparam: readPlain(cycle, raw.dhparam, loadParameters, place),
     verifyClient: raw.verify ?? 'off',
     verifyDepth: raw.verifyDepth ?? 1,
-    clientCertificate: readPlain(cycle, raw.clientCertificate, loadCertificates, place),
-    trustedCertificate: readPlain(cycle, raw.trustedCertificate, loadCertificates, place),
-    crl: readPlain(cycle, raw.crl, loadCrl, place),
+    clientCertificate: readShared(cycle, raw.clientCertificate, loadCertificates, place),
+    trustedCertificate: readShared(cycle, raw.trustedCertificate, loadCertificates, place),
+    crl: readShared(cycle, raw.crl, loadCrl, place),
     sessionTimeoutSec: raw.sessionTimeoutSec ?? 300,
     sessionTickets: raw.sessionTickets ?? true,
     sessionCache: raw.sessionCache ?? 'none',

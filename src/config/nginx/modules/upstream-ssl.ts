@@ -20,7 +20,7 @@ import {
   readCertificate,
   readKey,
   readPasswords,
-  readPlain,
+  readShared,
 } from '../tls.ts';
 
 /** What these directives of one block said. */
@@ -126,8 +126,8 @@ export function finishUpstreamSsl(
   }
   if (config.verify) {
     if (!raw.sslTrustedCertificate) throw fail(`no ${prefix}ssl_trusted_certificate for ${prefix}ssl_verify`);
-    config.trustedCertificate = readPlain(cycle, raw.sslTrustedCertificate, loadCertificates, place);
-    config.crl = readPlain(cycle, raw.sslCrl, loadCrl, place);
+    config.trustedCertificate = readShared(cycle, raw.sslTrustedCertificate, loadCertificates, place);
+    config.crl = readShared(cycle, raw.sslCrl, loadCrl, place);
   }
   return config;
 }
