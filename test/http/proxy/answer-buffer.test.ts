@@ -44,6 +44,8 @@ for (const size of [1000, 16_000, 16_384, 17_000, 33_000]) {
     }
     await until('the file', () => complete);
     assert.ok(readFileSync(path).equals(body));
+    // What the client lags behind is read from the file.
+    await until('the client', () => sent.reduce((sum, { length }) => sum + length, 0) === body.length);
     assert.ok(Buffer.concat(sent).equals(body));
     buffer.close();
   });
